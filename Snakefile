@@ -1,0 +1,40 @@
+"""Leave one drug out, for each drug: preprocess -> partition -> train -> score -> aggregate."""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config/config.yaml"
+
+
+include: "rules/common.smk"
+
+
+workdir: str(EXPERIMENT.directory)
+
+
+envvars:
+    experiment.VARIABLE,
+
+
+include: "rules/preprocess.smk"
+include: "rules/partition.smk"
+include: "rules/train.smk"
+include: "rules/score.smk"
+include: "rules/restart.smk"
+include: "rules/aggregate.smk"
+include: "rules/export.smk"
+
+
+onstart:
+    experiment.start(EXPERIMENT)
+
+
+rule all:
+    """The markers too, or one that is lost after aggregation would go unseen."""
+    default_target: True
+    input:
+        MARKERS,
+        "figures/errors.png",
+        f"{EXPERIMENT.name}.tgz",

@@ -1,0 +1,34 @@
+"""The tables over all runs.
+
+Inputs: every run's marker. Outputs: scores.csv, scores.parquet, epochs.txt, progress.txt, and the
+figure of the drugs' errors.
+"""
+
+
+rule aggregate:
+    """Collect the scores, epochs and progress of all runs."""
+    input:
+        MARKERS,
+    output:
+        scores="scores.csv",
+        table="scores.parquet",
+        epochs="epochs.txt",
+        progress="progress.txt",
+    log:
+        "out/out-aggregate.txt",
+    params:
+        metric=config["metric"],
+    shell:
+        "python {SCRIPTS:q}/aggregate.py . --metric {params.metric} > {log:q} 2>&1"
+
+
+rule plot_errors:
+    """Draw the error of each held-out drug beside the baselines."""
+    input:
+        "scores.parquet",
+    output:
+        "figures/errors.png",
+    log:
+        "out/out-plot_errors.txt",
+    shell:
+        "python {SCRIPTS:q}/plot_errors.py . {output:q} > {log:q} 2>&1"

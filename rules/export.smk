@@ -1,0 +1,19 @@
+"""The tarball of an experiment.
+
+Inputs: the aggregated tables. Output: EXPnnn.tgz with the scores, predictions and settings.
+"""
+
+
+rule export:
+    """Pack what a reader of the results needs, the same bytes each time."""
+    input:
+        "scores.csv",
+        "scores.parquet",
+        "epochs.txt",
+        "progress.txt",
+    output:
+        f"{EXPERIMENT.name}.tgz",
+    log:
+        "out/out-export.txt",
+    shell:
+        "python {SCRIPTS:q}/export.py . --output {output:q} > {log:q} 2>&1"

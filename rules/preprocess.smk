@@ -1,0 +1,25 @@
+"""Raw IMPROVE tables to DATA_SOURCE.
+
+Inputs: response.tsv, cancer_gene_expression.tsv, drug_mordred.tsv of a raw `data_source`.
+Outputs: data/{rsp_merged,ge_merged_data,md_merged_data}.parquet.
+"""
+
+
+rule preprocess:
+    """Join, drop what is incomplete, scale; not part of the graph when the data come preprocessed."""
+    output:
+        response="data/rsp_merged.parquet",
+        expression="data/ge_merged_data.parquet",
+        descriptors="data/md_merged_data.parquet",
+    log:
+        "out/out-preprocess.txt",
+    params:
+        raw=EXPERIMENT.raw,
+        ge_scaling=config["preprocess"]["ge_scaling"],
+        md_scaling=config["preprocess"]["md_scaling"],
+    shell:
+        r"""
+        python {SCRIPTS:q}/preprocess.py {params.raw:q} data \
+            --ge-scaling {params.ge_scaling} \
+            --md-scaling {params.md_scaling} > {log:q} 2>&1
+        """

@@ -1,0 +1,33 @@
+"""Runs that an earlier experiment finished (`restart_from`), copied instead of trained.
+
+Inputs: run/{run}/* and the marker in the earlier experiment, which is not modified.
+Outputs: the same files here. Runs that it did not finish are trained here from its checkpoints.
+"""
+
+if EXPERIMENT.restart_from:
+
+    ruleorder: restore > score > train
+
+    rule restore:
+        """Copy a finished run; where the earlier experiment lacks one, `train` applies."""
+        input:
+            marker=lambda wildcards: f"{EXPERIMENT.restart_from}/markers/marker-{RUNS[wildcards.run].marker}.txt",
+            history=f"{EXPERIMENT.restart_from}/run/{{run}}/history.txt",
+            scores=f"{EXPERIMENT.restart_from}/run/{{run}}/test_scores.json",
+        output:
+            "run/{run}/history.txt",
+            "run/{run}/val_scores.json",
+            "run/{run}/val_y_data_predicted.csv",
+            "run/{run}/test_scores.json",
+            "run/{run}/test_y_data_predicted.csv",
+            "run/{run}/baseline_scores.json",
+        log:
+            "out/out-{run}-restore.txt",
+        group:
+            "run"
+        params:
+            run=lambda wildcards: f"{EXPERIMENT.restart_from}/run/{wildcards.run}",
+        shell:
+            r"""
+            python {SCRIPTS:q}/restore.py {params.run:q} run/{wildcards.run:q} > {log:q} 2>&1
+            """

@@ -1,0 +1,46 @@
+"""The score of one run.
+
+Inputs: the run's partition and its best checkpoint, complete when history.txt is there.
+Outputs: run/{run}/test_scores.json, test_y_data_predicted.csv, baseline_scores.json, and the
+marker markers/marker-NNN.txt of a finished run.
+"""
+
+
+rule score:
+    """Predict the held-out drug and compare with the truth and two baselines."""
+    input:
+        partition=f"{EXPERIMENT.local}/{{run}}",
+        expression=ancient(f"{DATA}/ge_merged_data.parquet"),
+        descriptors=ancient(f"{DATA}/md_merged_data.parquet"),
+        history="run/{run}/history.txt",
+    output:
+        scores="run/{run}/test_scores.json",
+        predictions="run/{run}/test_y_data_predicted.csv",
+        baselines="run/{run}/baseline_scores.json",
+    log:
+        "out/out-{run}-score.txt",
+    group:
+        "run"
+    threads: config["threads"]
+    params:
+        launch=config["launcher"],
+        data=DATA,
+    shell:
+        r"""
+        {params.launch} python {SCRIPTS:q}/score.py run/{wildcards.run:q} \
+            --partition {input.partition:q} \
+            --data {params.data:q} \
+            --threads {threads} > {log:q} 2>&1
+        """
+
+
+rule mark:
+    """Mark a run as finished, under the index by which existing tools know it."""
+    input:
+        scores=lambda wildcards: f"run/{MARKED[wildcards.marker]}/test_scores.json",
+    output:
+        marker="markers/marker-{marker}.txt",
+    group:
+        "run"
+    shell:
+        "echo {input.scores:q} > {output.marker:q}"

@@ -1,0 +1,29 @@
+#!/usr/bin/env python3
+"""Split the response table for one run: rsp_{train,val,test}_data.parquet."""
+
+import argparse
+from pathlib import Path
+
+from hed import command, partition, tables
+
+
+def main() -> None:
+    """Read the response table, split it, write the parts."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("response", type=Path, help="rsp_merged.parquet")
+    parser.add_argument("out", type=Path, help="directory to write the three parts to")
+    parser.add_argument("--index", type=int, required=True, help="index of the held-out drug")
+    parser.add_argument("--mode", choices=["by_drug", "by_cell", "random"], default="by_drug")
+    parser.add_argument("--validation", type=float, default=0.2, help="share (default 0.2)")
+    parser.add_argument("--test", type=float, default=0.1, help="share in mode random (0.1)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the experiment (default 0)")
+    args = parser.parse_args()
+
+    how = partition.Split(args.mode, args.validation, args.test, args.seed)
+    parts = partition.split(tables.read_response(args.response), args.index, how)
+    partition.write(parts, args.out)
+    print(", ".join(f"{len(rows):,} {stage}" for stage, rows in parts.items()), "rows")
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,51 @@
+#!/usr/bin/env python3
+"""Turn the raw IMPROVE tables of a directory into the scaled parquet tables of DATA_SOURCE."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from hed import command, preprocess, raw
+
+
+def parse() -> argparse.Namespace:
+    """Return the command line's arguments."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "raw", type=Path, metavar="RAW", help=f"directory with {raw.RESPONSE_TSV} and the others"
+    )
+    parser.add_argument("out", type=Path, metavar="OUT", help="directory for the parquet tables")
+    for option, features in (("--ge-scaling", "gene expression"), ("--md-scaling", "descriptors")):
+        parser.add_argument(
+            option,
+            choices=preprocess.METHODS,
+            default="std",
+            help=f"how to scale {features} over the cells or drugs (default: %(default)s)",
+        )
+    return parser.parse_args()
+
+
+def report(data: raw.Tables, source: Path, out: Path) -> str:
+    """Return what was read, dropped and written, a line each."""
+    dropped = data.dropped
+    return (
+        f"read     {data.response.height + dropped['rows']:,} responses from {source}\n"
+        f"dropped  {dropped['cells']:,} cells and {dropped['drugs']:,} drugs with missing "
+        f"features, {dropped['rows']:,} responses without features\n"
+        f"wrote    {data.response.height:,} responses, "
+        f"{data.expression.height:,} cells x {data.expression.width - 1:,} genes, "
+        f"{data.descriptors.height:,} drugs x {data.descriptors.width - 1:,} descriptors to {out}"
+    )
+
+
+def main() -> None:
+    """Parse the arguments, preprocess and report."""
+    args = parse()
+    data = preprocess.preprocess(
+        args.raw, args.out, ge_scaling=args.ge_scaling, md_scaling=args.md_scaling
+    )
+    print(report(data, args.raw, args.out), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,34 @@
+#!/usr/bin/env python3
+"""Predict a run's test rows with its best model; write predictions, scores and baselines."""
+
+import argparse
+import importlib
+from pathlib import Path
+
+from hed import command, metrics, partition, predictions
+from hed.files import read_json, write_json
+
+
+def main() -> None:
+    """Read, predict, write; the scores come last, since they say that the run is finished."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path, help="directory of a trained run")
+    parser.add_argument("--partition", type=Path, required=True, help="rsp_*_data.parquet")
+    parser.add_argument("--data", type=Path, required=True, help="preprocessed data set")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
+    args = parser.parse_args()
+
+    params = read_json(args.run / "parameters.txt")
+    train, test = (partition.read(args.partition, stage) for stage in ("train", "test"))
+    write_json(args.run / "baseline_scores.json", metrics.baselines(train, test))
+    places = {"output_dir": args.run, "input_dir": args.partition, "data_dir": args.data}
+    model = importlib.import_module(params["model"])
+    rows, predicted = model.predict_test(
+        {**params, **{k: str(v) for k, v in places.items()}, "threads": args.threads}
+    )
+    scores = predictions.write(args.run, "test", rows, predicted)
+    print(f"{len(rows):,} test rows: {scores}")
+
+
+if __name__ == "__main__":
+    command.run(main)

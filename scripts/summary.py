@@ -1,0 +1,22 @@
+#!/usr/bin/env python3
+"""Show the results of an experiment: the drugs of highest error, and what they compare with."""
+
+import argparse
+from pathlib import Path
+
+from hed import command, summary
+
+
+def main() -> None:
+    """Parse the arguments and print the summary."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("experiment", metavar="DIR", type=Path, help="an experiment, as EXP011")
+    parser.add_argument(
+        "--count", type=int, default=10, help="drugs to show (default: %(default)s)"
+    )
+    args = parser.parse_args()
+    summary.print_summary(args.experiment, count=args.count)
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,39 @@
+#!/usr/bin/env python3
+"""Train one run, from its last checkpoint if there is one."""
+
+import argparse
+import importlib
+from pathlib import Path
+
+from hed import checkpoint, command, hyperparameters, lock
+from hed.files import write_json
+
+
+def main() -> None:
+    """Resolve the run's hyperparameters and hand them to its model."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path, help="directory of the run; its name is the run's id")
+    parser.add_argument("--upf", type=Path, required=True, help="UPF that has the run")
+    parser.add_argument("--dflts", type=Path, required=True, help="hyperparameters of every run")
+    parser.add_argument("--partition", type=Path, required=True, help="rsp_*_data.parquet")
+    parser.add_argument("--data", type=Path, required=True, help="preprocessed data set")
+    parser.add_argument("--restart-from", type=Path, help="experiment whose checkpoints to use")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
+    args = parser.parse_args()
+
+    line = hyperparameters.find(args.upf, args.run.name)
+    params = hyperparameters.resolve(hyperparameters.read_dflts(args.dflts), line)
+    if lock.acquire(args.run) is None:
+        print(f"waiting for {lock.holder(args.run)}, which is training this run", flush=True)
+    held = lock.acquire(args.run, wait=True)
+    write_json(args.run / "parameters.txt", params)
+    if args.restart_from:
+        checkpoint.adopt(args.restart_from / "run" / args.run.name / "ckpts", args.run / "ckpts")
+    places = {"output_dir": args.run, "input_dir": args.partition, "data_dir": args.data}
+    model = importlib.import_module(params["model"])
+    model.run({**params, **{k: str(v) for k, v in places.items()}, "threads": args.threads})
+    assert held
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,88 @@
+"""The shape of Uno: two towers, whose outputs are joined and passed through more layers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hed.errors import InputError
+
+# Uno's own names for its blocks of layers; `canc` is the cell.
+BLOCKS = ("canc", "drug", "interaction")
+# Layers of each block in the hyperparameter space `global`, all of the same width.
+GLOBAL_LAYERS = {"canc": 3, "drug": 3, "interaction": 5}
+GLOBAL_WIDTH = 1000
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A dense layer and the dropout after it."""
+
+    size: int
+    activation: str
+    dropout: float
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The layers of each block, and the activation of the output."""
+
+    canc: tuple[Layer, ...]
+    drug: tuple[Layer, ...]
+    interaction: tuple[Layer, ...]
+    output: str
+
+    def block(self, name: str) -> tuple[Layer, ...]:
+        """Return the layers of a block by Uno's name."""
+        layers: tuple[Layer, ...] = getattr(self, name)
+        return layers
+
+
+def architecture(parameters: Mapping[str, Any]) -> Architecture:
+    """Return the architecture that a run's hyperparameters describe.
+
+    Which of them count depends on `hyperparam_space`, as in Uno: `global` (one dropout and one
+    activation for Uno's default layers), `block` (sizes, dropout and activation by block), `layer`
+    (each layer by itself).
+    """
+    space = _SPACES[parameters["hyperparam_space"]]
+    blocks = {name: space(parameters, name) for name in BLOCKS}
+    return Architecture(**blocks, output=parameters["regression_activation"])
+
+
+def _global(parameters: Mapping[str, Any], name: str) -> tuple[Layer, ...]:
+    layer = Layer(GLOBAL_WIDTH, parameters["activation"], parameters["dropout"])
+    return (layer,) * GLOBAL_LAYERS[name]
+
+
+def _block(parameters: Mapping[str, Any], name: str) -> tuple[Layer, ...]:
+    activation, dropout = parameters[f"{name}_activation"], parameters[f"{name}_dropout"]
+    return tuple(Layer(size, activation, dropout) for size in parameters[f"{name}_arch"])
+
+
+def _layer(parameters: Mapping[str, Any], name: str) -> tuple[Layer, ...]:
+    count = parameters[f"{name}_num_layers"]
+    return tuple(
+        Layer(*(parameters[f"{name}_layer_{i}_{key}"] for key in ("size", "activation", "dropout")))
+        for i in range(1, count + 1)
+    )
+
+
+_SPACES = {"global": _global, "block": _block, "layer": _layer}
+
+
+def parameter_count(shape: Architecture, *, cell_features: int, drug_features: int) -> int:
+    """Return the number of weights and biases.
+
+    Raises:
+        InputError: if there are no features.
+    """
+    if not cell_features or not drug_features:
+        raise InputError("the feature tables have no feature columns")
+    count = _dense(cell_features, shape.canc) + _dense(drug_features, shape.drug)
+    count += _dense(shape.canc[-1].size + shape.drug[-1].size, shape.interaction)
+    return count + shape.interaction[-1].size + 1
+
+
+def _dense(inputs: int, layers: tuple[Layer, ...]) -> int:
+    sizes = [inputs, *(layer.size for layer in layers)]
+    return sum((n + 1) * m for n, m in zip(sizes, sizes[1:], strict=False))

@@ -1,0 +1,44 @@
+"""TensorFlow, set up the same way for training and scoring, on either Keras.
+
+Import this module before anything else that imports TensorFlow.
+"""
+
+import os
+import sys
+
+# Keras imports these when it finds them, only to accept their objects as input: half of the
+# start-up time, for nothing that is used here. They are importable again afterwards.
+_UNUSED_BY_US = ("matplotlib", "pandas", "sklearn")
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+_hidden = [name for name in _UNUSED_BY_US if name not in sys.modules]
+sys.modules.update(dict.fromkeys(_hidden))  # type: ignore[arg-type]
+
+import tensorflow as tf  # noqa: E402
+from tensorflow import keras  # noqa: E402
+
+# Keras 3 and TensorFlow load their parts lazily; these are the ones that look for the packages.
+_ = (keras.layers.Dense, keras.optimizers.Adam, keras.models.load_model)
+for _name in _hidden:
+    sys.modules.pop(_name, None)
+
+__all__ = ["configure", "keras", "tf"]
+
+
+def configure(*, threads: int) -> str:
+    """Set up the devices of this process and return the name of the one that computes.
+
+    On a CPU results are repeatable bit for bit, given the number of threads. Which accelerator is
+    visible is decided outside, before TensorFlow starts.
+
+    Args:
+        threads: CPU threads to use.
+    """
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    devices = [d for d in tf.config.list_physical_devices() if d.device_type != "CPU"]
+    for device in devices:
+        tf.config.experimental.set_memory_growth(device, True)
+    if not devices:
+        tf.config.experimental.enable_op_determinism()
+    return str(devices[0].name if devices else "CPU")

@@ -1,0 +1,248 @@
+"""Checkpoints as CANDLE's `ckpt` module writes them, plus what an exact resume needs.
+
+    ckpts/epochs/NNN/model.h5         the Keras model after epoch NNN, counted from 1
+    ckpts/epochs/NNN/ckpt-info.json   CANDLE's description of it
+    ckpts/epochs/NNN/state.json       ours: learning rate, stopping state, history, best epoch
+    ckpts/epochs/NNN/optimizer.npz    ours: the optimizer's variables
+    ckpts/best, ckpts/last            relative links to epochs
+    ckpts/ckpt.log
+
+An epoch's directory is written under another name and renamed, and the links are replaced in one
+step, so a kill at any instant leaves the last complete checkpoint in force. To roll back, point
+`last` at another epoch; later ones are overwritten.
+"""
+
+import os
+import re
+import shutil
+import time
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hed.errors import InputError
+from hed.files import read_json, sync, write_json
+
+MODEL = "model.h5"
+INFO = "ckpt-info.json"
+STATE = "state.json"
+OPTIMIZER = "optimizer.npz"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """CANDLE's `ckpt_*` hyperparameters: what is saved, kept, and checked."""
+
+    restart_mode: str
+    save_interval: int
+    save_best: bool
+    save_best_metric: str
+    skip_epochs: int
+    keep_all: bool
+    keep_limit: int
+    checksum: bool
+    metadata: str | None
+    epochs: int
+
+
+def policy(parameters: Mapping[str, Any]) -> Policy:
+    """Return the policy that a run's hyperparameters describe."""
+    return Policy(
+        restart_mode=parameters["ckpt_restart_mode"],
+        save_interval=parameters["ckpt_save_interval"],
+        save_best=parameters["ckpt_save_best"],
+        save_best_metric=parameters["ckpt_save_best_metric"],
+        skip_epochs=parameters["ckpt_skip_epochs"],
+        keep_all=parameters["ckpt_keep_mode"] == "all",
+        keep_limit=parameters["ckpt_keep_limit"],
+        checksum=parameters["ckpt_checksum"],
+        metadata=parameters["ckpt_metadata"],
+        epochs=parameters["epochs"],
+    )
+
+
+def due(rules: Policy, epoch: int, *, improved: bool, final: bool) -> bool:
+    """Return whether an epoch, counted from 1, is to be saved; the final one always is."""
+    if final or epoch == rules.epochs:
+        return True
+    if epoch <= rules.skip_epochs:
+        return False
+    return (improved and rules.save_best) or epoch % rules.save_interval == 0
+
+
+def save(
+    directory: Path,
+    rules: Policy,
+    epoch: int,
+    *,
+    write: Callable[[Path], None],
+    state: Mapping[str, Any],
+) -> None:
+    """Save an epoch, counted from 1, then remove what the policy does not keep.
+
+    Args:
+        directory: the run's `ckpts`.
+        write: writes `model.h5` and `optimizer.npz` into the directory that it is given.
+        state: JSON; its `best_epoch` is what `best` will point to, if that epoch is there.
+    """
+    work = directory / "work"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    write(work)
+    write_json(work / STATE, state)
+    write_json(work / INFO, _info(directory, rules, epoch, work / MODEL, state))
+    for path in work.iterdir():
+        sync(path)
+    place = epochs_of(directory) / f"{epoch:03d}"
+    place.parent.mkdir(exist_ok=True)
+    shutil.rmtree(place, ignore_errors=True)
+    work.rename(place)
+    if (epochs_of(directory) / f"{state['best_epoch']:03d}").is_dir():
+        _link(directory / "best", state["best_epoch"])
+    _link(directory / "last", epoch)
+    _note(directory, f"saved epoch {epoch}")
+    _clean(directory, rules, keep={epoch, state["best_epoch"]})
+
+
+def epochs_of(directory: Path) -> Path:
+    """Return the directory of the saved epochs below a run's `ckpts`."""
+    return directory / "epochs"
+
+
+def _info(
+    directory: Path, rules: Policy, epoch: int, model: Path, state: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the content of CANDLE's ckpt-info.json."""
+    previous = directory / "last" / INFO
+    elapsed: float | str = "__FIRST__"
+    if previous.exists():
+        elapsed = round(time.time() - previous.stat().st_mtime, 3)
+    return {
+        "epoch": epoch,
+        "save_best_metric": rules.save_best_metric,
+        "best_metric_last": state["best_metric"],
+        "model_file": MODEL,
+        "checksum": checksum(model) if rules.checksum else "__DISABLED__",
+        "timestamp": time.strftime("%Y-%m-%d %H:%M:%S"),
+        "time_elapsed": elapsed,
+        "metadata": rules.metadata,
+    }
+
+
+def checksum(path: Path) -> str:
+    """Return the CRC-32 of a file in decimal, as CANDLE stores it."""
+    value = 0
+    with path.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            value = zlib.crc32(chunk, value)
+    return str(value)
+
+
+def _link(link: Path, epoch: int) -> None:
+    """Point a link at an epoch, in one step."""
+    temporary = link.with_name(f".{link.name}.tmp")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(f"epochs/{epoch:03d}")
+    os.replace(temporary, link)
+
+
+def saved_epochs(directory: Path) -> list[int]:
+    """Return the epochs that have a model below a run's `ckpts`, ascending."""
+    places = epochs_of(directory).glob("*")
+    found = [p for p in places if re.fullmatch(r"\d{3,}", p.name) and (p / MODEL).exists()]
+    return sorted(int(place.name) for place in found)
+
+
+def _clean(directory: Path, rules: Policy, *, keep: set[int]) -> None:
+    """Remove epochs older than the last `keep_limit`, but none of `keep`."""
+    if rules.keep_all:
+        return
+    for epoch in saved_epochs(directory)[: -rules.keep_limit]:
+        if epoch not in keep:
+            shutil.rmtree(epochs_of(directory) / f"{epoch:03d}")
+            _note(directory, f"removed epoch {epoch}")
+
+
+def _note(directory: Path, text: str) -> None:
+    with (directory / "ckpt.log").open("a") as log:
+        log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+
+
+def find(directory: Path, rules: Policy) -> Path | None:
+    """Return the checkpoint to resume from, or None to start anew.
+
+    It is the one that `last` points to; if its checksum is wrong, the newest older one that is
+    whole.
+
+    Raises:
+        InputError: if the mode is `required` and there is none.
+    """
+    if rules.restart_mode == "off":
+        return None
+    last = linked_epoch(directory / "last")
+    candidates = [epoch for epoch in saved_epochs(directory) if last is None or epoch <= last]
+    for epoch in reversed(candidates):
+        place = epochs_of(directory) / f"{epoch:03d}"
+        if _whole(place, rules):
+            _note(directory, f"resuming from epoch {epoch}")
+            return place
+        _note(directory, f"epoch {epoch} is damaged (checksum), trying an older one")
+        print(f"warning: checkpoint {place} is damaged; trying an older one")
+    if rules.restart_mode == "required":
+        raise InputError(
+            f"ckpt_restart_mode is required, but there is no checkpoint in {directory}"
+        )
+    return None
+
+
+def linked_epoch(link: Path) -> int | None:
+    """Return the epoch that a link points to; absolute links of moved experiments count too."""
+    if not link.is_symlink():
+        return None
+    name = os.readlink(link).rstrip("/").rpartition("/")[2]
+    return int(name) if name.isdigit() else None
+
+
+def best(directory: Path) -> Path:
+    """Return the checkpoint with the best metric, or the last where none is marked.
+
+    Raises:
+        InputError: if there is no checkpoint.
+    """
+    for name in ("best", "last"):
+        epoch = linked_epoch(directory / name)
+        if epoch is not None and (epochs_of(directory) / f"{epoch:03d}" / MODEL).exists():
+            return epochs_of(directory) / f"{epoch:03d}"
+    raise InputError(f"there is no checkpoint in {directory}: train the run first")
+
+
+def _whole(place: Path, rules: Policy) -> bool:
+    """Return whether a checkpoint's model is what was written."""
+    if not (place / INFO).exists():
+        return False
+    stored = read_json(place / INFO)["checksum"]
+    return not rules.checksum or stored in (checksum(place / MODEL), "__DISABLED__")
+
+
+def adopt(source: Path, directory: Path) -> None:
+    """Copy the best and the last checkpoint of another experiment's run, unless there are some.
+
+    `source` is not modified. A copy that is interrupted is begun again.
+    """
+    if saved_epochs(directory) or not source.is_dir():
+        return
+    for name in ("best", "last"):
+        epoch = linked_epoch(source / name)
+        place = epochs_of(source) / f"{epoch or 0:03d}"
+        if epoch is None or not (place / MODEL).exists():
+            continue
+        work = directory / "work"
+        shutil.rmtree(work, ignore_errors=True)
+        shutil.copytree(place, work)
+        shutil.rmtree(epochs_of(directory) / place.name, ignore_errors=True)
+        epochs_of(directory).mkdir(parents=True, exist_ok=True)
+        work.rename(epochs_of(directory) / place.name)
+        _link(directory / name, epoch)
+        _note(directory, f"copied epoch {epoch} of {source} ({name})")

@@ -1,0 +1,25 @@
+"""What every command of `scripts/` does the same way: report mistakes, stop quietly."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+from hed.errors import InputError
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a command's `main`; a user's mistake ends it with one sentence and exit status 1.
+
+    Ctrl-C ends the process at once, as in a shell pipeline: long steps are inside TensorFlow,
+    where Python would not see it for minutes.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        main()
+        sys.stdout.flush()
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    except BrokenPipeError:
+        # The reader (`head`, a pager) has gone; nothing more is wanted.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

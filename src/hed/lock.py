@@ -1,0 +1,38 @@
+"""Kernel locks on directories: they end with the process that holds them, however it dies."""
+
+import fcntl
+import os
+import socket
+import time
+from pathlib import Path
+from typing import IO
+
+LOCK_FILE = ".lock"
+
+
+def acquire(directory: Path, *, wait: bool = False) -> IO[str] | None:
+    """Lock a directory until the returned file is closed or the process ends.
+
+    Where the file system has no locks, the directory counts as free.
+
+    Args:
+        wait: wait for another process to release it, rather than return None at once.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    stream = (directory / LOCK_FILE).open("a+")
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        stream.close()
+        return None
+    except OSError:
+        return stream  # ASSUME: no flock on this file system, so nobody else locks either
+    stream.truncate(0)
+    stream.write(f"process {os.getpid()} on {socket.gethostname()} since {time.ctime()}")
+    stream.flush()
+    return stream
+
+
+def holder(directory: Path) -> str:
+    """Return who locked the directory last."""
+    return (directory / LOCK_FILE).read_text() or "another process"

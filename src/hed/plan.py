@@ -1,0 +1,120 @@
+"""What an experiment will do: its runs, and the settings that make it this experiment."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from hed import hyperparameters, partition, raw, tables
+from hed.errors import InputError
+from hed.hyperparameters import Parameters, UpfLine
+from hed.settings import Settings
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: a directory under `run/`, a marker, and what it holds out.
+
+    Attributes:
+        held_out: id of the drug or cell; None for a random split.
+        marker: `NNN` of `markers/marker-NNN.txt`: the index, and the id too when an earlier run
+            has the same index.
+    """
+
+    id: str
+    index: int
+    held_out: str | None
+    marker: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The runs of an experiment and everything that its results depend on."""
+
+    runs: tuple[Run, ...]
+    upf: tuple[UpfLine, ...]
+    dflts: Parameters
+    identity: dict[str, Any]
+
+
+def make(settings: Settings) -> Plan:
+    """Read and check what the settings name, before any job starts.
+
+    Raises:
+        InputError: one sentence about the first thing that would make the experiment fail.
+    """
+    response = _response(settings.data_source)
+    dflts = hyperparameters.read_dflts(settings.dflts) if settings.dflts else {}
+    column = partition.COUNTED.get(settings.partition["mode"])
+    ids = tables.distinct(response[column]) if column else None
+    upf = _upf(settings.upf, ids, column)
+    return Plan(
+        runs=tuple(_runs(upf, ids)),
+        upf=tuple(upf),
+        dflts=dflts,
+        identity=_identity(settings, dflts),
+    )
+
+
+def _response(source: Path) -> pl.DataFrame:
+    if raw.is_raw(source):
+        return raw.read(source).response
+    if not (source / tables.RESPONSE_FILE).exists():
+        raise InputError(
+            f"data_source {source} holds neither {tables.RESPONSE_FILE} (preprocessed) "
+            "nor response.tsv (raw IMPROVE tables)"
+        )
+    return tables.read_checked(source)
+
+
+def _upf(path: Path | None, ids: list[str] | None, column: str | None) -> list[UpfLine]:
+    if path is None:
+        return hyperparameters.generate_upf(len(ids) if ids is not None else 1)
+    upf = hyperparameters.read_upf(path)
+    if ids is not None and column is not None:
+        for line in upf:
+            partition.check_index(line.index, len(ids), partition.NOUN[column])
+    return upf
+
+
+def _runs(upf: Sequence[UpfLine], ids: list[str] | None) -> list[Run]:
+    seen: Counter[int] = Counter()
+    runs = []
+    for line in upf:
+        number = f"{line.index:03d}"
+        marker = f"{number}-{line.id}" if seen[line.index] else number
+        seen[line.index] += 1
+        runs.append(Run(line.id, line.index, ids[line.index] if ids else None, marker))
+    return runs
+
+
+def _identity(settings: Settings, dflts: Parameters) -> dict[str, Any]:
+    """Return what may not change while an experiment goes on, by the name the user knows."""
+    identity: dict[str, Any] = {
+        "data_source": _digest(settings.data_source),
+        "dflts": dflts,
+        "seed": settings.seed,
+        "partition": dict(settings.partition),
+        "restart_from": str(settings.restart_from or ""),
+    }
+    if raw.is_raw(settings.data_source):
+        identity["preprocess"] = dict(settings.preprocess)
+    return identity
+
+
+def _digest(source: Path) -> str:
+    """Return a digest of the data: the bytes of the responses, the sizes of the features.
+
+    Independent of where the data are and when they were written, so they can be moved or touched.
+    """
+    files = sorted([*source.glob("*.parquet"), *source.glob("*.tsv")])
+    digest = hashlib.blake2b(digest_size=16)
+    for path in files:
+        digest.update(f"{path.name} {path.stat().st_size}\n".encode())
+        if path.name in (tables.RESPONSE_FILE, "response.tsv"):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,126 @@
+"""The learning rate and the end of training, as functions of what a checkpoint holds.
+
+The rules are those of Keras's callbacks as Uno uses them (LearningRateScheduler for the warm-up,
+ReduceLROnPlateau, EarlyStopping). The callbacks keep their state where no checkpoint can reach it,
+and an exact resume needs it.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+# Keras's default for ReduceLROnPlateau: a smaller improvement does not count there.
+MIN_DELTA = 1e-4
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The rules: rates per step, patience in epochs."""
+
+    peak: float
+    warmup_epochs: int
+    warmup_type: str
+    factor: float
+    reduce_patience: int
+    stop_patience: int
+
+    @property
+    def start(self) -> float:
+        """The rate of the first epoch, where there is a warm-up."""
+        return self.peak / 100
+
+    @property
+    def floor(self) -> float:
+        """The rate below which it is not reduced."""
+        return self.peak / 10_000
+
+
+@dataclass(frozen=True)
+class State:
+    """What the rules remember between epochs."""
+
+    rate: float
+    plateau_best: float = math.inf
+    plateau_wait: int = 0
+    stop_best: float = math.inf
+    stop_wait: int = 0
+    stopped: bool = False
+
+
+def schedule(parameters: Mapping[str, Any]) -> Schedule:
+    """Return the rules that a run's hyperparameters describe."""
+    return Schedule(
+        peak=peak_rate(
+            parameters["learning_rate"],
+            parameters["batch_size"],
+            scaling=parameters["learning_rate_scaling"],
+        ),
+        warmup_epochs=parameters["warmup_epochs"],
+        warmup_type=parameters["warmup_type"],
+        factor=parameters["reduce_lr_factor"],
+        reduce_patience=parameters["reduce_lr_patience"],
+        stop_patience=parameters["early_stopping_patience"],
+    )
+
+
+# Uno's own batch size, at which all scalings agree.
+REFERENCE_BATCH = 32
+
+
+def peak_rate(learning_rate: float, batch_size: int, *, scaling: str) -> float:
+    """Return the peak learning rate for a batch size.
+
+    Uno multiplies `learning_rate` by the batch size (linear). With `sqrt` and `none` the rate
+    equals Uno's at a batch of 32 and grows from there with the square root of the batch, or not.
+    """
+    growth = batch_size / REFERENCE_BATCH
+    factor = {"linear": growth, "sqrt": math.sqrt(growth), "none": 1.0}[scaling]
+    return learning_rate * REFERENCE_BATCH * factor
+
+
+def first(rules: Schedule) -> State:
+    """Return the state before the first epoch."""
+    return State(rate=rules.start)
+
+
+def begin(rules: Schedule, state: State, epoch: int) -> State:
+    """Return the state with the learning rate of an epoch, counted from 0.
+
+    During the warm-up, epochs 0 to `warmup_epochs`, the rate depends on the epoch alone, as in
+    Uno's `warmup_scheduler`; later it is what ReduceLROnPlateau left.
+    """
+    if epoch > rules.warmup_epochs:
+        return state
+    done = epoch / rules.warmup_epochs if rules.warmup_epochs else 1.0
+    match rules.warmup_type:
+        case "linear":
+            rate = rules.start + (rules.peak - rules.start) * done
+        case "quadratic":
+            rate = rules.start + (rules.peak - rules.start) * done**2
+        case "exponential":
+            rate = rules.start * (rules.peak / rules.start) ** done
+        case _:
+            rate = rules.peak
+    return replace(state, rate=rate)
+
+
+def end(rules: Schedule, state: State, val_loss: float) -> State:
+    """Return the state after an epoch with a validation loss."""
+    return _early_stopping(rules, _reduce_on_plateau(rules, state, val_loss), val_loss)
+
+
+def _reduce_on_plateau(rules: Schedule, state: State, val_loss: float) -> State:
+    if val_loss < state.plateau_best - MIN_DELTA:
+        return replace(state, plateau_best=val_loss, plateau_wait=0)
+    wait = state.plateau_wait + 1
+    if wait < rules.reduce_patience or state.rate <= rules.floor:
+        return replace(state, plateau_wait=wait)
+    return replace(state, plateau_wait=0, rate=max(state.rate * rules.factor, rules.floor))
+
+
+def _early_stopping(rules: Schedule, state: State, val_loss: float) -> State:
+    if val_loss < state.stop_best:
+        return replace(state, stop_best=val_loss, stop_wait=0)
+    wait = state.stop_wait + 1
+    return replace(state, stop_wait=wait, stopped=wait >= rules.stop_patience)

@@ -1,0 +1,81 @@
+"""The configuration of an experiment, checked and with its paths resolved."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hed import schema
+from hed.errors import InputError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `config/config.yaml` says, with defaults filled in and paths absolute."""
+
+    output: Path
+    experiment: str
+    restart_from: Path | None
+    data_source: Path
+    upf: Path | None
+    dflts: Path | None
+    seed: int
+    preprocess: Mapping[str, str]
+    partition: Mapping[str, Any]
+    local_dir: Path
+
+
+def complete(config: Mapping[str, Any], root: Path) -> dict[str, Any]:
+    """Return `config` with the schema's defaults, after checking it.
+
+    Args:
+        root: the project's top directory, which holds `config/schema.yaml`.
+
+    Raises:
+        InputError: if a key is unknown or a value is not allowed.
+    """
+    definition = yaml.safe_load((root / "config" / "schema.yaml").read_text())
+    schema.check(config, definition, source="the configuration")
+    return schema.complete(config, definition)
+
+
+def read(config: Mapping[str, Any], root: Path) -> Settings:
+    """Return the settings of a completed configuration; relative paths start at `root`.
+
+    Raises:
+        InputError: if a file or directory that it names is missing.
+    """
+    output = root / config["output"]
+    settings = Settings(
+        output=output,
+        experiment=config["experiment"],
+        restart_from=_optional(config["restart_from"], output),
+        data_source=root / config["data_source"],
+        upf=_optional(config["upf"], root),
+        dflts=_optional(config["dflts"], root),
+        seed=config["seed"],
+        preprocess=config["preprocess"],
+        partition=config["partition"],
+        local_dir=Path(config["local_dir"]),
+    )
+    _check_paths(settings)
+    return settings
+
+
+def _optional(name: str, base: Path) -> Path | None:
+    return base / name if name else None
+
+
+def _check_paths(settings: Settings) -> None:
+    for key in ("data_source", "restart_from"):
+        path = getattr(settings, key)
+        if path is not None and not path.is_dir():
+            raise InputError(f"{key}: no such directory: {path}")
+    for key in ("upf", "dflts"):
+        path = getattr(settings, key)
+        if path is not None and not path.is_file():
+            raise InputError(f"{key}: no such file: {path}")
+    if not settings.local_dir.is_absolute():
+        raise InputError(f"local_dir must be an absolute path, not {settings.local_dir}")

@@ -1,0 +1,129 @@
+"""The tables of an IMPROVE data set: response, gene expression, Mordred descriptors.
+
+Ids are strings even when all digits. Drugs and cells are numbered in order of first appearance
+in the response table, so that indices agree with existing experiments. Replicate rows are data.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from hed.errors import InputError
+
+CELL = "improve_sample_id"
+DRUG = "improve_chem_id"
+AUC = "auc"
+
+RESPONSE_FILE = "rsp_merged.parquet"
+EXPRESSION_FILE = "ge_merged_data.parquet"
+DESCRIPTOR_FILE = "md_merged_data.parquet"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of feature table: its file, its id column and the prefix of its features."""
+
+    file: str
+    id: str
+    prefix: str
+    noun: str
+
+
+EXPRESSION = Kind(EXPRESSION_FILE, CELL, "ge.", "cell")
+DESCRIPTORS = Kind(DESCRIPTOR_FILE, DRUG, "mordred.", "drug")
+
+
+def scan(path: Path, columns: Sequence[str]) -> pl.LazyFrame:
+    """Scan a parquet table, ids as strings.
+
+    Raises:
+        InputError: if the file is missing, unreadable, or lacks one of `columns`.
+    """
+    if not path.is_file():
+        raise InputError(f"no such file: {path}")
+    try:
+        frame = pl.scan_parquet(path)
+        present = frame.collect_schema().names()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise InputError(f"{path} cannot be read as parquet: {first_line(error)}") from None
+    require_columns(present, columns, path)
+    return frame.with_columns(pl.col(*(c for c in (CELL, DRUG) if c in present)).cast(pl.String))
+
+
+def require_columns(present: Sequence[str], columns: Sequence[str], path: Path) -> None:
+    """Refuse a table that lacks one of `columns`."""
+    missing = [column for column in columns if column not in present]
+    if missing:
+        found = ", ".join(present[:5]) + (", ..." if len(present) > 5 else "")
+        raise InputError(f"{path} has no column {missing[0]!r}; its columns are {found}")
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text, for use inside one sentence."""
+    return str(error).partition("\n")[0]
+
+
+def read_response(path: Path) -> pl.DataFrame:
+    """Return the response table: one row per measurement, `CELL`, `DRUG`, `AUC` and others.
+
+    Raises:
+        InputError: if it is missing, empty, lacks a column, or holds an AUC that is not finite.
+    """
+    response = scan(path, [CELL, DRUG, AUC]).collect()
+    check_response(response, path)
+    return response
+
+
+def check_response(response: pl.DataFrame, path: Path) -> None:
+    """Refuse a response table that is empty, has missing ids, or an AUC that is not a number."""
+    if response.is_empty():
+        raise InputError(f"{path} has no rows")
+    if not response[AUC].dtype.is_numeric():
+        raise InputError(f"column {AUC!r} of {path} is {response[AUC].dtype}, not numeric")
+    bad = response.select((~pl.col(AUC).cast(pl.Float64).is_finite()).fill_null(True).arg_true())
+    if len(bad):
+        raise InputError(
+            f"{AUC} is not finite in {len(bad):,} of {len(response):,} rows of {path}, "
+            f"first in row {bad.item(0, 0)}: drop these rows or repair them"
+        )
+    for column in (CELL, DRUG):
+        if response[column].null_count():
+            raise InputError(f"{response[column].null_count():,} rows of {path} have no {column}")
+
+
+def distinct(ids: pl.Series) -> list[str]:
+    """Return the distinct values of `ids` in order of first appearance."""
+    return ids.unique(maintain_order=True).to_list()
+
+
+def check_features(response: pl.DataFrame, data: Path, kind: Kind) -> None:
+    """Refuse a response table with ids that have no row, or several, in a feature table.
+
+    Raises:
+        InputError: which says how many ids have no features, and which is the first.
+    """
+    path = data / kind.file
+    frame = scan(path, [kind.id])
+    if not any(name.startswith(kind.prefix) for name in frame.collect_schema().names()):
+        raise InputError(f"{path} has no feature columns: none starts with {kind.prefix!r}")
+    ids = frame.select(kind.id).collect()[kind.id]
+    if ids.is_duplicated().any():
+        first = ids.filter(ids.is_duplicated())[0]
+        raise InputError(f"{path} has several rows for {kind.noun} {first!r}: keep one")
+    wanted = response[kind.id].unique(maintain_order=True)
+    missing = wanted.filter(~wanted.is_in(ids.implode()))
+    if len(missing):
+        raise InputError(
+            f"{len(missing):,} of {len(wanted):,} {kind.noun}s of {data / RESPONSE_FILE} have no "
+            f"features in {path}, first {missing[0]!r}: add them or drop their response rows"
+        )
+
+
+def read_checked(data: Path) -> pl.DataFrame:
+    """Return the response table of `data` after checking it against both feature tables."""
+    response = read_response(data / RESPONSE_FILE)
+    check_features(response, data, EXPRESSION)
+    check_features(response, data, DESCRIPTORS)
+    return response

@@ -1,0 +1,123 @@
+"""Uno as a CANDLE model: `initialize_parameters()` and `run(params)`."""
+
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hed import (
+    architecture,
+    backend,
+    checkpoint,
+    dataset,
+    hyperparameters,
+    network,
+    partition,
+    predictions,
+    schema,
+    tables,
+    weights,
+)
+from hed.backend import tf
+from hed.dataset import Data, Features, Rows
+from hed.files import write_json, write_text
+from hed.network import Network
+from hed.trainer import Trainer, matrix, predict
+from hed.training import State, train
+
+
+def initialize_parameters() -> dict[str, Any]:
+    """Return Uno's hyperparameters with their defaults."""
+    return schema.defaults(hyperparameters.definition())
+
+
+def run(params: Mapping[str, Any]) -> dict[str, list[float | None]]:
+    """Train one run, from its last checkpoint if there is one, and return its history.
+
+    Called again when training has ended, it only writes the results again.
+
+    Args:
+        params: every hyperparameter, and `output_dir` (the run's directory), `input_dir` (its
+            partition), `data_dir` (the features), `threads`.
+    """
+    directory = Path(params["output_dir"])
+    device = backend.configure(threads=params["threads"])
+    write_text(directory / "rank.txt", _place(device))
+    cells, drugs = read_features(Path(params["data_dir"]))
+    data = Data(cells, drugs, *(_rows(params, stage, cells, drugs) for stage in ("train", "val")))
+    print(f"{len(data.train):,} training rows, {len(data.val):,} validation rows, on {device}")
+    trainer = Trainer(_network(params, cells, drugs), data, params)
+    state = train(trainer, data, params, directory / "ckpts")
+    _finish(trainer, data, state, params, directory)
+    return state.history
+
+
+def predict_test(params: Mapping[str, Any]) -> tuple[Rows, np.ndarray]:
+    """Return a run's test rows and the AUC that its best checkpoint predicts for them.
+
+    Args:
+        params: as for `run`.
+    """
+    backend.configure(threads=params["threads"])
+    cells, drugs = read_features(Path(params["data_dir"]))
+    rows = _rows(params, "test", cells, drugs)
+    net = _network(params, cells, drugs)
+    weights.load(net, checkpoint.best(Path(params["output_dir"]) / "ckpts") / checkpoint.MODEL)
+    auc = tf.function(predict)(
+        net,
+        matrix(cells, params["precision"]),
+        matrix(drugs, params["precision"]),
+        tf.constant(rows.cell),
+        tf.constant(rows.drug),
+        batch=params["generator_batch_size"],
+    )
+    return rows, auc.numpy()
+
+
+def read_features(data: Path) -> tuple[Features, Features]:
+    """Return the features of all cells and all drugs of a data set."""
+    return (
+        dataset.read_features(data, tables.EXPRESSION),
+        dataset.read_features(data, tables.DESCRIPTORS),
+    )
+
+
+def _rows(params: Mapping[str, Any], stage: str, cells: Features, drugs: Features) -> Rows:
+    return dataset.rows(partition.read(Path(params["input_dir"]), stage), cells, drugs)
+
+
+def _network(params: Mapping[str, Any], cells: Features, drugs: Features) -> Network:
+    return network.build(
+        architecture.architecture(params),
+        cell_features=cells.values.shape[1],
+        drug_features=drugs.values.shape[1],
+        precision=params["precision"],
+        seed=params["rng_seed"],
+    )
+
+
+def _place(device: str) -> str:
+    """Return where this process runs, one `KEY: value` a line."""
+    block = os.environ.get("PBS_JOBID") or os.environ.get("SLURM_JOB_ID") or "-"
+    masks = (os.environ.get(name) for name in ("ZE_AFFINITY_MASK", "CUDA_VISIBLE_DEVICES"))
+    tile = next((mask for mask in masks if mask), "-")
+    return f"block: {block}\nnode: {socket.gethostname()}\ntile: {tile}\ndevice: {device}\n"
+
+
+def _finish(
+    trainer: Trainer, data: Data, state: State, params: Mapping[str, Any], directory: Path
+) -> None:
+    """Write what the original leaves of a training, the history last: it says that all is there."""
+    best = checkpoint.best(directory / "ckpts")
+    weights.load(trainer.network, best / checkpoint.MODEL)
+    predictions.write(directory, "val", data.val, trainer.predict(data.val))
+    write_text(directory / "result.txt", f"{state.history['val_loss'][-1]}\n")
+    if state.schedule.stopped:
+        text = f"early stopping: {state.epoch}/{params['epochs']}\n"
+        write_text(directory / "stop.marker", text)
+    timings = {"epoch_seconds": state.seconds, "train_rows": len(data.train)}
+    write_json(directory / "timings.json", timings)
+    write_json(directory / "history.txt", state.history)
