@@ -1,17 +1,20 @@
 """Small experiment directories, as ours and as the original system writes them."""
 
 import hashlib
+import io
 import json
 import random
+import runpy
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 METRICS = ("mse", "rmse", "pcc", "scc", "r2")
-STATES = ("done", "running", "waiting")
 
 Values = dict[str, Any]
 
@@ -35,7 +38,10 @@ def write_experiment(
 
 def write_description(directory: Path, count: int) -> None:
     """Write experiment.json, which only our experiments have."""
-    runs = [{"id": name_run(i), "index": i, "drug": name_drug(i)} for i in range(count)]
+    runs = [
+        {"id": name_run(i), "index": i, "held_out": name_drug(i), "marker": f"{i:03d}"}
+        for i in range(count)
+    ]
     value = {"name": directory.name, "upf": "upf.json", "dflts": "dflts-demo.json", "runs": runs}
     write_json(directory / "experiment.json", value)
 
@@ -130,6 +136,13 @@ def run_script(name: str, *args: object, **options: Any) -> subprocess.Completed
     """Run a command of scripts/ as a user does."""
     command = [sys.executable, str(SCRIPTS / name), *map(str, args)]
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+def call_script(name: str, *args: object) -> str:
+    """Call the `main` of a command of scripts/ in this process; return what it prints."""
+    with redirect_stdout(io.StringIO()) as printed, patch("sys.argv", [name, *map(str, args)]):
+        runpy.run_path(str(SCRIPTS / name))["main"]()
+    return printed.getvalue()
 
 
 def assert_is_refused(result: subprocess.CompletedProcess[str], *words: str) -> None:

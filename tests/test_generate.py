@@ -143,7 +143,7 @@ def test_a_linear_model_of_the_features_learns_the_main_effects(medium: raw.Tabl
 
 def test_products_of_features_learn_the_interaction_too(medium: raw.Tables) -> None:
     cells, drugs, logit = joined(medium)
-    products = np.einsum("ni,nj->nij", cells[:, :20], drugs[:, :20]).reshape(len(logit), -1)
+    products = np.einsum("ni,nj->nij", cells[:, :14], drugs[:, :14]).reshape(len(logit), -1)
     assert r2_on_a_fifth(np.hstack([cells, drugs, products]), logit) > 0.75
 
 
@@ -170,6 +170,7 @@ def test_raw_tables_read_back_are_those_generated(tmp_path: Path) -> None:
     generate.write_raw(data, tmp_path)
     found = raw.read(tmp_path)
     assert_frame_equal(found.response, data.response)
+    assert found.expression.equals(found.expression.with_columns(pl.exclude(CELL).round(4)))
     for left, right in (
         (found.expression, data.expression),
         (found.descriptors, data.descriptors),
@@ -222,17 +223,10 @@ def test_the_published_table_is_as_full_as_usual() -> None:
 
 
 def test_published_is_the_published_size_where_no_other_is_given(tmp_path: Path) -> None:
-    result = run(tmp_path, "--published", "--rows", 1234, "--genes", 2)
+    result = run(tmp_path, "--published", "--rows", 1234, "--descriptors", 2)
     assert result.stderr.startswith(
-        "wrote 1,234 responses, 1,100 cells x 2 genes, 770 drugs x 1,613 descriptors"
+        "wrote 1,234 responses, 1,100 cells x 958 genes, 770 drugs x 2 descriptors"
     )
-
-
-def test_the_command_ends_with_one_sentence_when_rows_are_too_few(tmp_path: Path) -> None:
-    result = run(tmp_path, "--rows", 5)
-    assert result.returncode == 1
-    assert result.stderr.startswith("error: 5 rows are too few for 24 drugs and 60 cells")
-    assert not list(tmp_path.iterdir())
 
 
 def test_the_help_gives_the_published_size() -> None:

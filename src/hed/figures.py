@@ -64,7 +64,8 @@ def draw_errors(directory: Path, output: Path) -> None:
 def plot_errors(table: pl.DataFrame, *, title: str) -> p9.ggplot:
     """Return the figure of a table of scores (see `aggregate.scores`), one row per run.
 
-    `title` goes below the figure's own title. The upper panel has all drugs, a row per series; the lower names the drugs, worst first.
+    `title` goes below the figure's own title. The upper panel has all drugs, a row per series;
+    the lower names the drugs, worst first.
     """
     points = arrange(table)
     levels, drugs = (part["row"].n_unique() for part in points.partition_by("panel"))
@@ -184,6 +185,8 @@ def _look(height: float, *, with_legend: bool) -> p9.theme:
         panel_grid_major_y=p9.element_line(colour="#eeeeee", size=0.5),
         panel_grid_major_x=p9.element_line(colour="#dddddd", size=0.5),
         plot_title=p9.element_text(size=13, weight="bold", ha="left"),
+        plot_title_position="plot",
+        plot_caption_position="plot",
         plot_caption=p9.element_text(size=7, ha="left", colour="#555555"),
         axis_text_y=p9.element_text(colour="black", ma="right"),
         strip_text_y=p9.element_text(size=8, colour="#555555"),

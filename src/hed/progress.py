@@ -89,7 +89,7 @@ def render_duration(seconds: float) -> str:
     return f"{minutes}m" if minutes else f"{whole}s"
 
 
-def _end(runs: Sequence[Run], markers: Mapping[int, Path]) -> Summary:
+def _end(runs: Sequence[Run], markers: Mapping[str, Path]) -> Summary:
     """Return the time left, or when the last run ended if all are done."""
     if runs and all(run.state == "done" for run in runs):
         last = max(path.stat().st_mtime for path in markers.values())

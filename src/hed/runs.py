@@ -115,10 +115,10 @@ def list_runs(experiment: Experiment) -> list[Run]:
     ]
 
 
-def read_markers(directory: Path) -> dict[int, Path]:
-    """Return the marker files of an experiment by index."""
-    found = ((re.fullmatch(r"marker-(\d+)\.txt", p.name), p) for p in directory.glob("markers/*"))
-    return {int(match[1]): path for match, path in found if match}
+def read_markers(directory: Path) -> dict[str, Path]:
+    """Return the marker files of an experiment by `NNN` of marker-NNN.txt."""
+    paths = directory.glob("markers/marker-*.txt")
+    return {path.stem.removeprefix("marker-"): path for path in paths}
 
 
 def last_checkpoint(run_directory: Path) -> dict[str, Any]:
@@ -191,7 +191,7 @@ def _run_directories(directory: Path) -> list[str]:
 
 
 def _read_run(
-    experiment: Experiment, run_id: str, *, defaults: Values, markers: Mapping[int, Path]
+    experiment: Experiment, run_id: str, *, defaults: Values, markers: Mapping[str, Path]
 ) -> Run:
     """Read one run's directory, which need not exist."""
     directory = experiment.directory / "run" / run_id
@@ -199,11 +199,13 @@ def _read_run(
     parameters = read_object(directory / "parameters.txt")
     index = _first_integer("index", line, parameters)
     has_scores = experiment.is_original or (directory / "test_scores.json").exists()
-    is_done = index in markers and has_scores
+    # Two runs of one index have two markers, which experiment.json tells.
+    marker = line.get("marker", f"{index:03d}" if index is not None else None)
+    is_done = marker in markers and has_scores
     return Run(
         id=run_id,
         index=index,
-        drug=line.get("drug"),
+        drug=line.get("held_out"),
         directory=directory,
         epochs_done=_epochs_done(directory),
         epochs_planned=_first_integer("epochs", parameters, line, defaults) or UNO_EPOCHS,

@@ -8,7 +8,6 @@ import polars as pl
 from rich.box import Box
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
-from rich.text import Text
 
 from hed.aggregate import SCORES_FILE, TABLE_FILE, tabulate
 from hed.runs import Run, list_runs, read_experiment
@@ -33,6 +32,7 @@ def print_summary(directory: Path, *, count: int) -> None:
     Raises:
         InputError: if the directory is not an experiment.
     """
+    # Names may look like rich's markup or emoji codes.
     console = Console(width=WIDTH, highlight=False, markup=False, emoji=False)
     with console.capture() as captured:
         console.print(summarise(directory, count=count))
@@ -50,16 +50,14 @@ def summarise(directory: Path, *, count: int) -> RenderableType:
     experiment = read_experiment(directory)
     runs = list_runs(experiment)
     table = tabulate(runs).sort("rmse", descending=True, nulls_last=True, maintain_order=True)
-    notes = [Text(f" {note}") for note in missing(runs, scored=set(table["run"]))]
+    notes = [f" {note}" for note in missing(runs, scored=set(table["run"]))]
     if table.is_empty():
-        return Group(Text(f" {experiment.name}: no run has test scores yet"), *notes)
+        return Group(f" {experiment.name}: no run has test scores yet", *notes)
     worst = table.head(count)
     title = f" {experiment.name}: highest error on held-out rows, {len(worst)} of {len(runs)} runs"
-    comparison = [Text(f" {note}") for note in compared(table)]
-    blank = Text()
-    return Group(
-        blank, Text(title), blank, _worst(worst), blank, _levels(table), blank, *comparison, *notes
-    )
+    comparison = [f" {note}" for note in compared(table)]
+    tables = ("", title, "", _worst(worst), "", _levels(table), "")
+    return Group(*tables, *comparison, *notes)
 
 
 def compared(table: pl.DataFrame) -> Iterator[str]:
@@ -111,7 +109,7 @@ def _worst(table: pl.DataFrame) -> Table:
     for heading in ("rows", "rmse", "cell mean", "scc", "r2"):
         lines.add_column(heading, justify="right", no_wrap=True)
     for rank, row in enumerate(table.iter_rows(named=True), start=1):
-        lines.add_row(*map(Text, (str(rank), *_cells(row))))
+        lines.add_row(str(rank), *_cells(row))
     return lines
 
 

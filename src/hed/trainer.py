@@ -39,9 +39,12 @@ class Trainer:
         self._cells = matrix(data.cells, parameters["precision"])
         self._drugs = matrix(data.drugs, parameters["precision"])
         self._rows = [tf.constant(x) for x in (data.train.cell, data.train.drug, data.train.auc)]
-        self._step = tf.function(self._train_step, jit_compile=parameters["jit_compile"] or None)
+        # Without autograph: converting Python's control flow costs a second, and there is none.
+        jit = parameters["jit_compile"] or None
+        self._step = tf.function(self._train_step, jit_compile=jit, autograph=False)
         self._steps = tf.function(
             self._train_steps,
+            autograph=False,
             input_signature=[
                 tf.TensorSpec([None, None], tf.int32),
                 tf.TensorSpec([], tf.int64),
@@ -50,6 +53,7 @@ class Trainer:
         )
         self._predict = tf.function(
             self._predict_rows,
+            autograph=False,
             input_signature=[tf.TensorSpec([None], tf.int32), tf.TensorSpec([None], tf.int32)],
         )
 
@@ -82,10 +86,13 @@ class Trainer:
         self, batches: "tf.Tensor", first: "tf.Tensor", rate: "tf.Tensor"
     ) -> "tf.Tensor":
         """Return [sum of losses, sum of squared errors] over steps x batch row numbers."""
-        sums = tf.zeros([2], tf.float64)
-        for i in tf.range(tf.shape(batches)[0]):
-            sums += self._step(batches[i], first + tf.cast(i, tf.int64), rate)
-        return sums
+        steps = tf.shape(batches)[0]
+
+        def step(i: "tf.Tensor", sums: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
+            return i + 1, sums + self._step(batches[i], first + tf.cast(i, tf.int64), rate)
+
+        start = (tf.constant(0), tf.zeros([2], tf.float64))
+        return tf.while_loop(lambda i, _: i < steps, step, start, parallel_iterations=1)[1]
 
     def _train_step(self, batch: "tf.Tensor", step: "tf.Tensor", rate: "tf.Tensor") -> "tf.Tensor":
         cell, drug, auc = (tf.gather(column, batch) for column in self._rows)
@@ -165,13 +172,15 @@ def predict(
     by_cell, by_drug = network.project(net, *outputs)
     size = tf.shape(cell)[0]
     calls = (size + batch - 1) // batch
-    parts = tf.TensorArray(tf.float32, size=calls, infer_shape=False, element_shape=[None])
-    for i in tf.range(calls):
+
+    def step(i: "tf.Tensor", parts: "tf.TensorArray") -> tuple["tf.Tensor", "tf.TensorArray"]:
         rows = slice(i * batch, tf.minimum((i + 1) * batch, size))
         at = tf.gather(by_cell, cell[rows]), tf.gather(by_drug, drug[rows])
-        part = network.respond_projected(net, *at, network.no_noise)
-        parts = parts.write(i, part)
-    return parts.concat()
+        return i + 1, parts.write(i, network.respond_projected(net, *at, network.no_noise))
+
+    parts = tf.TensorArray(tf.float32, size=calls, infer_shape=False, element_shape=[None])
+    start = (tf.constant(0), parts)
+    return tf.while_loop(lambda i, _: i < calls, step, start, parallel_iterations=1)[1].concat()
 
 
 def matrix(features: Features, precision: str) -> "tf.Tensor":

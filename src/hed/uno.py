@@ -66,7 +66,7 @@ def predict_test(params: Mapping[str, Any]) -> tuple[Rows, np.ndarray]:
     rows = _rows(params, "test", cells, drugs)
     net = _network(params, cells, drugs)
     weights.load(net, checkpoint.best(Path(params["output_dir"]) / "ckpts") / checkpoint.MODEL)
-    auc = tf.function(predict)(
+    auc = tf.function(predict, autograph=False)(
         net,
         matrix(cells, params["precision"]),
         matrix(drugs, params["precision"]),

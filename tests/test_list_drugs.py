@@ -1,0 +1,54 @@
+"""Drugs are numbered in order of first appearance, as in existing experiments."""
+
+import subprocess
+import sys
+
+import polars as pl
+import pytest
+from experiments import SCRIPTS, assert_is_refused, call_script, run_script
+
+DRUGS = ["Zeta", "Alpha", "Zeta", "17", "Alpha", "Mu"]
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "rsp_merged.parquet"
+    pl.DataFrame({"improve_sample_id": ["c"] * 6, "improve_chem_id": DRUGS}).write_parquet(path)
+    return path
+
+
+def test_all_drugs_are_listed_in_order_of_first_appearance(table):
+    assert call_script("list_drugs.py", table) == "000 Zeta\n001 Alpha\n002 17\n003 Mu\n"
+
+
+def test_a_data_directory_stands_for_its_response_table(table):
+    assert call_script("list_drugs.py", table.parent).startswith("000 Zeta\n")
+
+
+def test_chosen_drugs_are_listed_in_index_order(table):
+    assert call_script("list_drugs.py", table, 3, 1) == "001 Alpha\n003 Mu\n"
+
+
+@pytest.mark.parametrize("index", [4, -1])
+def test_an_index_out_of_range_is_refused_with_the_range(table, index):
+    expected = f"error: no drug at index {index}: the response table has 4 drugs (0 to 3)"
+    result = run_script("list_drugs.py", table, 0, index)
+    assert_is_refused(result, expected)
+    assert result.stdout == ""
+
+
+def test_a_row_without_a_drug_is_refused(table):
+    pl.DataFrame({"improve_chem_id": ["a", None]}).write_parquet(table)
+    assert_is_refused(run_script("list_drugs.py", table), "1 rows", "have no improve_chem_id")
+
+
+def test_a_missing_table_is_refused(tmp_path):
+    assert_is_refused(run_script("list_drugs.py", tmp_path), "no such file", "rsp_merged.parquet")
+
+
+def test_a_reader_that_leaves_early_is_no_error(table):
+    many = pl.DataFrame({"improve_chem_id": [f"drug-{i}" for i in range(20_000)]})
+    many.write_parquet(table)
+    command = f"{sys.executable} {SCRIPTS / 'list_drugs.py'} {table} | head -n 1"
+    result = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert (result.stdout, result.stderr) == ("000 drug-0\n", "")
