@@ -1,4 +1,7 @@
-"""What every rule shares: the experiment, its runs, and where their files are."""
+"""What every rule shares: the experiment, its runs, and where their files are.
+
+Later rules of a run have higher priorities, so that a run is finished before another is begun.
+"""
 
 from pathlib import Path
 from shlex import quote
@@ -12,7 +15,11 @@ EXPERIMENT = experiment.open_or_exit(config, ROOT, main=workflow.is_main_process
 DATA = EXPERIMENT.data
 RUNS = {run.id: run for run in EXPERIMENT.runs}
 MARKED = {run.marker: run.id for run in EXPERIMENT.runs}
-RESTART = f"--restart-from {quote(EXPERIMENT.restart_from)}" if EXPERIMENT.restart_from else ""
+RESTART = (
+    f"--restart-from {quote(EXPERIMENT.restart_from)}"
+    if EXPERIMENT.restart_from
+    else ""
+)
 MARKERS = [f"markers/marker-{marker}.txt" for marker in MARKED]
 
 

@@ -27,5 +27,5 @@ rule partition:
             --mode {params.mode} \
             --validation {params.validation} \
             --test {params.test} \
-            --seed {params.seed} > {log:q} 2>&1
+            --seed {params.seed} >{log:q} 2>&1
         """

@@ -21,5 +21,5 @@ rule preprocess:
         r"""
         python {SCRIPTS:q}/preprocess.py {params.raw:q} data \
             --ge-scaling {params.ge_scaling} \
-            --md-scaling {params.md_scaling} > {log:q} 2>&1
+            --md-scaling {params.md_scaling} >{log:q} 2>&1
         """

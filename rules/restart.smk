@@ -29,5 +29,5 @@ if EXPERIMENT.restart_from:
             run=lambda wildcards: f"{EXPERIMENT.restart_from}/run/{wildcards.run}",
         shell:
             r"""
-            python {SCRIPTS:q}/restore.py {params.run:q} run/{wildcards.run:q} > {log:q} 2>&1
+            python {SCRIPTS:q}/restore.py {params.run:q} run/{wildcards.run:q} >{log:q} 2>&1
             """

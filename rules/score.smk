@@ -19,6 +19,7 @@ rule score:
         baselines="run/{run}/baseline_scores.json",
     log:
         "out/out-{run}-score.txt",
+    priority: 2
     group:
         "run"
     threads: config["threads"]
@@ -30,7 +31,7 @@ rule score:
         {params.launch} python {SCRIPTS:q}/score.py run/{wildcards.run:q} \
             --partition {input.partition:q} \
             --data {params.data:q} \
-            --threads {threads} > {log:q} 2>&1
+            --threads {threads} >{log:q} 2>&1
         """
 
 
@@ -40,6 +41,7 @@ rule mark:
         scores=lambda wildcards: f"run/{MARKED[wildcards.marker]}/test_scores.json",
     output:
         marker="markers/marker-{marker}.txt",
+    priority: 3
     group:
         "run"
     shell:

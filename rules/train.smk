@@ -18,6 +18,7 @@ rule train:
         predictions="run/{run}/val_y_data_predicted.csv",
     log:
         "out/out-{run}-train.txt",
+    priority: 1
     group:
         "run"
     threads: config["threads"]
@@ -34,5 +35,5 @@ rule train:
             --dflts {params.dflts:q} \
             --partition {input.partition:q} \
             --data {params.data:q} {params.restart} \
-            --threads {threads} >> {log:q} 2>&1
+            --threads {threads} >>{log:q} 2>&1
         """

@@ -1,5 +1,6 @@
 """What every command of `scripts/` does the same way: report mistakes, stop quietly."""
 
+import errno
 import os
 import signal
 import sys
@@ -7,9 +8,14 @@ from collections.abc import Callable
 
 from hed.errors import InputError
 
+# The system does not say which file these are about.
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 def run(main: Callable[[], None]) -> None:
     """Run a command's `main`; a user's mistake ends it with one sentence and exit status 1.
+
+    So do a file that may not be read or written, and a full disk.
 
     Ctrl-C ends the process at once, as in a shell pipeline: long steps are inside TensorFlow,
     where Python would not see it for minutes.
@@ -23,3 +29,13 @@ def run(main: Callable[[], None]) -> None:
     except BrokenPipeError:
         # The reader (`head`, a pager) has gone; nothing more is wanted.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if error.filename is None and error.errno not in FULL:
+            raise
+        sys.exit(f"error: {sentence(error)}")
+
+
+def sentence(error: OSError) -> str:
+    """Return what the system refused, and where."""
+    where = "" if error.filename is None else f"{error.filename}: "
+    return f"{where}{error.strerror or error}"

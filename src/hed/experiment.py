@@ -16,10 +16,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from hed import hyperparameters, lock, plan, raw
+from hed import command, hyperparameters, lock, plan, raw
 from hed import settings as settings_of
 from hed.errors import InputError
-from hed.files import read_json, write_text
+from hed.files import read_json, write_bytes
 from hed.plan import Plan, Run
 from hed.settings import Settings
 
@@ -42,7 +42,7 @@ class Experiment:
         local: node-local directory for the partitions of this experiment.
         upf, dflts: names of the copies of these files in `directory`.
         restart_from: directory of the experiment that this one starts from, or empty.
-        files: name to text of what `start` writes into `directory`.
+        files: name to content of what `start` writes into `directory`.
     """
 
     directory: Path
@@ -53,7 +53,7 @@ class Experiment:
     upf: str
     dflts: str
     restart_from: str
-    files: Mapping[str, str]
+    files: Mapping[str, bytes]
     locked: IO[str] | None
 
     @property
@@ -76,6 +76,8 @@ def open_or_exit(config: dict[str, Any], root: Path, *, main: bool) -> Experimen
         return _planned(settings_of.read(config, root))
     except InputError as error:
         sys.exit(f"error: {error}")
+    except OSError as error:
+        sys.exit(f"error: {command.sentence(error)}")
 
 
 def start(experiment: Experiment) -> None:
@@ -90,8 +92,8 @@ def start(experiment: Experiment) -> None:
             f"error: {experiment.name} is being run by {lock.holder(directory)}; "
             "wait for it to end, or stop it, or name another experiment"
         )
-    for name, text in experiment.files.items():
-        write_text(directory / name, text)
+    for name, content in experiment.files.items():
+        write_bytes(directory / name, content)
 
 
 def _recorded(directory: Path) -> Experiment:
@@ -99,9 +101,8 @@ def _recorded(directory: Path) -> Experiment:
     record = read_json(directory / RECORD)
     runs = tuple(Run(**run) for run in record["runs"])
     names = ("data", "raw", "local", "upf", "dflts", "restart_from")
-    return Experiment(
-        directory, runs, *(record[name] for name in names), files={}, locked=None
-    )
+    places = {name: record[name] for name in names}
+    return Experiment(directory, runs, **places, files={}, locked=None)
 
 
 def _planned(settings: Settings) -> Experiment:
@@ -133,10 +134,11 @@ def _local(local_dir: Path, directory: Path) -> str:
     return str(local_dir / getpass.getuser() / "hed" / f"{directory.name}-{digest}")
 
 
-def _files(experiment: Experiment, settings: Settings, planned: Plan) -> dict[str, str]:
-    """Return the text of the record and of the copies of UPF and DFLTS."""
-    upf = settings.upf.read_text() if settings.upf else hyperparameters.format_upf(planned.upf)
-    dflts = settings.dflts.read_text() if settings.dflts else "{}\n"
+def _files(experiment: Experiment, settings: Settings, planned: Plan) -> dict[str, bytes]:
+    """Return the content of the record and of the copies of UPF and DFLTS."""
+    generated = hyperparameters.format_upf(planned.upf).encode()
+    upf = settings.upf.read_bytes() if settings.upf else generated
+    dflts = settings.dflts.read_bytes() if settings.dflts else b"{}\n"
     if len({experiment.upf, experiment.dflts, RECORD}) < 3:
         raise InputError(f"upf and dflts need two different names, neither of them {RECORD}")
     path = experiment.directory / RECORD
@@ -150,7 +152,7 @@ def _files(experiment: Experiment, settings: Settings, planned: Plan) -> dict[st
         "restart_from": experiment.restart_from,
         "runs": [asdict(run) for run in experiment.runs],
     }
-    return {experiment.upf: upf, experiment.dflts: dflts, RECORD: _record_text(record)}
+    return {experiment.upf: upf, experiment.dflts: dflts, RECORD: _record_text(record).encode()}
 
 
 def _record_text(record: Mapping[str, Any]) -> str:
@@ -196,7 +198,7 @@ def _same(directory: Path, planned: Plan) -> bool:
         return False
     record = read_json(directory / RECORD)
     return bool(
-        record["identity"] == planned.identity
+        record.get("identity") == planned.identity
         and hyperparameters.read_upf(directory / record["upf"]) == list(planned.upf)
     )
 
@@ -227,4 +229,17 @@ def _refuse_other(directory: Path, planned: Plan) -> None:
             raise InputError(
                 f"{line.id} of {directory.name} has other hyperparameters in its UPF; "
                 "give the changed run a new id or the experiment a new name"
+            )
+    _refuse_taken_markers(record, planned)
+
+
+def _refuse_taken_markers(record: Mapping[str, Any], planned: Plan) -> None:
+    """Refuse runs whose marker another run of the experiment has, which would seem finished."""
+    taken = {run["marker"]: run["id"] for run in record["runs"]}
+    for run in planned.runs:
+        owner = taken.get(run.marker, run.id)
+        if owner != run.id:
+            raise InputError(
+                f"{run.id} of {record['name']} would take marker-{run.marker}.txt from {owner}, "
+                f"which has the same index: keep {owner} in the UPF, before {run.id}"
             )

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -33,6 +33,11 @@ def definition() -> Mapping[str, Any]:
     text = files("hed").joinpath("hyperparameters.json").read_text()
     loaded: Mapping[str, Any] = json.loads(text)
     return loaded
+
+
+def default(name: str) -> Any:
+    """Return Uno's default of a hyperparameter."""
+    return definition()["properties"][name]["default"]
 
 
 def resolve(dflts: Parameters, line: UpfLine) -> Parameters:
@@ -109,7 +114,7 @@ def generate_upf(count: int) -> list[UpfLine]:
     return [UpfLine(id=f"RUN{index:03d}", index=index, overrides={}) for index in range(count)]
 
 
-def format_upf(runs: list[UpfLine]) -> str:
+def format_upf(runs: Sequence[UpfLine]) -> str:
     """Return a UPF's text."""
     lines = (json.dumps({"id": r.id, "index": r.index, **r.overrides}) for r in runs)
     return "".join(f"{line}\n" for line in lines)

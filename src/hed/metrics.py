@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -18,21 +19,22 @@ def scores(true: np.ndarray, predicted: np.ndarray) -> Scores:
     """
     true, predicted = np.asarray(true, np.float64), np.asarray(predicted, np.float64)
     mse = float(np.mean((true - predicted) ** 2))
-    variance = float(np.var(true))
     return {
         "mse": mse,
         "rmse": math.sqrt(mse),
         "pcc": _correlation(true, predicted, "pearson"),
         "scc": _correlation(true, predicted, "spearman"),
-        "r2": 1 - mse / variance if variance > 0 else None,
+        "r2": 1 - mse / float(np.var(true)) if np.ptp(true) > 0 else None,
     }
 
 
-def _correlation(true: np.ndarray, predicted: np.ndarray, method: str) -> float | None:
+def _correlation(
+    true: np.ndarray, predicted: np.ndarray, method: Literal["pearson", "spearman"]
+) -> float | None:
     if len(true) < 2 or np.ptp(true) == 0 or np.ptp(predicted) == 0:
         return None
     pair = pl.DataFrame({"true": true, "predicted": predicted})
-    value = pair.select(pl.corr("true", "predicted", method=method)).item()  # type: ignore[arg-type]
+    value = pair.select(pl.corr("true", "predicted", method=method)).item()
     return float(value) if math.isfinite(value) else None
 
 

@@ -27,12 +27,24 @@ class Split:
         validation: share of the rows outside the test set that is used for validation.
         test: share of all rows that is the test set in mode `random`.
         seed: the experiment's seed; the split depends on it and the index only.
+
+    Raises:
+        InputError: if a share is not between 0 and 1, or the seed is negative.
     """
 
     mode: str = "by_drug"
     validation: float = 0.2
     test: float = 0.1
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what no split can be made with."""
+        for name in ("validation", "test"):
+            share = getattr(self, name)
+            if not 0 < share < 1:
+                raise InputError(f"the {name} share must be between 0 and 1, not {share}")
+        if self.seed < 0:
+            raise InputError(f"the seed must be at least 0, not {self.seed}")
 
 
 def held_out(response: pl.DataFrame, index: int, column: str) -> str:
@@ -67,6 +79,8 @@ def split(response: pl.DataFrame, index: int, how: Split) -> dict[str, pl.DataFr
     Raises:
         InputError: if there is no such index, or a part would be empty.
     """
+    if index < 0:
+        raise InputError(f"the index must be at least 0, not {index}")
     random = np.random.Generator(np.random.PCG64([how.seed, index]))
     test = _test_rows(response, index, how, random)
     others = np.flatnonzero(~test)

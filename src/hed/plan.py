@@ -109,12 +109,11 @@ def _identity(settings: Settings, dflts: Parameters) -> dict[str, Any]:
 def _digest(source: Path) -> str:
     """Return a digest of the data: the bytes of the responses, the sizes of the features.
 
-    Independent of where the data are and when they were written, so they can be moved or touched.
+    Independent of where the data are, when they were written, and what else is there, so they can
+    be moved or touched.
     """
-    files = sorted([*source.glob("*.parquet"), *source.glob("*.tsv")])
-    digest = hashlib.blake2b(digest_size=16)
-    for path in files:
-        digest.update(f"{path.name} {path.stat().st_size}\n".encode())
-        if path.name in (tables.RESPONSE_FILE, "response.tsv"):
-            digest.update(path.read_bytes())
+    response, *features = raw.FILES if raw.is_raw(source) else tables.FILES
+    digest = hashlib.blake2b((source / response).read_bytes(), digest_size=16)
+    for name in features:
+        digest.update(f"{name} {(source / name).stat().st_size}\n".encode())
     return digest.hexdigest()

@@ -21,6 +21,7 @@ from hed.tables import AUC, CELL, DESCRIPTORS, DRUG, EXPRESSION, Kind
 RESPONSE_TSV = "response.tsv"
 EXPRESSION_TSV = "cancer_gene_expression.tsv"
 DESCRIPTOR_TSV = "drug_mordred.tsv"
+FILES = (RESPONSE_TSV, EXPRESSION_TSV, DESCRIPTOR_TSV)
 
 SYMBOLS = "gene_symbol"
 # Entrez names are numbers, so header rows can be told only by their first field.

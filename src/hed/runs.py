@@ -12,14 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from hed import files
+from hed import files, hyperparameters
 from hed.errors import InputError
 
 State = Literal["done", "running", "waiting"]
 Values = Mapping[str, Any]
-
-# Uno's own default, which holds where neither parameters.txt, UPF nor DFLTS says another.
-UNO_EPOCHS = 200
 
 
 @dataclass(frozen=True)
@@ -208,7 +205,8 @@ def _read_run(
         drug=line.get("held_out"),
         directory=directory,
         epochs_done=_epochs_done(directory),
-        epochs_planned=_first_integer("epochs", parameters, line, defaults) or UNO_EPOCHS,
+        epochs_planned=_first_integer("epochs", parameters, line, defaults)
+        or hyperparameters.default("epochs"),
         state="done" if is_done else "waiting" if parameters is None else "running",
     )
 

@@ -5,11 +5,22 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from jsonschema import Draft202012Validator, ValidationError
+from jsonschema import Draft202012Validator, TypeChecker, ValidationError, validators
 
 from hed.errors import InputError
 
 Schema = Mapping[str, Any]
+
+
+def _is_integer(checker: TypeChecker, value: Any) -> bool:
+    """Tell whether a value is an integer; JSON Schema counts 20.0 too, which no command takes."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_Validator = validators.extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
+)
 
 
 def check(value: Any, schema: Schema, *, source: str, noun: str = "key") -> None:
@@ -22,7 +33,7 @@ def check(value: Any, schema: Schema, *, source: str, noun: str = "key") -> None
     Raises:
         InputError: one sentence about the first violation.
     """
-    errors = sorted(Draft202012Validator(schema).iter_errors(value), key=lambda e: list(e.path))
+    errors = sorted(_Validator(schema).iter_errors(value), key=lambda e: list(e.path))
     if errors:
         raise InputError(_sentence(errors[0], source, noun))
 
@@ -33,7 +44,7 @@ def _sentence(error: ValidationError, source: str, noun: str) -> str:
     key = ".".join(str(part) for part in error.absolute_path)
     where = f"{key} in {source}" if key else source
     shown = json.dumps(error.instance, default=str)
-    limit = error.validator_value
+    limit: Any = error.validator_value
     match error.validator:
         case "type":
             kinds = limit if isinstance(limit, str) else " or ".join(limit)
@@ -57,8 +68,10 @@ _BOUNDS = {
 
 
 def _unknown(error: ValidationError, source: str, noun: str) -> str:
-    known = error.schema["properties"]
-    name = next(key for key in error.instance if key not in known)
+    schema: Any = error.schema
+    given: Any = error.instance
+    known = schema["properties"]
+    name = next(key for key in given if key not in known)
     section = ".".join(str(part) for part in error.absolute_path)
     full = f"{section}.{name}" if section else name
     return f"unknown {noun} {full!r} in {source}; {nearest(str(name), known)}"

@@ -44,28 +44,35 @@ def complete(config: Mapping[str, Any], root: Path) -> dict[str, Any]:
 def read(config: Mapping[str, Any], root: Path) -> Settings:
     """Return the settings of a completed configuration; relative paths start at `root`.
 
+    `restart_from` may also be the name of an experiment in `output`.
+
     Raises:
         InputError: if a file or directory that it names is missing.
     """
-    output = root / config["output"]
+    output = _path(config["output"], root)
+    restart_from = config["restart_from"]
     settings = Settings(
         output=output,
         experiment=config["experiment"],
-        restart_from=_optional(config["restart_from"], output),
-        data_source=root / config["data_source"],
+        restart_from=_optional(restart_from, root if "/" in restart_from else output),
+        data_source=_path(config["data_source"], root),
         upf=_optional(config["upf"], root),
         dflts=_optional(config["dflts"], root),
         seed=config["seed"],
         preprocess=config["preprocess"],
         partition=config["partition"],
-        local_dir=Path(config["local_dir"]),
+        local_dir=Path(config["local_dir"]).expanduser(),
     )
     _check_paths(settings)
     return settings
 
 
+def _path(name: str, base: Path) -> Path:
+    return base / Path(name).expanduser()
+
+
 def _optional(name: str, base: Path) -> Path | None:
-    return base / name if name else None
+    return _path(name, base) if name else None
 
 
 def _check_paths(settings: Settings) -> None:
@@ -73,6 +80,8 @@ def _check_paths(settings: Settings) -> None:
         path = getattr(settings, key)
         if path is not None and not path.is_dir():
             raise InputError(f"{key}: no such directory: {path}")
+    if settings.restart_from and not (settings.restart_from / "run").is_dir():
+        raise InputError(f"restart_from: {settings.restart_from} is no experiment: it has no run/")
     for key in ("upf", "dflts"):
         path = getattr(settings, key)
         if path is not None and not path.is_file():

@@ -19,6 +19,7 @@ AUC = "auc"
 RESPONSE_FILE = "rsp_merged.parquet"
 EXPRESSION_FILE = "ge_merged_data.parquet"
 DESCRIPTOR_FILE = "md_merged_data.parquet"
+FILES = (RESPONSE_FILE, EXPRESSION_FILE, DESCRIPTOR_FILE)
 
 
 @dataclass(frozen=True)
