@@ -16,16 +16,12 @@ rule partition:
         "run"
     params:
         index=lambda wildcards: RUNS[wildcards.run].index,
-        mode=config["partition"]["mode"],
-        validation=config["partition"]["validation"],
-        test=config["partition"]["test"],
-        seed=config["seed"],
     shell:
         r"""
         python {SCRIPTS:q}/partition.py {input.response:q} {output.partition:q} \
             --index {params.index} \
-            --mode {params.mode} \
-            --validation {params.validation} \
-            --test {params.test} \
-            --seed {params.seed} >{log:q} 2>&1
+            --mode {config[partition][mode]} \
+            --validation {config[partition][validation]} \
+            --test {config[partition][test]} \
+            --seed {config[seed]} >{log:q} 2>&1
         """

@@ -1,7 +1,8 @@
 """Runs that an earlier experiment finished (`restart_from`), copied instead of trained.
 
 Inputs: run/{run}/* and the marker in the earlier experiment, which is not modified.
-Outputs: the same files here. Runs that it did not finish are trained here from its checkpoints.
+Outputs: the same files here. Runs that it did not finish are trained here from its checkpoints,
+and stay so if it finishes them later.
 """
 
 if EXPERIMENT.restart_from:
@@ -11,9 +12,11 @@ if EXPERIMENT.restart_from:
     rule restore:
         """Copy a finished run; where the earlier experiment lacks one, `train` applies."""
         input:
-            marker=lambda wildcards: f"{EXPERIMENT.restart_from}/markers/marker-{RUNS[wildcards.run].marker}.txt",
-            history=f"{EXPERIMENT.restart_from}/run/{{run}}/history.txt",
-            scores=f"{EXPERIMENT.restart_from}/run/{{run}}/test_scores.json",
+            marker=lambda wildcards: ancient(
+                f"{EXPERIMENT.restart_from}/markers/marker-{RUNS[wildcards.run].marker}.txt"
+            ),
+            history=ancient(f"{EXPERIMENT.restart_from}/run/{{run}}/history.txt"),
+            scores=ancient(f"{EXPERIMENT.restart_from}/run/{{run}}/test_scores.json"),
         output:
             "run/{run}/history.txt",
             "run/{run}/val_scores.json",

@@ -23,14 +23,11 @@ rule score:
     group:
         "run"
     threads: config["threads"]
-    params:
-        launch=config["launcher"],
-        data=DATA,
     shell:
         r"""
-        {params.launch} python {SCRIPTS:q}/score.py run/{wildcards.run:q} \
+        {config[launcher]} python {SCRIPTS:q}/score.py run/{wildcards.run:q} \
             --partition {input.partition:q} \
-            --data {params.data:q} \
+            --data {DATA:q} \
             --threads {threads} >{log:q} 2>&1
         """
 

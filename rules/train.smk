@@ -22,18 +22,12 @@ rule train:
     group:
         "run"
     threads: config["threads"]
-    params:
-        launch=config["launcher"],
-        data=DATA,
-        upf=EXPERIMENT.upf,
-        dflts=EXPERIMENT.dflts,
-        restart=RESTART,
     shell:
         r"""
-        {params.launch} python {SCRIPTS:q}/train.py run/{wildcards.run:q} \
-            --upf {params.upf:q} \
-            --dflts {params.dflts:q} \
+        {config[launcher]} python {SCRIPTS:q}/train.py run/{wildcards.run:q} \
+            --upf {EXPERIMENT.upf:q} \
+            --dflts {EXPERIMENT.dflts:q} \
             --partition {input.partition:q} \
-            --data {params.data:q} {params.restart} \
+            --data {DATA:q} {RESTART} \
             --threads {threads} >>{log:q} 2>&1
         """

@@ -12,10 +12,12 @@ step, so a kill at any instant leaves the last complete checkpoint in force. To 
 `last` at another epoch; later ones are overwritten.
 """
 
+import contextlib
 import os
 import re
 import shutil
 import time
+import zipfile
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -85,7 +87,7 @@ def save(
     Args:
         directory: the run's `ckpts`.
         write: writes `model.h5` and `optimizer.npz` into the directory that it is given.
-        state: JSON; its `best_epoch` is what `best` will point to, if that epoch is there.
+        state: JSON; its `best_epoch`, this or an older saved epoch, is what `best` will point to.
     """
     work = directory / "work"
     shutil.rmtree(work, ignore_errors=True)
@@ -95,20 +97,33 @@ def save(
     write_json(work / INFO, _info(directory, rules, epoch, work / MODEL, state))
     for path in work.iterdir():
         sync(path)
-    place = epochs_of(directory) / f"{epoch:03d}"
-    place.parent.mkdir(exist_ok=True)
-    shutil.rmtree(place, ignore_errors=True)
-    work.rename(place)
-    if (epochs_of(directory) / f"{state['best_epoch']:03d}").is_dir():
-        _link(directory / "best", state["best_epoch"])
+    _place(directory, work, epoch)
+    _link(directory / "best", state["best_epoch"])
     _link(directory / "last", epoch)
     _note(directory, f"saved epoch {epoch}")
-    _clean(directory, rules, keep={epoch, state["best_epoch"]})
+    _clean(directory, rules, epoch, keep=state["best_epoch"])
 
 
-def epochs_of(directory: Path) -> Path:
-    """Return the directory of the saved epochs below a run's `ckpts`."""
-    return directory / "epochs"
+def place_of(directory: Path, epoch: int) -> Path:
+    """Return the directory of a saved epoch below a run's `ckpts`."""
+    return directory / "epochs" / f"{epoch:03d}"
+
+
+def _place(directory: Path, work: Path, epoch: int) -> None:
+    """Move a complete checkpoint to its epoch's place, instead of what may be there."""
+    _remove(directory, epoch)
+    place = place_of(directory, epoch)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    work.rename(place)
+
+
+def _remove(directory: Path, epoch: int) -> None:
+    """Remove an epoch, if it is there; never leave a part of it that looks like a checkpoint."""
+    removed = directory / "removed"
+    shutil.rmtree(removed, ignore_errors=True)
+    with contextlib.suppress(FileNotFoundError):
+        place_of(directory, epoch).rename(removed)
+    shutil.rmtree(removed, ignore_errors=True)
 
 
 def _info(
@@ -150,18 +165,22 @@ def _link(link: Path, epoch: int) -> None:
 
 def saved_epochs(directory: Path) -> list[int]:
     """Return the epochs that have a model below a run's `ckpts`, ascending."""
-    places = epochs_of(directory).glob("*")
+    places = (directory / "epochs").glob("*")
     found = [p for p in places if re.fullmatch(r"\d{3,}", p.name) and (p / MODEL).exists()]
     return sorted(int(place.name) for place in found)
 
 
-def _clean(directory: Path, rules: Policy, *, keep: set[int]) -> None:
-    """Remove epochs older than the last `keep_limit`, but none of `keep`."""
+def _clean(directory: Path, rules: Policy, last: int, *, keep: int) -> None:
+    """Remove epochs older than the `keep_limit` that end with `last`, but not `keep`.
+
+    Later ones, from before a rollback, do not count.
+    """
     if rules.keep_all:
         return
-    for epoch in saved_epochs(directory)[: -rules.keep_limit]:
-        if epoch not in keep:
-            shutil.rmtree(epochs_of(directory) / f"{epoch:03d}")
+    done = [epoch for epoch in saved_epochs(directory) if epoch <= last]
+    for epoch in done[: -rules.keep_limit]:
+        if epoch != keep:
+            _remove(directory, epoch)
             _note(directory, f"removed epoch {epoch}")
 
 
@@ -173,8 +192,7 @@ def _note(directory: Path, text: str) -> None:
 def find(directory: Path, rules: Policy) -> Path | None:
     """Return the checkpoint to resume from, or None to start anew.
 
-    It is the one that `last` points to; if its checksum is wrong, the newest older one that is
-    whole.
+    It is the one that `last` points to; if that is damaged, the newest older one that is whole.
 
     Raises:
         InputError: if the mode is `required` and there is none.
@@ -184,11 +202,11 @@ def find(directory: Path, rules: Policy) -> Path | None:
     last = linked_epoch(directory / "last")
     candidates = [epoch for epoch in saved_epochs(directory) if last is None or epoch <= last]
     for epoch in reversed(candidates):
-        place = epochs_of(directory) / f"{epoch:03d}"
+        place = place_of(directory, epoch)
         if _whole(place, rules):
             _note(directory, f"resuming from epoch {epoch}")
             return place
-        _note(directory, f"epoch {epoch} is damaged (checksum), trying an older one")
+        _note(directory, f"epoch {epoch} is damaged, trying an older one")
         print(f"warning: checkpoint {place} is damaged; trying an older one")
     if rules.restart_mode == "required":
         raise InputError(
@@ -213,36 +231,42 @@ def best(directory: Path) -> Path:
     """
     for name in ("best", "last"):
         epoch = linked_epoch(directory / name)
-        if epoch is not None and (epochs_of(directory) / f"{epoch:03d}" / MODEL).exists():
-            return epochs_of(directory) / f"{epoch:03d}"
+        if epoch is not None and (place_of(directory, epoch) / MODEL).exists():
+            return place_of(directory, epoch)
     raise InputError(f"there is no checkpoint in {directory}: train the run first")
 
 
 def _whole(place: Path, rules: Policy) -> bool:
-    """Return whether a checkpoint's model is what was written."""
-    if not (place / INFO).exists():
+    """Return whether a checkpoint is what was written."""
+    try:
+        stored = read_json(place / INFO)["checksum"]
+        if not rules.checksum:
+            return True
+        if stored not in (checksum(place / MODEL), "__DISABLED__"):
+            return False
+        if not (place / STATE).exists():  # of the original
+            return True
+        read_json(place / STATE)
+        with zipfile.ZipFile(place / OPTIMIZER) as arrays:  # an npz has checksums of its own
+            return arrays.testzip() is None
+    except (InputError, KeyError, OSError, zipfile.BadZipFile):
         return False
-    stored = read_json(place / INFO)["checksum"]
-    return not rules.checksum or stored in (checksum(place / MODEL), "__DISABLED__")
 
 
 def adopt(source: Path, directory: Path) -> None:
     """Copy the best and the last checkpoint of another experiment's run, unless there are some.
 
-    `source` is not modified. A copy that is interrupted is begun again.
+    `source` is not modified. A copy that is interrupted is begun again: `last` comes last.
     """
-    if saved_epochs(directory) or not source.is_dir():
+    if linked_epoch(directory / "last") is not None or not source.is_dir():
         return
     for name in ("best", "last"):
         epoch = linked_epoch(source / name)
-        place = epochs_of(source) / f"{epoch or 0:03d}"
-        if epoch is None or not (place / MODEL).exists():
+        if epoch is None or not (place_of(source, epoch) / MODEL).exists():
             continue
         work = directory / "work"
         shutil.rmtree(work, ignore_errors=True)
-        shutil.copytree(place, work)
-        shutil.rmtree(epochs_of(directory) / place.name, ignore_errors=True)
-        epochs_of(directory).mkdir(parents=True, exist_ok=True)
-        work.rename(epochs_of(directory) / place.name)
+        shutil.copytree(place_of(source, epoch), work)
+        _place(directory, work, epoch)
         _link(directory / name, epoch)
         _note(directory, f"copied epoch {epoch} of {source} ({name})")

@@ -26,8 +26,6 @@ from hed.settings import Settings
 RECORD = "experiment.json"
 # How Snakemake's child processes learn which experiment they work for.
 VARIABLE = "HED_EXPERIMENT"
-# What a dry run leaves in a directory whose number is still free.
-TRACES = {".snakemake", lock.LOCK_FILE}
 
 
 @dataclass
@@ -111,6 +109,7 @@ def _planned(settings: Settings) -> Experiment:
     directory, locked = _locate(settings, planned)
     os.environ[VARIABLE] = str(directory)
     source = str(settings.data_source)
+    upf, dflts = _copies(settings)
     is_raw = raw.is_raw(settings.data_source)
     experiment = Experiment(
         directory=directory,
@@ -118,14 +117,23 @@ def _planned(settings: Settings) -> Experiment:
         data="data" if is_raw else source,
         raw=source if is_raw else "",
         local=_local(settings.local_dir, directory),
-        upf=settings.upf.name if settings.upf else "upf.json",
-        dflts=settings.dflts.name if settings.dflts else "dflts.json",
+        upf=upf,
+        dflts=dflts,
         restart_from=str(settings.restart_from or ""),
         files={},
         locked=locked,
     )
     experiment.files = _files(experiment, settings, planned)
     return experiment
+
+
+def _copies(settings: Settings) -> tuple[str, str]:
+    """Return the names of the copies of UPF and DFLTS."""
+    upf = settings.upf.name if settings.upf else "upf.json"
+    dflts = settings.dflts.name if settings.dflts else "dflts.json"
+    if len({upf, dflts, RECORD}) < 3:
+        raise InputError(f"upf and dflts need two different names, neither of them {RECORD}")
+    return upf, dflts
 
 
 def _local(local_dir: Path, directory: Path) -> str:
@@ -139,8 +147,6 @@ def _files(experiment: Experiment, settings: Settings, planned: Plan) -> dict[st
     generated = hyperparameters.format_upf(planned.upf).encode()
     upf = settings.upf.read_bytes() if settings.upf else generated
     dflts = settings.dflts.read_bytes() if settings.dflts else b"{}\n"
-    if len({experiment.upf, experiment.dflts, RECORD}) < 3:
-        raise InputError(f"upf and dflts need two different names, neither of them {RECORD}")
     path = experiment.directory / RECORD
     created = read_json(path)["created"] if path.exists() else time.strftime("%Y-%m-%d %H:%M:%S")
     record = {
@@ -166,12 +172,24 @@ def _locate(settings: Settings, planned: Plan) -> tuple[Path, IO[str] | None]:
     """Return the experiment's directory, and its lock if its number was just taken."""
     if settings.experiment:
         directory = settings.output / settings.experiment
-        _refuse_other(directory, planned)
+        if (directory / RECORD).exists():
+            _refuse_other(directory, planned)
+        elif _entries(directory) - {*_copies(settings)}:
+            raise InputError(
+                f"{directory} was not made by this workflow; "
+                f"start a new experiment from it with restart_from={directory}"
+            )
         return directory, None
     for directory in reversed(_numbered(settings.output)):
         if _same(directory, planned):
             return directory, None
     return _take_number(settings.output)
+
+
+def _entries(directory: Path) -> set[str]:
+    """Return what is in a directory, if it exists, but for the hidden traces of a dry run."""
+    entries = directory.iterdir() if directory.is_dir() else ()
+    return {entry.name for entry in entries if not entry.name.startswith(".")}
 
 
 def _numbered(output: Path) -> list[Path]:
@@ -182,7 +200,7 @@ def _numbered(output: Path) -> list[Path]:
 
 def _take_number(output: Path) -> tuple[Path, IO[str] | None]:
     """Lock and return the first free directory after the last experiment."""
-    used = [d for d in _numbered(output) if {entry.name for entry in d.iterdir()} - TRACES]
+    used = [directory for directory in _numbered(output) if _entries(directory)]
     number = int(used[-1].name[3:]) + 1 if used else 0
     while True:
         directory = output / f"EXP{number:03d}"
@@ -208,13 +226,6 @@ def _refuse_other(directory: Path, planned: Plan) -> None:
 
     Runs may be added to it, but none that it has may change.
     """
-    if not (directory / RECORD).exists():
-        if directory.is_dir() and {entry.name for entry in directory.iterdir()} - TRACES:
-            raise InputError(
-                f"{directory} was not made by this workflow; "
-                f"start a new experiment from it with restart_from={directory}"
-            )
-        return
     record = read_json(directory / RECORD)
     for key, value in planned.identity.items():
         if record["identity"].get(key) != value:

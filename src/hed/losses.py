@@ -48,5 +48,10 @@ def _custom(name: str, parameters: Mapping[str, Any]) -> Loss:
         raise InputError(f"custom_loss_module {name!r} cannot be imported: {error}") from None
     except AttributeError:
         raise InputError(f"custom_loss_module {name!r} has no construct(params)") from None
-    made: Loss = construct(parameters)
-    return made
+    made = construct(parameters)
+
+    def by_row(true: "tf.Tensor", predicted: "tf.Tensor") -> "tf.Tensor":
+        # Losses made for Keras often return the mean of the batch.
+        return tf.broadcast_to(made(true, predicted), tf.shape(true))
+
+    return by_row

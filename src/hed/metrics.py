@@ -1,4 +1,4 @@
-"""How well predictions agree with the truth, as `improvelib.metrics.compute_metrics` measures it."""
+"""How well predictions agree with the truth, as `improvelib.metrics.compute_metrics` says."""
 
 import math
 from collections.abc import Callable, Mapping

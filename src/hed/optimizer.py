@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from hed.backend import keras, tf
+from hed.errors import InputError
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7  # Keras's defaults
 
@@ -91,6 +92,16 @@ def stored(optimizer: Optimizer) -> dict[str, np.ndarray]:
 
 
 def restore(optimizer: Optimizer, arrays: dict[str, np.ndarray]) -> None:
-    """Set the state to what `stored` returned."""
-    for i, variable in enumerate(optimizer.state):
-        variable.assign(arrays[f"{i:03d}"])
+    """Set the state to what `stored` returned.
+
+    Raises:
+        InputError: if it is that of another optimizer.
+    """
+    state = {f"{i:03d}": variable for i, variable in enumerate(optimizer.state)}
+    if {n: tuple(v.shape) for n, v in state.items()} != {n: a.shape for n, a in arrays.items()}:
+        raise InputError(
+            "the checkpoint was written with another optimizer: "
+            "set that one, or ckpt_restart_mode to off to start anew"
+        )
+    for name, variable in state.items():
+        variable.assign(arrays[name])

@@ -46,6 +46,7 @@ class Trainer:
             self._train_steps,
             autograph=False,
             input_signature=[
+                tf.TensorSpec([2], tf.float64),
                 tf.TensorSpec([None, None], tf.int32),
                 tf.TensorSpec([], tf.int64),
                 tf.TensorSpec([], tf.float32),
@@ -70,7 +71,7 @@ class Trainer:
             calls.append((whole, order[whole * batch :].reshape(1, -1)))
         sums = np.zeros(2)
         for start, rows in calls:
-            sums += self._steps(rows, np.int64(first + start), np.float32(rate)).numpy()
+            sums = self._steps(sums, rows, np.int64(first + start), np.float32(rate)).numpy()
         return Sums(*(sums / self._size).tolist())
 
     def predict(self, rows: Rows) -> np.ndarray:
@@ -83,15 +84,15 @@ class Trainer:
         return float(np.mean(values.numpy(), dtype=np.float64))
 
     def _train_steps(
-        self, batches: "tf.Tensor", first: "tf.Tensor", rate: "tf.Tensor"
+        self, sums: "tf.Tensor", batches: "tf.Tensor", first: "tf.Tensor", rate: "tf.Tensor"
     ) -> "tf.Tensor":
-        """Return [sum of losses, sum of squared errors] over steps x batch row numbers."""
+        """Add to [sum of losses, sum of squared errors] those of steps x batch row numbers."""
         steps = tf.shape(batches)[0]
 
         def step(i: "tf.Tensor", sums: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
             return i + 1, sums + self._step(batches[i], first + tf.cast(i, tf.int64), rate)
 
-        start = (tf.constant(0), tf.zeros([2], tf.float64))
+        start = (tf.constant(0), sums)
         return tf.while_loop(lambda i, _: i < steps, step, start, parallel_iterations=1)[1]
 
     def _train_step(self, batch: "tf.Tensor", step: "tf.Tensor", rate: "tf.Tensor") -> "tf.Tensor":
@@ -186,5 +187,3 @@ def predict(
 def matrix(features: Features, precision: str) -> "tf.Tensor":
     """Return a feature matrix on the device, in the precision in which the towers compute."""
     return tf.cast(tf.constant(features.values), precision)
-
-

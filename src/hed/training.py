@@ -29,7 +29,7 @@ class State:
         schedule: the learning rate and what the rules of the schedule remember.
         history: metric name to values over epochs.
         seconds: wall time of each epoch.
-        best_epoch, best_metric: the epoch, counted from 1, with the best metric so far.
+        best_epoch, best_metric: the saved epoch, counted from 1, with the best metric so far.
     """
 
     epoch: int
@@ -47,52 +47,52 @@ def train(trainer: Trainer, data: Data, params: Mapping[str, Any], ckpts: Path) 
         InputError: if the loss is not finite, or a checkpoint holds another network.
     """
     rules, policy = schedule.schedule(params), checkpoint.policy(params)
-    state = _resume(trainer, checkpoint.find(ckpts, policy), rules)
+    state = _resume(trainer, checkpoint.find(ckpts, policy), rules, policy.save_best_metric)
     while state.epoch < params["epochs"] and not state.schedule.stopped:
-        state = _epoch(trainer, data, state, rules, metric=policy.save_best_metric)
+        state = _epoch(trainer, data, state, rules)
         _report(state, params["epochs"], len(data.train))
-        improved, final = state.best_epoch == state.epoch, state.schedule.stopped
-        if checkpoint.due(policy, state.epoch, improved=improved, final=final):
-            checkpoint.save(
-                ckpts,
-                policy,
-                state.epoch,
-                write=lambda place: _write(trainer, place),
-                state=asdict(state),
-            )
+        state = _save(trainer, state, policy, ckpts)
     return state
 
 
-def _epoch(
-    trainer: Trainer, data: Data, state: State, rules: schedule.Schedule, *, metric: str
-) -> State:
-    """Return the state after one more epoch."""
+def _save(trainer: Trainer, state: State, policy: checkpoint.Policy, ckpts: Path) -> State:
+    """Save a state if the policy says so; return it with the best of the saved epochs."""
+    metric, better = state.history[policy.save_best_metric][-1], state
+    if metric is not None and metric < state.best_metric:
+        better = replace(state, best_epoch=state.epoch, best_metric=metric)
+    improved, final = better is not state, state.schedule.stopped
+    if not checkpoint.due(policy, state.epoch, improved=improved, final=final):
+        return state
+    write = lambda place: _write(trainer, place)  # noqa: E731
+    checkpoint.save(ckpts, policy, state.epoch, write=write, state=asdict(better))
+    return better
+
+
+def _epoch(trainer: Trainer, data: Data, state: State, rules: schedule.Schedule) -> State:
+    """Return the state after one more epoch, its history and schedule."""
     begun = time.perf_counter()
     begin = schedule.begin(rules, state.schedule, state.epoch)
     sums = trainer.epoch(state.epoch, begin.rate)
     predicted = trainer.predict(data.val)
-    values: dict[str, float | None] = {
+    val_loss = trainer.mean_loss(data.val, predicted)
+    values = {
         "loss": sums.loss,
-        "val_loss": trainer.mean_loss(data.val, predicted),
+        "val_loss": val_loss,
         "r2_train": _r2(sums.squared_error, data.train.auc),
         "r2_val": _r2(float(np.mean((data.val.auc - predicted) ** 2)), data.val.auc),
         "lr": begin.rate,
     }
-    loss = values[metric]
-    val_loss = values["val_loss"]
-    if loss is None or val_loss is None or not math.isfinite(val_loss + sums.loss):
+    if not math.isfinite(val_loss + sums.loss):
         raise InputError(
             f"the loss is {val_loss} after epoch {state.epoch + 1}: the training diverged; "
             "lower learning_rate or batch_size (checkpoints of earlier epochs are kept)"
         )
-    better = loss < state.best_metric
-    return State(
+    return replace(
+        state,
         epoch=state.epoch + 1,
         schedule=schedule.end(rules, begin, val_loss),
         history={name: [*state.history[name], values[name]] for name in METRICS},
         seconds=[*state.seconds, round(time.perf_counter() - begun, 3)],
-        best_epoch=state.epoch + 1 if better else state.best_epoch,
-        best_metric=loss if better else state.best_metric,
     )
 
 
@@ -127,10 +127,10 @@ def _write(trainer: Trainer, place: Path) -> None:
     """Write the network and the optimizer into a checkpoint."""
     weights.write(trainer.network, place / checkpoint.MODEL)
     with (place / checkpoint.OPTIMIZER).open("wb") as stream:
-        np.savez(stream, **optimizer.stored(trainer.optimizer))
+        np.savez(stream, **optimizer.stored(trainer.optimizer))  # type: ignore[arg-type]
 
 
-def _resume(trainer: Trainer, place: Path | None, rules: schedule.Schedule) -> State:
+def _resume(trainer: Trainer, place: Path | None, rules: schedule.Schedule, metric: str) -> State:
     """Return the state of a checkpoint after setting weights and optimizer to it."""
     if place is None:
         return State(0, schedule.first(rules), {name: [] for name in METRICS}, [], 0, math.inf)
@@ -141,7 +141,12 @@ def _resume(trainer: Trainer, place: Path | None, rules: schedule.Schedule) -> S
         optimizer.restore(trainer.optimizer, dict(arrays))
     stored = read_json(place / checkpoint.STATE)
     print(f"resuming after epoch {stored['epoch']}")
-    return State(**{**stored, "schedule": schedule.State(**stored["schedule"])})
+    state = State(**{**stored, "schedule": schedule.State(**stored["schedule"])})
+    if (place.parent / f"{state.best_epoch:03d}").is_dir():
+        return state
+    # After a rollback the best epoch may be gone, since a later one was better.
+    value = state.history[metric][-1]
+    return replace(state, best_epoch=state.epoch, best_metric=math.inf if value is None else value)
 
 
 def _foreign(place: Path, rules: schedule.Schedule) -> State:
@@ -153,11 +158,13 @@ def _foreign(place: Path, rules: schedule.Schedule) -> State:
     epoch, metric = info["epoch"], info["best_metric_last"]
     print(f"resuming after epoch {epoch} of a checkpoint without optimizer state")
     best = checkpoint.linked_epoch(place.parent.parent / "best")
+    if best is None or not (place.parent / f"{best:03d}").is_dir():
+        best = epoch
     return State(
         epoch=epoch,
         schedule=replace(schedule.first(rules), rate=rules.peak),
         history={name: [None] * epoch for name in METRICS},
         seconds=[],
-        best_epoch=best or epoch,
+        best_epoch=best,
         best_metric=math.inf if metric is None else metric,
     )

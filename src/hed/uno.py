@@ -115,9 +115,11 @@ def _finish(
     weights.load(trainer.network, best / checkpoint.MODEL)
     predictions.write(directory, "val", data.val, trainer.predict(data.val))
     write_text(directory / "result.txt", f"{state.history['val_loss'][-1]}\n")
+    stopped = directory / "stop.marker"
     if state.schedule.stopped:
-        text = f"early stopping: {state.epoch}/{params['epochs']}\n"
-        write_text(directory / "stop.marker", text)
+        write_text(stopped, f"early stopping: {state.epoch}/{params['epochs']}\n")
+    else:
+        stopped.unlink(missing_ok=True)
     timings = {"epoch_seconds": state.seconds, "train_rows": len(data.train)}
     write_json(directory / "timings.json", timings)
     write_json(directory / "history.txt", state.history)

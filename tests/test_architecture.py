@@ -1,0 +1,70 @@
+"""The shape of Uno from its hyperparameters."""
+
+import pytest
+
+from hed import hyperparameters, schema
+from hed.architecture import BLOCKS, Layer, architecture, parameter_count
+from hed.errors import InputError
+
+DEFAULTS = schema.defaults(hyperparameters.definition())
+
+
+def test_the_default_network_has_the_published_number_of_parameters() -> None:
+    count = parameter_count(architecture(DEFAULTS), cell_features=958, drug_features=1613)
+    cell = (958 + 1) * 1000 + 2 * 1001 * 1000
+    drug = (1613 + 1) * 1000 + 2 * 1001 * 1000
+    assert count == cell + drug + 2001 * 1000 + 4 * 1001 * 1000 + 1001
+    assert round(count / 1e6, 1) == 12.6
+
+
+def test_all_spaces_describe_the_same_network_by_default_where_they_overlap() -> None:
+    shapes = [architecture({**DEFAULTS, "hyperparam_space": s}) for s in ("global", "block")]
+    assert shapes[0] == shapes[1]
+    by_layer = architecture({**DEFAULTS, "hyperparam_space": "layer"})
+    assert by_layer.canc == shapes[0].canc
+    assert by_layer.drug == shapes[0].drug
+
+
+def test_space_global_reads_one_dropout_and_one_activation() -> None:
+    shape = architecture({**DEFAULTS, "dropout": 0.3, "activation": "elu", "canc_dropout": 0.5})
+    layers = [layer for name in BLOCKS for layer in shape.block(name)]
+    assert layers == [Layer(1000, "elu", 0.3)] * 11
+
+
+def test_space_block_reads_sizes_dropout_and_activation_of_each_block() -> None:
+    changes = {"canc_arch": [7], "drug_arch": [5, 4], "interaction_arch": [3], "dropout": 0.9}
+    shape = architecture(
+        {**DEFAULTS, **changes, "hyperparam_space": "block", "drug_dropout": 0.2,
+         "interaction_activation": "tanh"}
+    )  # fmt: skip
+    assert shape.canc == (Layer(7, "relu", 0.1),)
+    assert shape.drug == (Layer(5, "relu", 0.2), Layer(4, "relu", 0.2))
+    assert shape.interaction == (Layer(3, "tanh", 0.1),)
+
+
+def test_space_layer_reads_as_many_layers_as_are_counted() -> None:
+    shape = architecture(
+        {**DEFAULTS, "hyperparam_space": "layer", "canc_num_layers": 1, "canc_layer_1_size": 12,
+         "drug_num_layers": 2, "drug_layer_2_size": 9, "drug_layer_2_dropout": 0.4,
+         "drug_layer_2_activation": "selu", "interaction_num_layers": 9}
+    )  # fmt: skip
+    assert shape.canc == (Layer(12, "relu", 0.1),)
+    assert shape.drug[1:] == (Layer(9, "selu", 0.4),)
+    assert len(shape.interaction) == 9
+
+
+def test_the_output_has_the_activation_of_the_regression() -> None:
+    assert architecture(DEFAULTS).output == "sigmoid"
+    assert architecture({**DEFAULTS, "regression_activation": "linear"}).output == "linear"
+
+
+def test_a_small_network_is_counted_weight_by_weight() -> None:
+    changes = {"canc_arch": [2], "drug_arch": [3], "interaction_arch": [4]}
+    shape = architecture({**DEFAULTS, **changes, "hyperparam_space": "block"})
+    count = parameter_count(shape, cell_features=5, drug_features=6)
+    assert count == (5 * 2 + 2) + (6 * 3 + 3) + (5 * 4 + 4) + (4 + 1)
+
+
+def test_tables_without_features_are_refused() -> None:
+    with pytest.raises(InputError, match="no feature columns"):
+        parameter_count(architecture(DEFAULTS), cell_features=0, drug_features=5)

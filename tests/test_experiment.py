@@ -1,0 +1,581 @@
+"""Which experiment a start belongs to, what may change in it, and who may run it."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hed import experiment, hyperparameters, plan, tables
+from hed.hyperparameters import UpfLine
+
+ROOT = Path(__file__).parents[1]
+# Opens and starts the experiment of each configuration that it reads, and says which it got.
+STARTER = """
+import json, sys
+from pathlib import Path
+from hed import experiment
+
+opened = []
+for line in sys.stdin:
+    try:
+        opened.append(experiment.open_or_exit(json.loads(line), Path(sys.argv[1]), main=True))
+        experiment.start(opened[-1])
+        print(opened[-1].name, flush=True)
+    except SystemExit as refusal:
+        print(refusal.code, flush=True)
+"""
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch):
+    """Let no test see which experiment another one opened."""
+    monkeypatch.setenv(experiment.VARIABLE, "")
+    monkeypatch.delenv(experiment.VARIABLE)
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Return a preprocessed data set of three drugs and two cells."""
+    data = tmp_path / "data"
+    data.mkdir()
+    pairs = [(cell, drug) for drug in ("z", "b", "a") for cell in ("c2", "c1")]
+    response = pl.DataFrame(pairs, schema=[tables.CELL, tables.DRUG], orient="row")
+    response.with_columns(auc=pl.lit(0.5)).write_parquet(data / tables.RESPONSE_FILE)
+    for kind in (tables.EXPRESSION, tables.DESCRIPTORS):
+        ids = response[kind.id].unique(maintain_order=True)
+        values = [float(i) for i in range(len(ids))]
+        pl.DataFrame({kind.id: ids, f"{kind.prefix}x": values}).write_parquet(data / kind.file)
+    return data
+
+
+@pytest.fixture
+def raw_data(tmp_path, data):
+    """Return the same data set as raw tables."""
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    names = ("response.tsv", "cancer_gene_expression.tsv", "drug_mordred.tsv")
+    for name, table in zip(names, tables.FILES, strict=True):
+        pl.read_parquet(data / table).write_csv(raw / name, separator="\t")
+    return raw
+
+
+@pytest.fixture
+def config(tmp_path, data):
+    """Return a function that makes a configuration, some keys other than usual."""
+    (tmp_path / "dflts.json").write_text('{"epochs": 20}')
+
+    def config(**keys):
+        usual = {
+            "output": str(tmp_path / "output"),
+            "data_source": str(data),
+            "dflts": str(tmp_path / "dflts.json"),
+        }
+        return {**usual, **{key: str(v) if isinstance(v, Path) else v for key, v in keys.items()}}
+
+    return config
+
+
+@pytest.fixture
+def look(config):
+    """Return a function that plans an experiment as `snakemake -n` does, and ends."""
+
+    def look(**keys):
+        opened = experiment.open_or_exit(config(**keys), ROOT, main=True)
+        if opened.locked:
+            opened.locked.close()
+            opened.locked = None
+        return opened
+
+    return look
+
+
+@pytest.fixture
+def run(look):
+    """Return a function that starts an experiment and ends, and tells its name."""
+
+    def run(**keys):
+        opened = look(**keys)
+        experiment.start(opened)
+        opened.locked.close()
+        return opened.name
+
+    return run
+
+
+@pytest.fixture
+def refuse(look):
+    """Return a function that tells the sentence with which a start is refused."""
+
+    def refuse(**keys):
+        with pytest.raises(SystemExit) as caught:
+            experiment.start(look(**keys))
+        assert caught.value.code.startswith("error: ")
+        assert "\n" not in caught.value.code
+        return caught.value.code
+
+    return refuse
+
+
+@pytest.fixture
+def upf(tmp_path):
+    """Return a function that writes a UPF of runs: id, index and overrides."""
+
+    def upf(*runs, name="runs.json"):
+        lines = [UpfLine(run[0], run[1], dict(run[2:])) for run in runs]
+        (tmp_path / name).write_text(hyperparameters.format_upf(lines))
+        return tmp_path / name
+
+    return upf
+
+
+class Starter:
+    """Another process that starts experiments and keeps them until it ends."""
+
+    def __init__(self):
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", STARTER, str(ROOT)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def ask(self, config):
+        """Ask for a start."""
+        self.process.stdin.write(json.dumps(config) + "\n")
+        self.process.stdin.flush()
+
+    def answer(self):
+        """Return the name of the experiment, or why there is none."""
+        return self.process.stdout.readline().rstrip("\n")
+
+    def end(self, number=signal.SIGKILL):
+        """End the process by a signal."""
+        self.process.send_signal(number)
+        self.process.communicate()
+
+
+@pytest.fixture
+def starters():
+    """Return a function that makes some starters, which have imported all they need."""
+    made = []
+
+    def starters(count):
+        made.extend(Starter() for _ in range(count))
+        for starter in made:
+            starter.ask({"sede": 1})
+        assert all("sede" in starter.answer() for starter in made)
+        return made
+
+    yield starters
+    for starter in made:
+        starter.end()
+
+
+def record(output, name="EXP000"):
+    """Return the record of an experiment."""
+    return json.loads((output / name / experiment.RECORD).read_text())
+
+
+@pytest.fixture
+def output(tmp_path):
+    return tmp_path / "output"
+
+
+# Which experiment
+
+
+def test_experiments_are_numbered_from_000(run):
+    assert [run(seed=seed) for seed in range(3)] == ["EXP000", "EXP001", "EXP002"]
+
+
+def test_the_same_settings_continue_the_same_experiment(run):
+    assert [run(), run(seed=1), run(), run(seed=1)] == ["EXP000", "EXP001", "EXP000", "EXP001"]
+
+
+def test_a_default_that_is_written_out_is_the_same_setting(run):
+    assert [run(), run(seed=0, partition={"validation": 0.2}, upf="")] == ["EXP000", "EXP000"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"partition": {"mode": "by_cell"}},
+        {"partition": {"validation": 0.25}},
+        {"partition": {"test": 0.2}},
+        {"dflts": ""},
+    ],
+)
+def test_other_settings_are_another_experiment(run, change):
+    assert [run(), run(**change)] == ["EXP000", "EXP001"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"metric": "r2"}, {"threads": 4}, {"launcher": "nice"}, {"local_dir": "/scratch"}],
+)
+def test_what_no_result_depends_on_is_the_same_experiment(run, change):
+    assert [run(), run(**change)] == ["EXP000", "EXP000"]
+
+
+def test_dflts_are_compared_by_value_not_by_name_or_comments(run, tmp_path):
+    other = tmp_path / "other.json"
+    other.write_text('# as before\n{\n  "epochs": 20, "input_dir": "/tmp"}\n')
+    assert [run(), run(dflts=other)] == ["EXP000", "EXP000"]
+    other.write_text('{"epochs": 21}')
+    assert run(dflts=other) == "EXP001"
+
+
+def test_runs_are_compared_in_value_and_order(run, upf):
+    assert run(upf=upf(("a", 0), ("b", 1))) == "EXP000"
+    assert run(upf=upf(("a", 0), ("b", 1), name="same.json")) == "EXP000"
+    assert run(upf=upf(("b", 1), ("a", 0))) == "EXP001"
+    assert run(upf=upf(("a", 0), ("b", 1, ("epochs", 2)))) == "EXP002"
+
+
+def test_the_generated_upf_is_the_same_as_one_that_says_so(run, upf):
+    assert run() == "EXP000"
+    assert run(upf=upf(("RUN000", 0), ("RUN001", 1), ("RUN002", 2))) == "EXP000"
+
+
+def test_data_that_were_touched_or_moved_are_the_same(run, data):
+    assert run() == "EXP000"
+    for name in tables.FILES:
+        os.utime(data / name)
+    assert run() == "EXP000"
+    moved = data.rename(data.with_name("moved"))
+    (moved / "notes.tsv").write_text("from a colleague\n")
+    assert run(data_source=moved) == "EXP000"
+
+
+def test_data_that_were_changed_are_others(run, data):
+    assert run() == "EXP000"
+    response = pl.read_parquet(data / tables.RESPONSE_FILE)
+    response.with_columns(auc=pl.lit(0.75)).write_parquet(data / tables.RESPONSE_FILE)
+    assert run() == "EXP001"
+    expression = pl.read_parquet(data / tables.EXPRESSION_FILE)
+    wider = expression.with_columns(pl.lit(1.5).alias("ge.y"))
+    wider.write_parquet(data / tables.EXPRESSION_FILE)
+    assert run() == "EXP002"
+
+
+def test_scaling_matters_for_raw_data_only(run, raw_data):
+    other = {"preprocess": {"ge_scaling": "minmax"}}
+    assert [run(), run(**other)] == ["EXP000", "EXP000"]
+    assert [run(data_source=raw_data), run(data_source=raw_data, **other)] == ["EXP001", "EXP002"]
+
+
+def test_the_newest_of_several_experiments_of_the_same_settings_is_continued(run, output):
+    run()
+    shutil.copytree(output / "EXP000", output / "EXP1000")
+    shutil.copytree(output / "EXP000", output / "EXP999")
+    assert run() == "EXP1000"
+    assert run(seed=1) == "EXP1001"
+
+
+def test_numbers_go_on_after_the_last_directory_whoever_made_it(run, output):
+    (output / "EXP283" / "run").mkdir(parents=True)
+    for other in ("EXP", "EXP9", "EXP900-old", "demo"):
+        (output / other).mkdir()
+        (output / other / "notes.txt").write_text("")
+    (output / "EXP901").write_text("a file")
+    assert run() == "EXP284"
+
+
+def test_what_a_dry_run_leaves_does_not_cost_a_number(look, run, output):
+    assert look().name == "EXP000"
+    (output / "EXP000" / ".snakemake").mkdir()
+    assert [look(seed=1).name, run(seed=2), run(seed=1)] == ["EXP000", "EXP000", "EXP001"]
+
+
+def test_a_dry_run_changes_nothing_in_an_experiment(look, run, output):
+    run(experiment="mine")
+    before = (output / "mine" / experiment.RECORD).read_bytes()
+    look(experiment="mine")
+    assert (output / "mine" / experiment.RECORD).read_bytes() == before
+
+
+# A named experiment
+
+
+def test_a_name_starts_and_continues_an_experiment_beside_the_numbered_ones(run, output):
+    assert [run(experiment="mine"), run(), run(experiment="mine")] == ["mine", "EXP000", "mine"]
+    assert record(output, "mine")["name"] == "mine"
+
+
+@pytest.mark.parametrize(
+    ("key", "change"),
+    [
+        ("seed", {"seed": 1}),
+        ("partition", {"partition": {"validation": 0.25}}),
+        ("dflts", {"dflts": ""}),
+    ],
+)
+def test_other_settings_for_a_name_are_refused_with_the_key_and_two_ways_out(
+    run, refuse, key, change
+):
+    run(experiment="mine")
+    sentence = refuse(experiment="mine", **change)
+    assert f"mine was made with another {key}; restore it" in sentence
+    assert "(experiment=NAME)" in sentence and "(restart_from=mine)" in sentence
+
+
+def test_other_data_for_a_name_are_refused(run, refuse, data):
+    run(experiment="mine")
+    response = pl.read_parquet(data / tables.RESPONSE_FILE)
+    response.reverse().write_parquet(data / tables.RESPONSE_FILE)
+    assert "mine was made with another data_source" in refuse(experiment="mine")
+
+
+def test_runs_may_be_added_to_a_name_or_left_out(run, upf, output):
+    for runs in ([("a", 0)], [("b", 1), ("a", 0)], [("b", 1)], [("c", 2), ("b", 1)]):
+        run(experiment="mine", upf=upf(*runs))
+        assert [r["id"] for r in record(output, "mine")["runs"]] == [r[0] for r in runs]
+
+
+@pytest.mark.parametrize("changed", [("a", 1), ("a", 0, ("epochs", 2))])
+def test_a_run_of_a_name_may_not_change(run, refuse, upf, changed):
+    run(experiment="mine", upf=upf(("a", 0), ("b", 1)))
+    sentence = refuse(experiment="mine", upf=upf(("b", 1), changed))
+    assert "a of mine has other hyperparameters in its UPF" in sentence
+    assert "give the changed run a new id" in sentence
+
+
+@pytest.mark.parametrize("runs", [[("b", 0), ("a", 0)], [("b", 0)]])
+def test_a_new_run_may_not_take_the_marker_by_which_another_seems_finished(run, refuse, upf, runs):
+    run(experiment="mine", upf=upf(("a", 0)))
+    sentence = refuse(experiment="mine", upf=upf(*runs))
+    assert "b of mine would take marker-000.txt from a" in sentence
+    assert sentence.endswith("keep a in the UPF, before b")
+    assert run(experiment="mine", upf=upf(("a", 0), ("b", 0))) == "mine"
+
+
+def test_a_directory_that_is_not_ours_is_refused_with_a_way_to_use_it(refuse, output):
+    (output / "EXP011" / "run").mkdir(parents=True)
+    sentence = refuse(experiment="EXP011")
+    assert f"{output / 'EXP011'} was not made by this workflow" in sentence
+    assert sentence.endswith(f"restart_from={output / 'EXP011'}")
+
+
+def test_a_start_that_was_killed_before_it_had_a_record_does_not_block_its_name(run, output):
+    (output / "mine").mkdir(parents=True)
+    for name in (".lock", "upf.json", ".dflts.json.x7.tmp", "dflts.json"):
+        (output / "mine" / name).write_text("")
+    assert run(experiment="mine") == "mine"
+
+
+def test_a_new_experiment_may_start_from_one_that_is_not_ours(run, output):
+    (output / "EXP011" / "run").mkdir(parents=True)
+    assert [run(restart_from="EXP011") for _ in range(2)] == ["EXP012", "EXP012"]
+    assert run() == "EXP013"
+    assert record(output, "EXP012")["restart_from"] == str(output / "EXP011")
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        ({"sede": 1}, "error: unknown key 'sede' in the configuration; did you mean 'seed'?"),
+        ({"upf": "none.json"}, f"error: upf: no such file: {ROOT}/none.json"),
+        ({"data_source": "src"}, f"error: data_source {ROOT}/src holds neither rsp_merged.parquet"),
+        ({"output": "pyproject.toml"}, f"error: {ROOT}/pyproject.toml/EXP000: Not a directory"),
+    ],
+)
+def test_a_mistake_is_one_sentence(refuse, keys, sentence):
+    assert refuse(**keys).startswith(sentence)
+
+
+@pytest.mark.parametrize(("mode", "count"), [("by_drug", "3 drugs"), ("by_cell", "2 cells")])
+def test_an_index_that_the_data_do_not_have_is_refused_before_any_job(refuse, upf, mode, count):
+    sentence = refuse(upf=upf(("a", 0), ("b", 3)), partition={"mode": mode})
+    assert f"at index 3: the response table has {count}" in sentence
+
+
+def test_drugs_without_features_are_refused_before_any_job(refuse, data):
+    descriptors = pl.read_parquet(data / tables.DESCRIPTOR_FILE)
+    descriptors[:2].write_parquet(data / tables.DESCRIPTOR_FILE)
+    assert "1 of 3 drugs of" in refuse()
+
+
+def test_two_copies_cannot_have_one_name(refuse, tmp_path, upf):
+    (tmp_path / "deep").mkdir()
+    same = shutil.copy(upf(("a", 0)), tmp_path / "deep" / "dflts.json")
+    assert "upf and dflts need two different names" in refuse(upf=same)
+    recorded = shutil.copy(same, tmp_path / experiment.RECORD)
+    assert "neither of them experiment.json" in refuse(upf=recorded)
+
+
+def test_a_damaged_record_is_refused_with_its_path(run, refuse, output):
+    run()
+    (output / "EXP000" / experiment.RECORD).write_text("{")
+    assert f"{output}/EXP000/experiment.json is not valid JSON" in refuse()
+
+
+def test_the_record_of_something_else_is_not_ours(run, output):
+    (output / "EXP000").mkdir(parents=True)
+    (output / "EXP000" / experiment.RECORD).write_text("{}")
+    assert run() == "EXP001"
+
+
+# What is recorded
+
+
+@pytest.mark.parametrize(
+    "text", [b'{"id": "a", "index": 0}', b'# \xc3\xa9\r\n{"id":"a","index":0}\r\n']
+)
+def test_upf_and_dflts_are_copied_byte_by_byte_under_their_names(run, output, tmp_path, text):
+    (tmp_path / "my-upf.txt").write_bytes(text)
+    (tmp_path / "my-dflts.json").write_bytes(b'# mine\r\n{"epochs": 3}')
+    run(upf=tmp_path / "my-upf.txt", dflts=tmp_path / "my-dflts.json")
+    assert (output / "EXP000" / "my-upf.txt").read_bytes() == text
+    assert (output / "EXP000" / "my-dflts.json").read_bytes() == b'# mine\r\n{"epochs": 3}'
+
+
+def test_without_upf_and_dflts_those_in_force_are_written(run, output):
+    run(dflts="")
+    lines = hyperparameters.read_upf(output / "EXP000" / "upf.json")
+    assert lines == hyperparameters.generate_upf(3)
+    assert hyperparameters.read_dflts(output / "EXP000" / "dflts.json") == {}
+
+
+def test_runs_hold_out_drugs_in_order_of_first_appearance(look):
+    runs = look().runs
+    assert [(r.id, r.index, r.held_out, r.marker) for r in runs] == [
+        ("RUN000", 0, "z", "000"),
+        ("RUN001", 1, "b", "001"),
+        ("RUN002", 2, "a", "002"),
+    ]
+
+
+def test_each_mode_has_its_runs(look):
+    by_cell = look(partition={"mode": "by_cell"}).runs
+    assert [run.held_out for run in by_cell] == ["c2", "c1"]
+    (random,) = look(partition={"mode": "random"}).runs
+    assert (random.index, random.held_out) == (0, None)
+
+
+def test_a_random_split_takes_any_index(look, upf):
+    found = look(upf=upf(("a", 12345)), partition={"mode": "random"}).runs
+    assert [(run.held_out, run.marker) for run in found] == [(None, "12345")]
+
+
+def test_a_second_run_of_an_index_has_a_marker_of_its_own(look, upf):
+    found = look(upf=upf(("a", 2), ("b", 0), ("c", 2), ("d", 2))).runs
+    assert [run.marker for run in found] == ["002", "000", "002-c", "002-d"]
+
+
+@given(indices=st.lists(st.integers(0, 3), max_size=12))
+def test_markers_are_distinct_and_every_index_has_its_plain_one(indices):
+    upf = [UpfLine(f"RUN{number:03d}", index, {}) for number, index in enumerate(indices)]
+    markers = [run.marker for run in plan._runs(upf, None)]
+    assert len(set(markers)) == len(markers)
+    assert {f"{index:03d}" for index in indices} <= set(markers)
+
+
+def test_the_record_tells_what_the_experiment_is_and_when_it_began(run, output):
+    run()
+    first = record(output)
+    assert [run["held_out"] for run in first["runs"]] == ["z", "b", "a"]
+    assert (first["upf"], first["dflts"]) == ("upf.json", "dflts.json")
+    (output / "EXP000" / experiment.RECORD).write_text(json.dumps({**first, "created": "then"}))
+    run()
+    assert record(output) == {**first, "created": "then"}
+
+
+def test_raw_data_are_preprocessed_into_the_experiment_and_others_used_in_place(
+    look, data, raw_data
+):
+    ready, raw = look(), look(data_source=raw_data)
+    assert (ready.data, ready.raw) == (str(data), "")
+    assert (raw.data, raw.raw) == ("data", str(raw_data))
+    assert [run.held_out for run in raw.runs] == [run.held_out for run in ready.runs]
+
+
+def test_two_experiments_never_share_a_node_local_directory(look, tmp_path):
+    first = look(output=tmp_path / "one")
+    second = look(output=tmp_path / "two")
+    assert first.name == second.name
+    assert first.local != second.local
+    assert look(output=tmp_path / "one").local == first.local
+
+
+def test_a_child_process_reads_the_record_and_nothing_else(look, config, data):
+    main = look()
+    experiment.start(main)
+    shutil.rmtree(data)
+    child = experiment.open_or_exit(config(), ROOT, main=False)
+    names = ("directory", "runs", "data", "raw", "local", "upf", "dflts", "restart_from")
+    for name in names:
+        assert getattr(child, name) == getattr(main, name)
+    assert child.locked is None
+
+
+def test_the_user_s_own_start_does_not_read_what_an_earlier_one_left(run):
+    assert [run(), run(seed=1)] == ["EXP000", "EXP001"]
+
+
+def test_a_start_completes_the_configuration_that_the_rules_read(config):
+    keys = config(seed=4)
+    opened = experiment.open_or_exit(keys, ROOT, main=True)
+    opened.locked.close()
+    assert (keys["seed"], keys["metric"], keys["partition"]["mode"]) == (4, "mse", "by_drug")
+
+
+# Who may run it
+
+
+def test_simultaneous_starts_never_share_a_directory(starters, config, tmp_path):
+    processes = starters(3)
+    for number in range(5):
+        output = tmp_path / f"round-{number}"
+        for process in processes:
+            process.ask(config(output=output))
+        names = [process.answer() for process in processes]
+        started = [name for name in names if name.startswith("EXP")]
+        assert started and len(set(started)) == len(started), names
+        assert all("is being run by" in name for name in names if name not in started), names
+        for name in started:
+            assert record(output, name)["name"] == name
+
+
+def test_one_of_simultaneous_starts_of_a_name_runs_it(starters, config, tmp_path):
+    processes = starters(3)
+    for number in range(5):
+        for process in processes:
+            process.ask(config(output=tmp_path / f"round-{number}", experiment="mine"))
+        names = [process.answer() for process in processes]
+        assert names.count("mine") == 1, names
+        assert sum("error: mine is being run by " in name for name in names) == 2, names
+
+
+def test_an_experiment_that_is_being_run_is_refused_with_the_process_until_that_is_killed(
+    starters, config, run, refuse, output
+):
+    (holder,) = starters(1)
+    holder.ask(config())
+    assert holder.answer() == "EXP000"
+    before = (output / "EXP000" / experiment.RECORD).stat()
+    sentence = refuse()
+    assert f"EXP000 is being run by process {holder.process.pid} on " in sentence
+    assert "wait for it to end, or stop it, or name another experiment" in sentence
+    assert (output / "EXP000" / experiment.RECORD).stat() == before
+    assert run(seed=1) == "EXP001"
+    holder.end(signal.SIGKILL)
+    assert run() == "EXP000"
+
+
+def test_an_experiment_that_is_being_run_can_be_looked_at(starters, config, look):
+    (holder,) = starters(1)
+    holder.ask(config())
+    assert holder.answer() == "EXP000"
+    assert look().name == "EXP000"

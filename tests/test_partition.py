@@ -1,0 +1,247 @@
+"""Each run trains on, validates on and is tested on its own rows, the same on every machine."""
+
+import hashlib
+
+import polars as pl
+import pytest
+from experiments import assert_is_refused, run_script
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from hed import partition, tables
+from hed.errors import InputError
+from hed.partition import Split
+
+MODES = ("by_drug", "by_cell", "random")
+ROW = "row"
+# Digests of the row numbers of one split of each mode: they may never change.
+SPLITS = {"by_drug": "22f48efa", "by_cell": "1bf374ac", "random": "f60c14d7"}
+
+
+def table(pairs):
+    """Return a response table of (cell, drug) pairs, whose AUC repeats and whose rows are told."""
+    return pl.DataFrame(
+        {
+            tables.CELL: [f"C{cell}" for cell, _ in pairs],
+            tables.DRUG: [f"D{drug}" for _, drug in pairs],
+            tables.AUC: [0.5 + 0.25 * (cell % 2) for cell, _ in pairs],
+            ROW: range(len(pairs)),
+        },
+        schema_overrides={tables.CELL: pl.String, tables.DRUG: pl.String, ROW: pl.Int64},
+    )
+
+
+def grid(drugs=6, cells=20, replicates=1):
+    """Return a full response table: every drug on every cell, replicates beside each other."""
+    return table([(c, d) for c in range(cells) for d in range(drugs) for _ in range(replicates)])
+
+
+pairs = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=4, max_size=80)
+splits = st.builds(
+    Split,
+    mode=st.sampled_from(MODES),
+    validation=st.floats(0.05, 0.95),
+    test=st.floats(0.05, 0.95),
+    seed=st.integers(0, 2**40),
+)
+
+
+def try_split(response, index, how):
+    """Return the parts, or discard an example in which one would be empty."""
+    try:
+        return partition.split(response, index, how)
+    except InputError:
+        assume(False)
+
+
+def rows(parts, stage):
+    """Return the row numbers of a part."""
+    return parts[stage][ROW].to_list()
+
+
+@given(pairs=pairs, index=st.integers(0, 3), how=splits)
+def test_no_row_is_lost_or_doubled_and_order_is_kept(pairs, index, how):
+    response = table(pairs)
+    parts = try_split(response, index, how)
+    assert list(parts) == ["train", "val", "test"]
+    for stage in parts:
+        assert rows(parts, stage) == sorted(rows(parts, stage))
+    assert_frame_equal(pl.concat(parts.values()).sort(ROW), response)
+
+
+@given(pairs=pairs, index=st.integers(0, 3), how=splits)
+def test_what_is_held_out_is_seen_only_in_the_test_rows_and_all_of_it_is_there(pairs, index, how):
+    assume(how.mode != "random")
+    response = table(pairs)
+    parts = try_split(response, index, how)
+    column = partition.COUNTED[how.mode]
+    held_out = tables.distinct(response[column])[index]
+    assert parts["test"][column].unique().to_list() == [held_out]
+    assert held_out not in parts["train"][column]
+    assert held_out not in parts["val"][column]
+
+
+@given(pairs=pairs, index=st.integers(0, 3), how=splits)
+def test_the_shares_are_those_asked_for_to_the_nearest_row(pairs, index, how):
+    response = table(pairs)
+    parts = try_split(response, index, how)
+    others = len(response) - len(parts["test"])
+    assert len(parts["val"]) == round(others * how.validation)
+    if how.mode == "random":
+        assert len(parts["test"]) == round(len(response) * how.test)
+
+
+@given(pairs=pairs, index=st.integers(0, 3), how=splits)
+def test_the_same_seed_and_index_give_the_same_split_whatever_the_other_columns(pairs, index, how):
+    response = table(pairs)
+    parts = try_split(response, index, how)
+    other = response.with_columns(pl.lit(0.125).alias(tables.AUC), more=pl.lit("x"))
+    again = partition.split(other, index, how)
+    assert {s: rows(again, s) for s in again} == {s: rows(parts, s) for s in parts}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_split_is_the_same_on_every_machine_and_in_every_version(mode):
+    parts = partition.split(grid(), 2, Split(mode, seed=7))
+    numbers = str([rows(parts, stage) for stage in parts])
+    digest = hashlib.sha256(numbers.encode()).hexdigest()[:8]
+    assert digest == SPLITS[mode]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_another_seed_gives_another_split(mode):
+    first, second = (partition.split(grid(), 2, Split(mode, seed=seed)) for seed in (0, 1))
+    assert rows(first, "val") != rows(second, "val")
+
+
+def test_another_index_gives_another_validation_set_among_the_rows_that_both_could_use():
+    response = grid(drugs=8, cells=30)
+    first, second = (partition.split(response, index, Split()) for index in (0, 1))
+    common = set(response.filter(~pl.col(tables.DRUG).is_in(["D0", "D1"]))[ROW])
+    assert set(rows(first, "val")) & common != set(rows(second, "val")) & common
+
+
+def test_another_index_gives_another_random_test_set():
+    first, second = (partition.split(grid(), i, Split("random")) for i in (0, 1))
+    assert rows(first, "test") != rows(second, "test")
+
+
+def test_seed_and_index_are_not_interchangeable():
+    first = partition.split(grid(), 1, Split("random", seed=2))
+    second = partition.split(grid(), 2, Split("random", seed=1))
+    assert rows(first, "test") != rows(second, "test")
+
+
+def test_replicates_are_kept_each_as_a_row_of_its_own():
+    response = grid(replicates=3).drop(ROW)
+    parts = partition.split(response, 0, Split())
+    assert len(parts["test"]) == 60
+    assert sum(map(len, parts.values())) == len(response) == 360
+
+
+def test_validation_rows_come_from_the_whole_table():
+    parts = partition.split(grid(drugs=6, cells=100), 0, Split())
+    assert parts["val"][tables.DRUG].n_unique() == 5
+    assert parts["val"][tables.CELL].n_unique() > 50
+
+
+def test_drugs_are_counted_in_order_of_first_appearance():
+    response = table([(0, 9), (0, 2), (1, 9), (1, 5)])
+    held_out = [partition.held_out(response, index, tables.DRUG) for index in range(3)]
+    assert held_out == ["D9", "D2", "D5"]
+
+
+@pytest.mark.parametrize("index", [6, 7, 10**6])
+def test_an_index_out_of_range_is_refused_with_the_range(index):
+    sentence = rf"^no drug at index {index}: the response table has 6 drugs \(0 to 5\)$"
+    with pytest.raises(InputError, match=sentence):
+        partition.split(grid(), index, Split())
+    with pytest.raises(InputError, match=r"^no cell at index 20: .* has 20 cells \(0 to 19\)$"):
+        partition.split(grid(), 20, Split("by_cell"))
+
+
+def test_large_numbers_are_readable():
+    with pytest.raises(InputError, match=r"has 1,770 drugs \(0 to 1,769\)"):
+        partition.check_index(1770, 1770, "drug")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_negative_index_or_seed_is_refused(mode):
+    with pytest.raises(InputError, match="^the index must be at least 0, not -1$"):
+        partition.split(grid(), -1, Split(mode))
+    with pytest.raises(InputError, match="^the seed must be at least 0, not -1$"):
+        Split(mode, seed=-1)
+
+
+@pytest.mark.parametrize("share", [0, 1, -0.2, 1.5, float("nan")])
+def test_a_share_that_is_none_is_refused(share):
+    with pytest.raises(InputError, match="^the validation share must be between 0 and 1, not"):
+        Split(validation=share)
+    with pytest.raises(InputError, match="^the test share must be between 0 and 1, not"):
+        Split(test=share)
+
+
+@pytest.mark.parametrize(
+    ("response", "how", "counts"),
+    [
+        (grid(drugs=1), Split(), "0 rows to train on, 0 to validate on and 20 to test on"),
+        (grid(drugs=2, cells=2), Split(), "2 rows to train on, 0 to validate on and 2 to test"),
+        (grid(2, 2), Split(validation=0.9), "0 rows to train on, 2 to validate on and 2 to test"),
+        (grid(2, 2), Split("random"), "3 rows to train on, 1 to validate on and 0 to test on"),
+        (grid(2, 2), Split("random", test=0.9), "0 rows to train on, 0 to validate on and 4 to"),
+    ],
+)
+def test_a_split_with_an_empty_part_is_refused_with_the_counts(response, how, counts):
+    with pytest.raises(InputError, match=f"^index 0 leaves {counts}.*each part needs one at least"):
+        partition.split(response, 0, how)
+
+
+@pytest.fixture
+def parquet(tmp_path):
+    """Return a response table on disk whose ids are digits."""
+    path = tmp_path / "rsp_merged.parquet"
+    response = grid().with_columns(pl.col(tables.DRUG).str.strip_prefix("D").cast(pl.Int64))
+    response.write_parquet(path)
+    return path
+
+
+def test_the_command_writes_the_three_improve_files(parquet, tmp_path):
+    result = run_script("partition.py", parquet, tmp_path / "deep" / "RUN001", "--index", 1)
+    assert result.stdout == "80 train, 20 val, 20 test rows\n"
+    assert sorted(path.name for path in (tmp_path / "deep" / "RUN001").iterdir()) == [
+        "rsp_test_data.parquet",
+        "rsp_train_data.parquet",
+        "rsp_val_data.parquet",
+    ]
+    expected = partition.split(tables.read_response(parquet), 1, Split())
+    for stage, part in expected.items():
+        assert_frame_equal(partition.read(tmp_path / "deep" / "RUN001", stage), part)
+    assert expected["test"][tables.DRUG].unique().to_list() == ["1"]
+
+
+def test_the_command_writes_the_same_bytes_each_time(parquet, tmp_path):
+    for name in ("first", "second"):
+        run_script("partition.py", parquet, tmp_path / name, "--index", 3, "--mode", "random")
+    for name in partition.FILES.values():
+        first, second = (tmp_path / place / name for place in ("first", "second"))
+        assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--index", 6], "error: no drug at index 6: the response table has 6 drugs (0 to 5)"),
+        (["--index", -1], "error: the index must be at least 0, not -1"),
+        (["--index", 0, "--seed", -1], "error: the seed must be at least 0, not -1"),
+        (["--index", 0, "--validation", 1.5], "error: the validation share must be between 0"),
+    ],
+)
+def test_the_command_refuses_what_cannot_be_split(parquet, tmp_path, options, sentence):
+    assert_is_refused(run_script("partition.py", parquet, tmp_path / "out", *options), sentence)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_part_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"^no such file: .*/rsp_val_data.parquet$"):
+        partition.read(tmp_path, "val")

@@ -1,0 +1,150 @@
+"""Tables of a data set: ids are strings, drugs are numbered as they appear, errors say where."""
+
+import math
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hed import tables
+from hed.errors import InputError
+from hed.tables import AUC, CELL, DESCRIPTORS, DRUG, EXPRESSION
+
+RESPONSE = {CELL: ["c2", "c1", "c2", "c2"], DRUG: ["7", "12", "12", "7"], AUC: [0.5, 1, 0.25, 0.5]}
+
+
+def write(data, *, cells=("c1", "c2"), drugs=("12", "7"), **response):
+    """Write a data set with some columns of its response other than usual, None for no column."""
+    data.mkdir(exist_ok=True)
+    columns = {k: v for k, v in {**RESPONSE, **response}.items() if v is not None}
+    pl.DataFrame(columns, strict=False).write_parquet(data / tables.RESPONSE_FILE)
+    for kind, ids in ((EXPRESSION, cells), (DESCRIPTORS, drugs)):
+        features = {kind.id: list(ids), f"{kind.prefix}x": [0.5] * len(ids)}
+        pl.DataFrame(features).write_parquet(data / kind.file)
+    return data
+
+
+def refuse(data):
+    """Return the sentence with which a data set is refused."""
+    with pytest.raises(InputError) as caught:
+        tables.read_checked(data)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@given(ids=st.lists(st.text("ab7é", max_size=2)))
+def test_ids_are_numbered_in_order_of_first_appearance(ids):
+    assert tables.distinct(pl.Series(ids, dtype=pl.String)) == list(dict.fromkeys(ids))
+
+
+def test_every_row_and_column_of_the_response_is_read_in_order(tmp_path):
+    data = write(tmp_path, study=["a", "b", "a", "b"])
+    response = tables.read_checked(data)
+    assert response.to_dict(as_series=False) == {**RESPONSE, "study": ["a", "b", "a", "b"]}
+
+
+@pytest.mark.parametrize("dtype", [pl.Int64, pl.Int32, pl.UInt16, pl.Categorical, pl.String])
+def test_ids_are_strings_however_they_are_stored(tmp_path, dtype):
+    drugs = pl.Series(RESPONSE[DRUG])
+    stored = drugs.cast(pl.Int64).cast(dtype) if dtype.is_integer() else drugs.cast(dtype)
+    data = write(tmp_path, drugs=[12, 7], **{DRUG: stored})
+    response = tables.read_checked(data)
+    assert response[DRUG].to_list() == RESPONSE[DRUG]
+    assert response[DRUG].dtype == pl.String
+
+
+def test_ids_with_leading_zeros_stay_apart(tmp_path):
+    data = write(tmp_path, drugs=["7", "07"], **{DRUG: ["07", "7", "07", "7"]})
+    assert tables.distinct(tables.read_checked(data)[DRUG]) == ["07", "7"]
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, None])
+def test_an_auc_that_is_not_finite_is_refused_with_its_number_and_first_row(tmp_path, bad):
+    sentence = refuse(write(tmp_path, **{AUC: [0.5, 1.0, bad, bad]}))
+    assert sentence.startswith("auc is not finite in 2 of 4 rows of /")
+    assert sentence.endswith("first in row 2: drop these rows or repair them")
+
+
+def test_an_auc_that_is_text_is_refused(tmp_path):
+    sentence = refuse(write(tmp_path, **{AUC: ["0.5"] * 4}))
+    assert sentence.startswith("column 'auc' of /")
+    assert sentence.endswith("is String, not numeric")
+
+
+def test_integers_are_an_auc(tmp_path):
+    assert tables.read_checked(write(tmp_path, **{AUC: [0, 1, 0, 1]}))[AUC].to_list() == [
+        0,
+        1,
+        0,
+        1,
+    ]
+
+
+@pytest.mark.parametrize("column", [CELL, DRUG])
+def test_a_row_without_an_id_is_refused(tmp_path, column):
+    sentence = refuse(write(tmp_path, **{column: [None, *RESPONSE[column][1:3], None]}))
+    assert sentence.startswith("2 rows of /")
+    assert sentence.endswith(f"have no {column}")
+
+
+def test_an_empty_response_is_refused(tmp_path):
+    none = {name: pl.Series([], dtype=pl.String) for name in (CELL, DRUG)}
+    sentence = refuse(write(tmp_path, **none, **{AUC: pl.Series([], dtype=pl.Float64)}))
+    assert sentence.endswith("rsp_merged.parquet has no rows")
+
+
+@pytest.mark.parametrize("column", [CELL, DRUG, AUC])
+def test_a_missing_column_is_refused_with_those_there_are(tmp_path, column):
+    sentence = refuse(write(tmp_path, **{column: None}))
+    others = ", ".join(name for name in (CELL, DRUG, AUC) if name != column)
+    assert f"has no column {column!r}; its columns are {others}" in sentence
+
+
+def test_at_most_five_columns_are_listed(tmp_path):
+    with pytest.raises(InputError, match="its columns are a, b, c, d, e, ..."):
+        tables.require_columns(list("abcdef"), [AUC], tmp_path)
+
+
+@pytest.mark.parametrize("name", tables.FILES)
+def test_a_missing_table_is_refused(tmp_path, name):
+    (write(tmp_path) / name).unlink()
+    assert refuse(tmp_path) == f"no such file: {tmp_path / name}"
+
+
+@pytest.mark.parametrize("name", tables.FILES)
+@pytest.mark.parametrize("content", [b"", b"improve_sample_id\tauc\n", b"PAR1 and no more"])
+def test_a_table_that_is_not_parquet_is_refused(tmp_path, name, content):
+    (write(tmp_path) / name).write_bytes(content)
+    assert f"{name} cannot be read as parquet: " in refuse(tmp_path)
+
+
+def test_ids_without_features_are_refused_with_their_number_and_the_first_to_appear(tmp_path):
+    sentence = refuse(write(tmp_path, drugs=["8"]))
+    assert sentence.startswith("2 of 2 drugs of /")
+    assert sentence.endswith("first '7': add them or drop their response rows")
+    sentence = refuse(write(tmp_path, cells=["c2", "c3"]))
+    assert sentence.startswith("1 of 2 cells of /")
+    assert "have no features in" in sentence and "first 'c1'" in sentence
+
+
+def test_features_of_ids_that_have_no_response_are_no_error(tmp_path):
+    assert len(tables.read_checked(write(tmp_path, drugs=["7", "8", "12"]))) == 4
+
+
+def test_an_id_with_two_rows_of_features_is_refused(tmp_path):
+    sentence = refuse(write(tmp_path, cells=["c1", "c2", "c1"]))
+    assert sentence.endswith("has several rows for cell 'c1': keep one")
+
+
+@pytest.mark.parametrize("kind", [EXPRESSION, DESCRIPTORS])
+def test_a_feature_table_without_features_is_refused(tmp_path, kind):
+    data = write(tmp_path)
+    pl.DataFrame({kind.id: ["c1"], "other.x": [1.0]}).write_parquet(data / kind.file)
+    assert refuse(data).endswith(f"has no feature columns: none starts with {kind.prefix!r}")
+
+
+def test_a_feature_table_without_ids_is_refused(tmp_path):
+    data = write(tmp_path)
+    pl.DataFrame({"mordred.x": [1.0]}).write_parquet(data / DESCRIPTORS.file)
+    assert "has no column 'improve_chem_id'; its columns are mordred.x" in refuse(data)

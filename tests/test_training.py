@@ -1,0 +1,577 @@
+"""The network, its training and its results, on tiny data."""
+
+import json
+import math
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import tiny
+
+from hed import (
+    architecture,
+    backend,
+    checkpoint,
+    dataset,
+    losses,
+    network,
+    optimizer,
+    schedule,
+    training,
+    uno,
+    weights,
+)
+from hed.backend import keras, tf
+from hed.dataset import Data, Features, Rows
+from hed.errors import InputError
+from hed.network import Network
+from hed.trainer import Trainer, data_order
+
+backend.configure(threads=1)
+CELLS, DRUGS, CELL_FEATURES, DRUG_FEATURES = 20, 5, 6, 4
+
+
+@cache
+def data(rows: int = 200) -> Data:
+    """Return random data whose AUC depends on the features."""
+    random = np.random.default_rng(8)
+    cells, drugs = (
+        Features(
+            pl.Series([f"{name}{i}" for i in range(count)]),
+            random.standard_normal((count, features)).astype(np.float32),
+        )
+        for name, count, features in (("c", CELLS, CELL_FEATURES), ("d", DRUGS, DRUG_FEATURES))
+    )
+    return Data(cells, drugs, draw(rows, cells, drugs, random), draw(50, cells, drugs, random))
+
+
+def draw(count: int, cells: Features, drugs: Features, random: np.random.Generator) -> Rows:
+    cell, drug = (random.integers(n, size=count, dtype=np.int32) for n in (CELLS, DRUGS))
+    signal = cells.values[cell, 0] + drugs.values[drug, 0]
+    return Rows(cell, drug, (1 / (1 + np.exp(-signal))).astype(np.float32), cells.ids.gather(cell))
+
+
+def build(**changes: Any) -> Network:
+    params = tiny.parameters(**changes)
+    return network.build(
+        architecture.architecture(params),
+        cell_features=CELL_FEATURES,
+        drug_features=DRUG_FEATURES,
+        precision=params["precision"],
+        seed=params["rng_seed"],
+    )
+
+
+def make(rows: int = 200, **changes: Any) -> Trainer:
+    return Trainer(build(**changes), data(rows), tiny.parameters(**changes))
+
+
+def make_without_dropout(**changes: Any) -> Trainer:
+    rates = {f"{block}_dropout": 0.0 for block in architecture.BLOCKS}
+    return make(**rates, **changes)
+
+
+def weights_of(trainer: Trainer) -> list[np.ndarray]:
+    return list(trainer.network.model.get_weights())
+
+
+def assert_equal(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> None:
+    assert [x.tobytes() for x in a] == [x.tobytes() for x in b]
+
+
+def assert_close(a: Sequence[np.ndarray], b: Sequence[np.ndarray], tolerance: float) -> None:
+    for x, y in zip(a, b, strict=True):
+        np.testing.assert_allclose(x, y, rtol=0, atol=tolerance)
+
+
+def inputs(rows: Rows) -> list[np.ndarray]:
+    return [data().cells.values[rows.cell], data().drugs.values[rows.drug]]
+
+
+# The network
+
+
+def forward(net: Network, cells: np.ndarray, drugs: np.ndarray) -> np.ndarray:
+    """Return the output of a network of relu layers and a sigmoid, in NumPy."""
+
+    def dense(name: str, x: np.ndarray) -> np.ndarray:
+        kernel, bias = net.model.get_layer(name).get_weights()
+        return np.asarray(x @ kernel + bias)
+
+    def block(name: str, x: np.ndarray) -> np.ndarray:
+        for i in range(1, len(net.architecture.block(name)) + 1):
+            x = np.maximum(dense(f"{name}_{i}", x), 0)
+        return x
+
+    joined = np.concatenate([block("canc", cells), block("drug", drugs)], axis=1)
+    return np.asarray(1 / (1 + np.exp(-dense("auc", block("interaction", joined))[:, 0])))
+
+
+@pytest.mark.parametrize("space", ["block", "layer"])
+def test_the_forward_pass_is_that_of_the_formula(space: str) -> None:
+    sizes = {"canc_num_layers": 1, "canc_layer_1_size": 8, "drug_num_layers": 1,
+             "drug_layer_1_size": 9, "interaction_num_layers": 1,
+             "interaction_layer_1_size": 7}  # fmt: skip
+    trainer = make(hyperparam_space=space, **sizes)
+    expected = forward(trainer.network, *inputs(data().val))
+    np.testing.assert_allclose(trainer.predict(data().val), expected, rtol=0, atol=1e-6)
+
+
+def test_the_keras_model_predicts_what_the_trainer_predicts() -> None:
+    trainer = make()
+    trainer.epoch(0, 1e-3)
+    by_keras = trainer.network.model(inputs(data().val), training=False).numpy()[:, 0]
+    np.testing.assert_allclose(trainer.predict(data().val), by_keras, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_saved_model_is_loaded_by_keras_alone(tmp_path: Path, precision: str) -> None:
+    trainer = make(precision=precision)
+    weights.write(trainer.network, tmp_path / "model.h5")
+    loaded = keras.models.load_model(tmp_path / "model.h5", compile=False)
+    predicted = loaded(inputs(data().val), training=False).numpy()[:, 0]
+    tolerance = {"float32": 1e-6, "bfloat16": 1e-2}[precision]
+    np.testing.assert_allclose(trainer.predict(data().val), predicted, rtol=0, atol=tolerance)
+
+
+@pytest.mark.filterwarnings("error")
+def test_saving_a_model_says_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    weights.write(build(), tmp_path / "model.h5")
+    assert capfd.readouterr() == ("", "")
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("space", ["block", "layer", "global"])
+def test_parameters_are_counted_as_keras_counts_them(space: str) -> None:
+    net = build(hyperparam_space=space)
+    count = architecture.parameter_count(
+        net.architecture, cell_features=CELL_FEATURES, drug_features=DRUG_FEATURES
+    )
+    assert count == net.model.count_params()
+
+
+def test_initial_weights_are_a_function_of_the_seed() -> None:
+    one, same, other = (build(rng_seed=seed).model.get_weights() for seed in (4, 4, 5))
+    assert_equal(one, same)
+    assert not np.array_equal(one[0], other[0])
+
+
+def test_layers_of_the_same_shape_start_with_different_weights() -> None:
+    net = build(canc_arch=[8, 8, 8])
+    second, third = (net.model.get_layer(f"canc_{i}").get_weights()[0] for i in (2, 3))
+    assert not np.array_equal(second, third)
+
+
+def masks(seed: int, step: int, number: int, rate: float = 0.25) -> np.ndarray:
+    noise = network.dropout(seed, tf.constant(step, tf.int64))
+    return np.asarray(noise(tf.ones([100, 200]), rate, number).numpy())
+
+
+def test_a_dropout_mask_is_a_function_of_seed_step_and_layer() -> None:
+    mask = masks(1, 7, 3)
+    assert np.array_equal(mask, masks(1, 7, 3))
+    for other in (masks(2, 7, 3), masks(1, 8, 3), masks(1, 7, 4)):
+        assert 0.3 < np.mean(mask == other) < 0.8
+
+
+def test_dropout_keeps_the_expected_share_and_the_mean() -> None:
+    mask = masks(0, 0, 0, rate=0.25)
+    assert set(np.unique(mask)) == {0, np.float32(1 / 0.75)}
+    assert np.mean(mask > 0) == pytest.approx(0.75, abs=0.01)
+    assert np.array_equal(masks(0, 0, 0, rate=0.0), np.ones((100, 200)))
+
+
+def test_every_layer_of_the_network_has_a_mask_of_its_own() -> None:
+    shape = {f"{name}_arch": [8] * 9 for name in architecture.BLOCKS}
+    net = build(**shape, canc_dropout=0.1)
+    numbers: list[int] = []
+
+    def noise(x: Any, rate: float, number: int) -> Any:
+        numbers.append(number)
+        return x
+
+    towers = [
+        network.tower(net, name, tf.zeros([1, features]), noise)
+        for name, features in (("canc", CELL_FEATURES), ("drug", DRUG_FEATURES))
+    ]
+    network.respond(net, *towers, noise)
+    assert len(set(numbers)) == len(numbers) == 27
+    assert max(numbers) < 64
+
+
+# The optimizers
+
+
+def gradients(trainer: Trainer, step: int) -> list[Any]:
+    random = np.random.default_rng(step)
+    return [
+        tf.constant(random.standard_normal(w.shape).astype(np.float32) * 0.1)
+        for w in trainer.network.model.trainable_variables
+    ]
+
+
+def test_adam_takes_the_steps_of_kerass_adam() -> None:
+    ours, theirs = make(), make()
+    adam = keras.optimizers.Adam(learning_rate=0.0)
+    for step in range(6):
+        rate = 1e-2 / (step + 1)
+        ours.optimizer.apply(gradients(ours, step), tf.constant(rate))
+        adam.learning_rate = rate
+        variables = theirs.network.model.trainable_variables
+        adam.apply_gradients(zip(gradients(theirs, step), variables, strict=True))
+    assert_close(weights_of(ours), weights_of(theirs), 1e-6)
+    assert not np.allclose(weights_of(ours)[0], weights_of(make())[0])
+
+
+NAMES = ("Adam", "SGD", "RMSprop", "Adagrad", "Adadelta", "Adamax", "Nadam", "Ftrl")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_optimizer_trains_and_continues_from_its_stored_state(name: str) -> None:
+    one, other = make(optimizer=name), make(optimizer=name, rng_seed=0)
+    fresh = weights_of(one)
+    one.epoch(0, 1e-2)
+    other.network.model.set_weights(weights_of(one))
+    optimizer.restore(other.optimizer, optimizer.stored(one.optimizer))
+    assert not np.array_equal(fresh[0], weights_of(one)[0])
+    for epoch in (1, 2):
+        assert one.epoch(epoch, 2e-2) == other.epoch(epoch, 2e-2)
+    assert_equal(weights_of(one), weights_of(other))
+
+
+def test_the_state_of_another_optimizer_is_refused() -> None:
+    with pytest.raises(InputError, match="another optimizer"):
+        optimizer.restore(make().optimizer, optimizer.stored(make(optimizer="SGD").optimizer))
+
+
+# The schedule
+
+
+def follow_keras(rules: schedule.Schedule, series: list[float]) -> tuple[list[float], int]:
+    """Return the rates that Keras's callbacks give, and the number of epochs until they stop."""
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(optimizer=keras.optimizers.SGD(rules.start), loss="mse")
+
+    def warm_up(epoch: int, rate: float) -> float:
+        if epoch > rules.warmup_epochs:
+            return float(rate)
+        share = epoch / rules.warmup_epochs if rules.warmup_epochs else 1
+        return rules.start + (rules.peak - rules.start) * share
+
+    stop = keras.callbacks.EarlyStopping("val_loss", patience=rules.stop_patience)
+    callbacks = [
+        keras.callbacks.LearningRateScheduler(warm_up),
+        keras.callbacks.ReduceLROnPlateau(
+            "val_loss", rules.factor, rules.reduce_patience, min_lr=rules.floor
+        ),
+        stop,
+    ]
+    rates: list[float] = []
+    model.stop_training = False
+    for callback in callbacks:
+        callback.set_model(model)
+        callback.on_train_begin()
+    for epoch, loss in enumerate(series):
+        for callback in callbacks:
+            callback.on_epoch_begin(epoch)
+        rates.append(float(model.optimizer.learning_rate.numpy()))
+        for callback in callbacks:
+            callback.on_epoch_end(epoch, {"val_loss": loss})
+        if model.stop_training:
+            break
+    return rates, len(rates)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_schedule_is_that_of_kerass_callbacks(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    falling = 0.2 * np.exp(-np.arange(60) / 8) + 0.01
+    series = (falling + random.normal(0, 0.004, 60)).tolist()
+    reduce_patience, stop_patience = int(random.integers(0, 4)), int(random.integers(0, 25))
+    rules = schedule.Schedule(
+        1e-2, int(random.integers(0, 6)), "linear", float(random.choice([0.5, 0.1, 0.003])),
+        reduce_patience, stop_patience,
+    )  # fmt: skip
+    state, rates = schedule.first(rules), []
+    for epoch, loss in enumerate(series):
+        state = schedule.begin(rules, state, epoch)
+        rates.append(state.rate)
+        state = schedule.end(rules, state, loss)
+        if state.stopped:
+            break
+    theirs, epochs = follow_keras(rules, series)
+    assert len(rates) == epochs
+    np.testing.assert_allclose(rates, theirs, rtol=1e-5)
+
+
+# An epoch
+
+
+def test_the_order_of_the_rows_is_a_permutation_for_each_seed_and_epoch() -> None:
+    order = data_order(3, 5, 1000)
+    assert order.dtype == np.int32
+    assert np.array_equal(np.sort(order), np.arange(1000))
+    assert np.array_equal(order, data_order(3, 5, 1000))
+    for other in (data_order(3, 6, 1000), data_order(4, 5, 1000)):
+        assert np.mean(order == other) < 0.02
+
+
+@pytest.mark.parametrize("batch", [7, 200, 1000])
+def test_every_row_counts_once_in_an_epoch(batch: int) -> None:
+    trainer = make_without_dropout(batch_size=batch)
+    sums = trainer.epoch(0, 0.0)
+    expected = np.mean((trainer.predict(data().train) - data().train.auc) ** 2)
+    assert sums.loss == pytest.approx(expected, rel=1e-5)
+    assert sums.squared_error == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_last_batch_that_is_not_full_is_trained_on() -> None:
+    part, whole = make(batch_size=199), make(batch_size=200)
+    part.epoch(0, 1e-3)
+    whole.epoch(0, 1e-3)
+    steps = [int(trainer.optimizer.state[0].numpy()) for trainer in (part, whole)]
+    assert steps == [2, 1]
+
+
+@pytest.mark.parametrize("batch", [200, 4096])
+def test_a_batch_larger_than_the_table_is_the_table(batch: int) -> None:
+    trainer, table = make(batch_size=batch), make(batch_size=200)
+    assert trainer.epoch(0, 1e-3) == table.epoch(0, 1e-3)
+    assert_equal(weights_of(trainer), weights_of(table))
+
+
+@pytest.mark.parametrize("steps", [1, 4, 100])
+def test_steps_per_execution_changes_nothing(steps: int) -> None:
+    trainer, reference = make(steps_per_execution=steps), make(steps_per_execution=7)
+    for epoch in range(2):
+        assert trainer.epoch(epoch, 1e-3) == reference.epoch(epoch, 1e-3)
+    assert_equal(weights_of(trainer), weights_of(reference))
+
+
+@pytest.mark.parametrize("batch", [8, 16, 64])  # by unique; cells by unique; by table
+@pytest.mark.parametrize("name", ["Adam", "SGD"])
+def test_shared_towers_give_the_same_weights_without_dropout(batch: int, name: str) -> None:
+    alone = make_without_dropout(batch_size=batch, optimizer=name)
+    shared = make_without_dropout(batch_size=batch, optimizer=name, tower_sharing="on")
+    sums = [trainer.epoch(0, 1e-2).loss for trainer in (alone, shared)]
+    assert sums[0] == pytest.approx(sums[1], rel=1e-5)
+    assert_close(weights_of(alone), weights_of(shared), 1e-5)
+
+
+def test_with_shared_towers_the_rows_of_a_cell_share_a_mask() -> None:
+    """All rows of one pair are predicted alike in a step, where each had its own mask before."""
+    rates = {"canc_dropout": 0.5, "drug_dropout": 0.5, "interaction_dropout": 0.0}
+    rows = tf.zeros([30], tf.int32)
+    for sharing, alike in (("on", True), ("off", False)):
+        trainer = make(tower_sharing=sharing, **rates)
+        noise = network.dropout(0, tf.constant(1, tf.int64))
+        predicted = trainer._forward(rows, rows, noise).numpy()
+        assert (np.ptp(predicted) < 1e-6) == alike
+
+
+@pytest.mark.parametrize("batch", [1, 7, 50, 1024])
+def test_predictions_do_not_depend_on_the_size_of_their_batches(batch: int) -> None:
+    expected = make(generator_batch_size=13).predict(data().val)
+    predicted = make(generator_batch_size=batch).predict(data().val)
+    assert predicted.shape == (50,)
+    np.testing.assert_allclose(predicted, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("sharing", ["off", "on"])
+def test_bfloat16_computes_layers_in_bfloat16_and_keeps_float32_weights(sharing: str) -> None:
+    trainer = make(precision="bfloat16", tower_sharing=sharing)
+    first = [trainer.epoch(epoch, 5e-3).loss for epoch in range(8)]
+    assert first[-1] < 0.7 * first[0]
+    assert {w.dtype for w in weights_of(trainer)} == {np.dtype(np.float32)}
+    assert {v.dtype for v in trainer.optimizer.state[1:]} == {tf.float32}
+    assert trainer.predict(data().val).dtype == np.float32
+    tower = network.tower(trainer.network, "canc", data().cells.values, network.no_noise)
+    assert tower.dtype == tf.bfloat16
+
+
+@pytest.mark.parametrize("changes", [{}, {"tower_sharing": "on"}])
+def test_a_step_compiled_by_xla_agrees(changes: dict[str, Any]) -> None:
+    plain, compiled = make(**changes), make(**changes, jit_compile=True)
+    for epoch in range(2):
+        expected, sums = plain.epoch(epoch, 1e-3), compiled.epoch(epoch, 1e-3)
+        assert sums.loss == pytest.approx(expected.loss, rel=1e-4)
+    assert_close(weights_of(plain), weights_of(compiled), 1e-4)
+
+
+# Losses
+
+
+def test_losses_are_those_of_their_formulas() -> None:
+    true, predicted = np.float32([0.25, 0.5, 1.0]), np.float32([0.5, 0.25, 0.5])
+    by_name = {
+        "mse": [0.0625, 0.0625, 0.25],
+        "mae": [0.25, 0.25, 0.5],
+        "mae_poly": [0.25 * 0.75**2, 0.25 * 0.5**2, 0.0],
+    }
+    for name, expected in by_name.items():
+        loss = losses.loss(tiny.parameters(loss=name, alpha=2.0))
+        np.testing.assert_allclose(loss(true, predicted).numpy(), expected, rtol=1e-6)
+
+
+@pytest.fixture
+def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+CUSTOM = """
+import tensorflow as tf
+
+def construct(params):
+    def loss(y_true, y_pred):
+        return {}(tf.abs(y_true - y_pred) * (1 - y_true) ** params["alpha"])
+    return loss
+"""
+
+
+@pytest.mark.parametrize(("name", "form"), [("by_row", ""), ("of_batch", "tf.reduce_mean")])
+def test_a_custom_loss_may_be_by_row_or_the_mean_of_the_batch(
+    modules: Path, name: str, form: str
+) -> None:
+    (modules / f"loss_{name}.py").write_text(CUSTOM.format(form))
+    custom = make(custom_loss_module=f"loss_{name}", alpha=1.5)
+    ours = make(loss="mae_poly", alpha=1.5)
+    assert custom.epoch(0, 1e-3).loss == pytest.approx(ours.epoch(0, 1e-3).loss, rel=1e-5)
+    assert_close(weights_of(custom), weights_of(ours), 1e-5)
+    predicted = ours.predict(data().val)
+    expected = ours.mean_loss(data().val, predicted)
+    assert custom.mean_loss(data().val, predicted) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_custom_loss_that_cannot_be_used_is_refused(modules: Path) -> None:
+    with pytest.raises(InputError, match="'no_such_loss' cannot be imported"):
+        losses.loss(tiny.parameters(custom_loss_module="no_such_loss"))
+    (modules / "loss_of_nothing.py").write_text("")
+    with pytest.raises(InputError, match=r"has no construct\(params\)"):
+        losses.loss(tiny.parameters(custom_loss_module="loss_of_nothing"))
+
+
+# A run
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.write_data(tmp_path_factory.mktemp("data"))
+
+
+def history_of(run: Path) -> dict[str, list[float]]:
+    return dict(json.loads((run / "history.txt").read_text()))
+
+
+def val_rows(source: Path) -> Rows:
+    cells, drugs = uno.read_features(source)
+    return dataset.rows(tiny.response(source, "val"), cells, drugs)
+
+
+def test_a_run_leaves_the_files_of_the_original(source: Path, tmp_path: Path) -> None:
+    history = uno.run(tiny.run_parameters(source, tmp_path))
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "ckpts", "history.txt", "rank.txt", "result.txt", "timings.json", "val_scores.json",
+        "val_y_data_predicted.csv",
+    }  # fmt: skip
+    assert history_of(tmp_path) == history
+    assert list(history) == ["loss", "val_loss", "r2_train", "r2_val", "lr"]
+    assert {len(values) for values in history.values()} == {3}
+    assert (tmp_path / "result.txt").read_text() == f"{history['val_loss'][-1]}\n"
+    timings = json.loads((tmp_path / "timings.json").read_text())
+    assert timings["train_rows"] == len(tiny.response(source, "train"))
+    assert len(timings["epoch_seconds"]) == 3
+    assert (tmp_path / "rank.txt").read_text().splitlines()[-1] == "device: CPU"
+
+
+def test_the_history_ends_with_what_the_last_model_scores(source: Path, tmp_path: Path) -> None:
+    params = tiny.run_parameters(source, tmp_path, learning_rate=1e-4)
+    history = uno.run(params)
+    loaded = keras.models.load_model(tmp_path / "ckpts/last/model.h5", compile=False)
+    cells, drugs = uno.read_features(source)
+    rows = val_rows(source)
+    features = [cells.values[rows.cell], drugs.values[rows.drug]]
+    squared = (loaded(features, training=False).numpy()[:, 0] - rows.auc) ** 2
+    assert history["val_loss"][-1] == pytest.approx(np.mean(squared), rel=1e-5)
+    r2 = 1 - np.sum(squared) / np.sum((rows.auc - rows.auc.mean()) ** 2)
+    assert history["r2_val"][-1] == pytest.approx(r2, rel=1e-4)
+    variance = np.var(tiny.response(source, "train")["auc"].to_numpy())
+    assert history["r2_train"] == pytest.approx(
+        [1 - float(loss or 0) / variance for loss in history["loss"]], rel=1e-4
+    )
+
+
+def test_r2_of_a_constant_truth_is_undefined() -> None:
+    assert training._r2(0.1, np.float32([0.5, 0.5])) is None
+    assert training._r2(0.25, np.float32([0.0, 1.0])) == 0
+
+
+def test_the_best_model_predicts_not_the_last(source: Path, tmp_path: Path) -> None:
+    """A rate that is far too high after the first epochs makes the last one worse."""
+    changes = {"learning_rate": 2e-3, "epochs": 8, "warmup_epochs": 6, "optimizer": "RMSprop"}
+    params = tiny.run_parameters(source, tmp_path, **changes)
+    val_loss = [float(loss or 0) for loss in uno.run(params)["val_loss"]]
+    best = int(np.argmin(val_loss)) + 1
+    assert best < 8
+    assert checkpoint.best(tmp_path / "ckpts").name == f"{best:03d}"
+    scores = json.loads((tmp_path / "val_scores.json").read_text())
+    assert scores["mse"] == pytest.approx(min(val_loss), rel=1e-5)
+    rows, predicted = uno.predict_test(params)
+    loaded = keras.models.load_model(tmp_path / f"ckpts/epochs/{best:03d}/model.h5", compile=False)
+    cells, drugs = uno.read_features(source)
+    features = [cells.values[rows.cell], drugs.values[rows.drug]]
+    expected = loaded(features, training=False).numpy()[:, 0]
+    np.testing.assert_allclose(predicted, expected, rtol=0, atol=1e-6)
+    assert rows.labels.to_list() == tiny.response(source, "test")["improve_sample_id"].to_list()
+
+
+def test_the_best_is_always_among_the_saved(source: Path, tmp_path: Path) -> None:
+    """Epochs improve at first; of those that are not saved, none can be the best."""
+    changes = {"ckpt_save_best": False, "ckpt_save_interval": 3, "ckpt_keep_limit": 1}
+    params = tiny.run_parameters(source, tmp_path, epochs=7, learning_rate=1e-4, **changes)
+    losses_of = uno.run(params)["val_loss"]
+    saved = {epoch: float(losses_of[epoch - 1] or 0) for epoch in (3, 6, 7)}
+    best = min(saved, key=lambda epoch: saved[epoch])
+    assert checkpoint.linked_epoch(tmp_path / "ckpts/best") == best
+    assert checkpoint.saved_epochs(tmp_path / "ckpts") == sorted({best, 7})
+
+
+def test_early_stopping_leaves_its_marker(source: Path, tmp_path: Path) -> None:
+    changes = {"learning_rate": 1e-30, "early_stopping_patience": 2}
+    history = uno.run(tiny.run_parameters(source, tmp_path, epochs=20, **changes))
+    assert (tmp_path / "stop.marker").read_text() == "early stopping: 3/20\n"
+    assert len(history["loss"]) == 3
+    assert checkpoint.linked_epoch(tmp_path / "ckpts/last") == 3
+    assert checkpoint.linked_epoch(tmp_path / "ckpts/best") == 1
+
+
+def test_a_marker_of_an_earlier_training_does_not_stay(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "stop.marker").write_text("early stopping: 3/20\n")
+    uno.run(tiny.run_parameters(source, tmp_path, epochs=1))
+    assert not (tmp_path / "stop.marker").exists()
+
+
+def test_a_diverging_training_ends_with_one_sentence_and_keeps_its_checkpoints(
+    source: Path, tmp_path: Path
+) -> None:
+    changes: dict[str, Any] = {"regression_activation": "linear", "warmup_epochs": 0}
+    uno.run(tiny.run_parameters(source, tmp_path, epochs=2, **changes))
+    before = {path.name for path in (tmp_path / "ckpts/epochs").iterdir()}
+    with pytest.raises(InputError, match=r"^the loss is (nan|inf) after epoch 3: .* lower"):
+        uno.run(tiny.run_parameters(source, tmp_path, epochs=4, learning_rate=1e30, **changes))
+    assert {path.name for path in (tmp_path / "ckpts/epochs").iterdir()} == before
+    assert checkpoint.linked_epoch(tmp_path / "ckpts/last") == 2
+
+
+def test_a_model_learns_the_signal_of_generated_data(tmp_path: Path) -> None:
+    source = tiny.write_data(tmp_path, drugs=20, cells=60, rows=1000, genes=12, descriptors=12)
+    shape = {"canc_arch": [32], "drug_arch": [32], "interaction_arch": [32]}
+    how = {"epochs": 15, "learning_rate": 1e-4, "batch_size": 32}
+    history = uno.run(tiny.run_parameters(source, tmp_path / "run", **shape, **how))
+    assert max(value or -math.inf for value in history["r2_val"]) > 0.5
