@@ -22,6 +22,9 @@ RESTART = (
 )
 MARKERS = [f"markers/marker-{marker}.txt" for marker in MARKED]
 
+# Three lines per run in each dry run, which say nothing.
+logger.addFilter(lambda record: "temporary output" not in record.getMessage())
+
 
 wildcard_constraints:
     run=r"[A-Za-z0-9][A-Za-z0-9._+-]*",

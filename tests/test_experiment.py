@@ -325,7 +325,9 @@ def test_other_settings_for_a_name_are_refused_with_the_key_and_two_ways_out(
     run(experiment="mine")
     sentence = refuse(experiment="mine", **change)
     assert f"mine was made with another {key}; restore it" in sentence
-    assert "(experiment=NAME)" in sentence and "(restart_from=mine)" in sentence
+    # The old experiment's checkpoints are of use only if the rows of each run are the same.
+    assert ("(experiment=NAME and restart_from=mine)" in sentence) == (key == "dflts")
+    assert "(experiment=NAME" in sentence
 
 
 def test_other_data_for_a_name_are_refused(run, refuse, data):
@@ -377,6 +379,36 @@ def test_a_new_experiment_may_start_from_one_that_is_not_ours(run, output):
     assert [run(restart_from="EXP011") for _ in range(2)] == ["EXP012", "EXP012"]
     assert run() == "EXP013"
     assert record(output, "EXP012")["restart_from"] == str(output / "EXP011")
+
+
+@pytest.mark.parametrize(
+    ("key", "change"),
+    [("seed", {"seed": 1}), ("partition", {"partition": {"validation": 0.25}})],
+)
+def test_an_experiment_does_not_start_from_runs_tested_on_other_rows(
+    run, refuse, output, key, change
+):
+    run(experiment="old")
+    (output / "old" / "run").mkdir()
+    sentence = refuse(restart_from="old", **change)
+    assert f"restart_from: old was made with another {key}" in sentence
+    assert run(restart_from="old", dflts="") == "EXP000"
+
+
+def test_an_experiment_does_not_start_from_a_run_of_another_index(run, refuse, upf, output):
+    run(experiment="old", upf=upf(("a", 0), ("b", 1)))
+    (output / "old" / "run").mkdir()
+    assert "a has index 0 in old, not 2" in refuse(restart_from="old", upf=upf(("a", 2)))
+
+
+def test_a_marker_that_was_left_behind_is_not_taken_for_another_run_s(run, refuse, upf, output):
+    run(experiment="mine", upf=upf(("a", 0)))
+    (output / "mine" / "markers").mkdir()
+    (output / "mine" / "markers" / "marker-000.txt").write_text("run/a/test_scores.json\n")
+    run(experiment="mine", upf=upf(("b", 1)))
+    assert "c of mine would take marker-000.txt from a" in refuse(
+        experiment="mine", upf=upf(("b", 1), ("c", 0))
+    )
 
 
 # Mistakes

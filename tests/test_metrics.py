@@ -77,7 +77,7 @@ def test_spearman_sees_order_only():
     assert scores["pcc"] < 0.99
 
 
-TRAIN = frame([("a", "x", 0.2), ("a", "y", 0.4), ("a", "y", 0.6), ("b", "x", 1.0)])
+TRAIN = frame([("a", "x", 0.2), ("a", "y", 0.5), ("a", "y", 0.5), ("b", "x", 1.0)])
 TEST = frame([("b", "z", 0.9), ("a", "z", 0.5), ("new", "z", 0.45)])
 
 

@@ -12,7 +12,7 @@ NETWORK = {
     "hyperparam_space": "block",
     "canc_arch": [8, 8],
     "drug_arch": [8],
-    "interaction_arch": [16, 8],
+    "interaction_arch": [16],
     "epochs": 3,
     "batch_size": 16,
     "warmup_epochs": 1,

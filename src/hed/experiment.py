@@ -16,14 +16,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from hed import command, hyperparameters, lock, plan, raw
+from hed import command, hyperparameters, lock, plan, raw, record
 from hed import settings as settings_of
 from hed.errors import InputError
 from hed.files import read_json, write_bytes
 from hed.plan import Plan, Run
+from hed.record import RECORD
 from hed.settings import Settings
 
-RECORD = "experiment.json"
 # How Snakemake's child processes learn which experiment they work for.
 VARIABLE = "HED_EXPERIMENT"
 
@@ -96,16 +96,18 @@ def start(experiment: Experiment) -> None:
 
 def _recorded(directory: Path) -> Experiment:
     """Return the experiment that the main process recorded in `directory`."""
-    record = read_json(directory / RECORD)
-    runs = tuple(Run(**run) for run in record["runs"])
+    content = read_json(directory / RECORD)
+    runs = tuple(Run(**run) for run in content["runs"])
     names = ("data", "raw", "local", "upf", "dflts", "restart_from")
-    places = {name: record[name] for name in names}
+    places = {name: content[name] for name in names}
     return Experiment(directory, runs, **places, files={}, locked=None)
 
 
 def _planned(settings: Settings) -> Experiment:
     """Plan the experiment that the settings ask for, and find its directory."""
     planned = plan.make(settings)
+    if settings.restart_from:
+        record.refuse_source(settings.restart_from, planned)
     directory, locked = _locate(settings, planned)
     os.environ[VARIABLE] = str(directory)
     source = str(settings.data_source)
@@ -147,25 +149,17 @@ def _files(experiment: Experiment, settings: Settings, planned: Plan) -> dict[st
     generated = hyperparameters.format_upf(planned.upf).encode()
     upf = settings.upf.read_bytes() if settings.upf else generated
     dflts = settings.dflts.read_bytes() if settings.dflts else b"{}\n"
-    path = experiment.directory / RECORD
-    created = read_json(path)["created"] if path.exists() else time.strftime("%Y-%m-%d %H:%M:%S")
-    record = {
+    earlier = record.read(experiment.directory) or {}
+    content = {
         "name": experiment.name,
-        "created": created,
+        "created": earlier.get("created") or time.strftime("%Y-%m-%d %H:%M:%S"),
         "identity": planned.identity,
         "settings": json.loads(json.dumps(asdict(settings), default=str)),
         **{n: getattr(experiment, n) for n in ("data", "raw", "local", "upf", "dflts")},
         "restart_from": experiment.restart_from,
         "runs": [asdict(run) for run in experiment.runs],
     }
-    return {experiment.upf: upf, experiment.dflts: dflts, RECORD: _record_text(record).encode()}
-
-
-def _record_text(record: Mapping[str, Any]) -> str:
-    """Return the record as JSON with one line per run, so that people can read 770 of them."""
-    head = json.dumps({**record, "runs": []}, indent=2)
-    runs = ",\n".join(f"    {json.dumps(run)}" for run in record["runs"])
-    return head.replace('"runs": []', f'"runs": [\n{runs}\n  ]') + "\n"
+    return {experiment.upf: upf, experiment.dflts: dflts, RECORD: record.text(content).encode()}
 
 
 def _locate(settings: Settings, planned: Plan) -> tuple[Path, IO[str] | None]:
@@ -173,7 +167,7 @@ def _locate(settings: Settings, planned: Plan) -> tuple[Path, IO[str] | None]:
     if settings.experiment:
         directory = settings.output / settings.experiment
         if (directory / RECORD).exists():
-            _refuse_other(directory, planned)
+            record.refuse_changes(directory, planned)
         elif _entries(directory) - {*_copies(settings)}:
             raise InputError(
                 f"{directory} was not made by this workflow; "
@@ -181,7 +175,7 @@ def _locate(settings: Settings, planned: Plan) -> tuple[Path, IO[str] | None]:
             )
         return directory, None
     for directory in reversed(_numbered(settings.output)):
-        if _same(directory, planned):
+        if record.same(directory, planned):
             return directory, None
     return _take_number(settings.output)
 
@@ -208,49 +202,3 @@ def _take_number(output: Path) -> tuple[Path, IO[str] | None]:
         if locked is not None and not (directory / RECORD).exists():
             return directory, locked
         number += 1
-
-
-def _same(directory: Path, planned: Plan) -> bool:
-    """Return whether an experiment has exactly the planned settings and runs."""
-    if not (directory / RECORD).exists():
-        return False
-    record = read_json(directory / RECORD)
-    return bool(
-        record.get("identity") == planned.identity
-        and hyperparameters.read_upf(directory / record["upf"]) == list(planned.upf)
-    )
-
-
-def _refuse_other(directory: Path, planned: Plan) -> None:
-    """Refuse to continue a named experiment with settings that would mix its results.
-
-    Runs may be added to it, but none that it has may change.
-    """
-    record = read_json(directory / RECORD)
-    for key, value in planned.identity.items():
-        if record["identity"].get(key) != value:
-            raise InputError(
-                f"{directory.name} was made with another {key}; restore it, or give the changed "
-                f"experiment a new name (experiment=NAME), from the old one's checkpoints if you "
-                f"like (restart_from={directory.name})"
-            )
-    recorded = {line.id: line for line in hyperparameters.read_upf(directory / record["upf"])}
-    for line in planned.upf:
-        if recorded.get(line.id, line) != line:
-            raise InputError(
-                f"{line.id} of {directory.name} has other hyperparameters in its UPF; "
-                "give the changed run a new id or the experiment a new name"
-            )
-    _refuse_taken_markers(record, planned)
-
-
-def _refuse_taken_markers(record: Mapping[str, Any], planned: Plan) -> None:
-    """Refuse runs whose marker another run of the experiment has, which would seem finished."""
-    taken = {run["marker"]: run["id"] for run in record["runs"]}
-    for run in planned.runs:
-        owner = taken.get(run.marker, run.id)
-        if owner != run.id:
-            raise InputError(
-                f"{run.id} of {record['name']} would take marker-{run.marker}.txt from {owner}, "
-                f"which has the same index: keep {owner} in the UPF, before {run.id}"
-            )

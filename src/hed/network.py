@@ -49,7 +49,7 @@ def build(
     seeds = iter(np.random.SeedSequence(seed).generate_state(64).tolist())
     policy = POLICIES[precision]
 
-    def stack(name: str, x: keras.KerasTensor) -> keras.KerasTensor:
+    def stack(name: str, x: "keras.KerasTensor") -> "keras.KerasTensor":
         for i, layer in enumerate(shape.block(name), start=1):
             x = _dense(layer, f"{name}_{i}", next(seeds), policy)(x)
             x = keras.layers.Dropout(layer.dropout, name=f"{name}_dropout_{i}", dtype=policy)(x)
@@ -85,10 +85,23 @@ def dropout(seed: int, step: "tf.Tensor") -> Noise:
     def noise(x: "tf.Tensor", rate: float, number: int) -> "tf.Tensor":
         if not rate:
             return x
-        key = tf.stack([step, tf.constant(seed * 64 + number, tf.int64)])
-        return tf.nn.experimental.stateless_dropout(x, rate, key)
+        return x * _mask(x, rate, tf.stack([step, tf.constant(seed * 64 + number, tf.int64)]))
 
     return noise
+
+
+def _mask(x: "tf.Tensor", rate: float, key: "tf.Tensor") -> "tf.Tensor":
+    """Return 0 with probability `rate`, else what keeps the mean, for each of n x m activations.
+
+    Each takes 16 random bits, half of what TensorFlow's own dropout draws (and as int16, since
+    Intel's extension compares unsigned and 32-bit integers on the host): twice as fast on a CPU.
+    """
+    rows, width = tf.shape(x)[0], x.shape[1]
+    dropped = min(round(rate * 2**16), 2**16 - 1)
+    words = tf.random.stateless_uniform([rows, -(-width // 2)], key, None, None, tf.uint32)
+    kept = tf.cast(tf.bitcast(words, tf.int16) >= dropped - 2**15, x.dtype)
+    scale = tf.cast(1 / (1 - dropped / 2**16), x.dtype)
+    return tf.reshape(kept * scale, [rows, -1])[:, :width]
 
 
 # The first layer of each block in the numbering that dropout uses.
@@ -103,9 +116,7 @@ def tower(network: Network, name: str, features: "tf.Tensor", noise: Noise) -> "
     return x
 
 
-def respond(
-    network: Network, cells: "tf.Tensor", drugs: "tf.Tensor", noise: Noise
-) -> "tf.Tensor":
+def respond(network: Network, cells: "tf.Tensor", drugs: "tf.Tensor", noise: Noise) -> "tf.Tensor":
     """Return the AUC of n rows, float32, from the tower outputs of each row."""
     first, *_ = network.block("interaction")[0]
     return _interact(network, first(tf.concat([cells, drugs], axis=1)), noise)

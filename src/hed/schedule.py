@@ -12,11 +12,13 @@ from typing import Any
 
 # Keras's default for ReduceLROnPlateau: a smaller improvement does not count there.
 MIN_DELTA = 1e-4
+# Shares of the peak rate: in the first epoch of a warm-up, and the least.
+START, FLOOR = 1e-2, 1e-4
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """The rules: rates per step, patience in epochs."""
+    """The rules: the highest rate, patience in epochs."""
 
     peak: float
     warmup_epochs: int
@@ -25,22 +27,16 @@ class Schedule:
     reduce_patience: int
     stop_patience: int
 
-    @property
-    def start(self) -> float:
-        """The rate of the first epoch, where there is a warm-up."""
-        return self.peak / 100
-
-    @property
-    def floor(self) -> float:
-        """The rate below which it is not reduced."""
-        return self.peak / 10_000
-
 
 @dataclass(frozen=True)
 class State:
-    """What the rules remember between epochs."""
+    """What the rules remember between epochs.
 
-    rate: float
+    The rate is a share of the peak, so that a training which is resumed with another
+    `learning_rate` uses it.
+    """
+
+    share: float
     plateau_best: float = math.inf
     plateau_wait: int = 0
     stop_best: float = math.inf
@@ -79,15 +75,20 @@ def peak_rate(learning_rate: float, batch_size: int, *, scaling: str) -> float:
     return learning_rate * REFERENCE_BATCH * factor
 
 
-def first(rules: Schedule) -> State:
+def first() -> State:
     """Return the state before the first epoch."""
-    return State(rate=rules.start)
+    return State(share=START)
+
+
+def rate(rules: Schedule, state: State) -> float:
+    """Return the learning rate of an epoch, after `begin`."""
+    return rules.peak * state.share
 
 
 def begin(rules: Schedule, state: State, epoch: int) -> State:
-    """Return the state with the learning rate of an epoch, counted from 0.
+    """Return the state with the share of the peak rate in an epoch, counted from 0.
 
-    During the warm-up, epochs 0 to `warmup_epochs`, the rate depends on the epoch alone, as in
+    During the warm-up, epochs 0 to `warmup_epochs`, it depends on the epoch alone, as in
     Uno's `warmup_scheduler`; later it is what ReduceLROnPlateau left.
     """
     if epoch > rules.warmup_epochs:
@@ -95,14 +96,14 @@ def begin(rules: Schedule, state: State, epoch: int) -> State:
     done = epoch / rules.warmup_epochs if rules.warmup_epochs else 1.0
     match rules.warmup_type:
         case "linear":
-            rate = rules.start + (rules.peak - rules.start) * done
+            share = START + (1 - START) * done
         case "quadratic":
-            rate = rules.start + (rules.peak - rules.start) * done**2
+            share = START + (1 - START) * done**2
         case "exponential":
-            rate = rules.start * (rules.peak / rules.start) ** done
+            share = START * (1 / START) ** done
         case _:
-            rate = rules.peak
-    return replace(state, rate=rate)
+            share = 1.0
+    return replace(state, share=share)
 
 
 def end(rules: Schedule, state: State, val_loss: float) -> State:
@@ -114,9 +115,9 @@ def _reduce_on_plateau(rules: Schedule, state: State, val_loss: float) -> State:
     if val_loss < state.plateau_best - MIN_DELTA:
         return replace(state, plateau_best=val_loss, plateau_wait=0)
     wait = state.plateau_wait + 1
-    if wait < rules.reduce_patience or state.rate <= rules.floor:
+    if wait < rules.reduce_patience or state.share <= FLOOR:
         return replace(state, plateau_wait=wait)
-    return replace(state, plateau_wait=0, rate=max(state.rate * rules.factor, rules.floor))
+    return replace(state, plateau_wait=0, share=max(state.share * rules.factor, FLOOR))
 
 
 def _early_stopping(rules: Schedule, state: State, val_loss: float) -> State:

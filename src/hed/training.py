@@ -26,7 +26,7 @@ class State:
 
     Attributes:
         epoch: epochs done.
-        schedule: the learning rate and what the rules of the schedule remember.
+        schedule: what the rules of the schedule remember.
         history: metric name to values over epochs.
         seconds: wall time of each epoch.
         best_epoch, best_metric: the saved epoch, counted from 1, with the best metric so far.
@@ -47,7 +47,7 @@ def train(trainer: Trainer, data: Data, params: Mapping[str, Any], ckpts: Path) 
         InputError: if the loss is not finite, or a checkpoint holds another network.
     """
     rules, policy = schedule.schedule(params), checkpoint.policy(params)
-    state = _resume(trainer, checkpoint.find(ckpts, policy), rules, policy.save_best_metric)
+    state = _resume(trainer, checkpoint.find(ckpts, policy), policy.save_best_metric)
     while state.epoch < params["epochs"] and not state.schedule.stopped:
         state = _epoch(trainer, data, state, rules)
         _report(state, params["epochs"], len(data.train))
@@ -72,7 +72,8 @@ def _epoch(trainer: Trainer, data: Data, state: State, rules: schedule.Schedule)
     """Return the state after one more epoch, its history and schedule."""
     begun = time.perf_counter()
     begin = schedule.begin(rules, state.schedule, state.epoch)
-    sums = trainer.epoch(state.epoch, begin.rate)
+    rate = schedule.rate(rules, begin)
+    sums = trainer.epoch(state.epoch, rate)
     predicted = trainer.predict(data.val)
     val_loss = trainer.mean_loss(data.val, predicted)
     values = {
@@ -80,7 +81,7 @@ def _epoch(trainer: Trainer, data: Data, state: State, rules: schedule.Schedule)
         "val_loss": val_loss,
         "r2_train": _r2(sums.squared_error, data.train.auc),
         "r2_val": _r2(float(np.mean((data.val.auc - predicted) ** 2)), data.val.auc),
-        "lr": begin.rate,
+        "lr": rate,
     }
     if not math.isfinite(val_loss + sums.loss):
         raise InputError(
@@ -130,13 +131,13 @@ def _write(trainer: Trainer, place: Path) -> None:
         np.savez(stream, **optimizer.stored(trainer.optimizer))  # type: ignore[arg-type]
 
 
-def _resume(trainer: Trainer, place: Path | None, rules: schedule.Schedule, metric: str) -> State:
+def _resume(trainer: Trainer, place: Path | None, metric: str) -> State:
     """Return the state of a checkpoint after setting weights and optimizer to it."""
     if place is None:
-        return State(0, schedule.first(rules), {name: [] for name in METRICS}, [], 0, math.inf)
+        return State(0, schedule.first(), {name: [] for name in METRICS}, [], 0, math.inf)
     weights.load(trainer.network, place / checkpoint.MODEL)
     if not (place / checkpoint.STATE).exists():
-        return _foreign(place, rules)
+        return _foreign(place)
     with np.load(place / checkpoint.OPTIMIZER) as arrays:
         optimizer.restore(trainer.optimizer, dict(arrays))
     stored = read_json(place / checkpoint.STATE)
@@ -149,7 +150,7 @@ def _resume(trainer: Trainer, place: Path | None, rules: schedule.Schedule, metr
     return replace(state, best_epoch=state.epoch, best_metric=math.inf if value is None else value)
 
 
-def _foreign(place: Path, rules: schedule.Schedule) -> State:
+def _foreign(place: Path) -> State:
     """Return a state for a checkpoint of the original, which holds the weights alone.
 
     The optimizer starts anew, and the history of its epochs is unknown.
@@ -162,7 +163,7 @@ def _foreign(place: Path, rules: schedule.Schedule) -> State:
         best = epoch
     return State(
         epoch=epoch,
-        schedule=replace(schedule.first(rules), rate=rules.peak),
+        schedule=replace(schedule.first(), share=1.0),
         history={name: [None] * epoch for name in METRICS},
         seconds=[],
         best_epoch=best,

@@ -6,6 +6,7 @@ the original, can be read by either.
 
 import logging
 import re
+import warnings
 from pathlib import Path
 
 import h5py
@@ -18,14 +19,14 @@ from hed.network import Network
 
 def write(network: Network, path: Path) -> None:
     """Save the Keras model, architecture and weights, as HDF5 for `keras.models.load_model`."""
-    # Keras 3 warns at each save that the format is an old one; it is the one that CANDLE reads.
-    logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    # Both Keras warn at each save that the format is an old one; it is the one that CANDLE reads.
+    logging.disable(logging.WARNING)
     try:
-        network.model.save(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            network.model.save(path)
     finally:
-        logger.setLevel(level)
+        logging.disable(logging.NOTSET)
 
 
 def load(network: Network, path: Path) -> None:

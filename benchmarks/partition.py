@@ -1,0 +1,34 @@
+#!/usr/bin/env python3
+"""How long the partition command takes at the published size, and its memory.
+
+Target: at most 1.5 s and 600 MB at 591,563 rows.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from timing import alternate, spread
+
+from hed import generate, preprocess
+
+ROOT = Path(__file__).parents[1]
+
+
+def main() -> None:
+    """Measure five repetitions."""
+    with tempfile.TemporaryDirectory() as name:
+        preprocess.write(generate.generate(**generate.PUBLISHED, seed=0), Path(name))
+        command = [
+            sys.executable,
+            str(ROOT / "scripts" / "partition.py"),
+            f"{name}/rsp_merged.parquet",
+            f"{name}/partition",
+            "--index=5",
+        ]
+        values = alternate({"partition": (command, ROOT)}, 5)["partition"]
+        print(f"partition {spread([s for s, _ in values])} CPU s, {max(m for _, m in values):.0f} MB")
+
+
+if __name__ == "__main__":
+    main()
