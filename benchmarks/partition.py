@@ -27,7 +27,8 @@ def main() -> None:
             "--index=5",
         ]
         values = alternate({"partition": (command, ROOT)}, 5)["partition"]
-        print(f"partition {spread([s for s, _ in values])} CPU s, {max(m for _, m in values):.0f} MB")
+        seconds, megabytes = zip(*values, strict=True)
+        print(f"partition {spread(seconds)} CPU s, {max(megabytes):.0f} MB")
 
 
 if __name__ == "__main__":

@@ -16,10 +16,13 @@ rule aggregate:
         progress="progress.txt",
     log:
         "out/out-aggregate.txt",
+    conda:
+        "../envs/workflow.yaml"
     params:
+        scripts=SCRIPTS,
         metric=config["metric"],
     shell:
-        "python {SCRIPTS:q}/aggregate.py . --metric {params.metric} > {log:q} 2>&1"
+        "python {params.scripts:q}/aggregate.py . --metric {params.metric} > {log:q} 2>&1"
 
 
 rule plot_errors:
@@ -30,5 +33,9 @@ rule plot_errors:
         "figures/errors.png",
     log:
         "out/out-plot_errors.txt",
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        scripts=SCRIPTS,
     shell:
-        "python {SCRIPTS:q}/plot_errors.py . {output:q} > {log:q} 2>&1"
+        "python {params.scripts:q}/plot_errors.py . {output:q} > {log:q} 2>&1"

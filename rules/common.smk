@@ -13,6 +13,8 @@ SCRIPTS = ROOT / "scripts"
 
 EXPERIMENT = experiment.open_or_exit(config, ROOT, main=workflow.is_main_process)
 DATA = EXPERIMENT.data
+# A run's partition, on the disk of the node that runs its jobs.
+LOCAL = f"{EXPERIMENT.local}/{{run}}"
 RUNS = {run.id: run for run in EXPERIMENT.runs}
 MARKED = {run.marker: run.id for run in EXPERIMENT.runs}
 RESTART = (
@@ -22,6 +24,9 @@ RESTART = (
 )
 MARKERS = [f"markers/marker-{marker}.txt" for marker in MARKED]
 
+# The jobs use the code of this checkout, whichever environment runs them.
+shell.prefix("export PYTHONPATH={ROOT:q}/src${{PYTHONPATH:+:$PYTHONPATH}}; ")
+
 # Three lines per run in each dry run, which say nothing.
 logger.addFilter(lambda record: "temporary output" not in record.getMessage())
 
@@ -29,8 +34,3 @@ logger.addFilter(lambda record: "temporary output" not in record.getMessage())
 wildcard_constraints:
     run=r"[A-Za-z0-9][A-Za-z0-9._+-]*",
     marker=r"[A-Za-z0-9][A-Za-z0-9._+-]*",
-
-
-def local(path):
-    """Return a file on node-local disk, which only the jobs of one group see, and only for a time."""
-    return temp(directory(f"{EXPERIMENT.local}/{path}"), group_jobs=True)

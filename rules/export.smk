@@ -15,5 +15,9 @@ rule export:
         f"{EXPERIMENT.name}.tgz",
     log:
         "out/out-export.txt",
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        scripts=SCRIPTS,
     shell:
-        "python {SCRIPTS:q}/export.py . --output {output:q} > {log:q} 2>&1"
+        "python {params.scripts:q}/export.py . --output {output:q} > {log:q} 2>&1"

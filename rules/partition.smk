@@ -9,19 +9,26 @@ rule partition:
     input:
         response=ancient(f"{DATA}/rsp_merged.parquet"),
     output:
-        partition=local("{run}"),
+        partition=temp(directory(LOCAL), group_jobs=True),
     log:
         "out/out-{run}-partition.txt",
     group:
         "run"
+    conda:
+        "../envs/workflow.yaml"
     params:
+        scripts=SCRIPTS,
+        mode=config["partition"]["mode"],
+        validation=config["partition"]["validation"],
+        test=config["partition"]["test"],
+        seed=config["seed"],
         index=lambda wildcards: RUNS[wildcards.run].index,
     shell:
         r"""
-        python {SCRIPTS:q}/partition.py {input.response:q} {output.partition:q} \
+        python {params.scripts:q}/partition.py {input.response:q} {output.partition:q} \
             --index {params.index} \
-            --mode {config[partition][mode]} \
-            --validation {config[partition][validation]} \
-            --test {config[partition][test]} \
-            --seed {config[seed]} >{log:q} 2>&1
+            --mode {params.mode} \
+            --validation {params.validation} \
+            --test {params.test} \
+            --seed {params.seed} >{log:q} 2>&1
         """

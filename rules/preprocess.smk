@@ -13,13 +13,16 @@ rule preprocess:
         descriptors="data/md_merged_data.parquet",
     log:
         "out/out-preprocess.txt",
+    conda:
+        "../envs/workflow.yaml"
     params:
+        scripts=SCRIPTS,
         raw=EXPERIMENT.raw,
         ge_scaling=config["preprocess"]["ge_scaling"],
         md_scaling=config["preprocess"]["md_scaling"],
     shell:
         r"""
-        python {SCRIPTS:q}/preprocess.py {params.raw:q} data \
+        python {params.scripts:q}/preprocess.py {params.raw:q} data \
             --ge-scaling {params.ge_scaling} \
             --md-scaling {params.md_scaling} >{log:q} 2>&1
         """

@@ -28,9 +28,12 @@ if EXPERIMENT.restart_from:
             "out/out-{run}-restore.txt",
         group:
             "run"
+        conda:
+            "../envs/workflow.yaml"
         params:
+            scripts=SCRIPTS,
             run=lambda wildcards: f"{EXPERIMENT.restart_from}/run/{wildcards.run}",
         shell:
             r"""
-            python {SCRIPTS:q}/restore.py {params.run:q} run/{wildcards.run:q} >{log:q} 2>&1
+            python {params.scripts:q}/restore.py {params.run:q} run/{wildcards.run:q} >{log:q} 2>&1
             """

@@ -9,7 +9,7 @@ marker markers/marker-NNN.txt of a finished run.
 rule score:
     """Predict the held-out drug and compare with the truth and two baselines."""
     input:
-        partition=f"{EXPERIMENT.local}/{{run}}",
+        partition=LOCAL,
         expression=ancient(f"{DATA}/ge_merged_data.parquet"),
         descriptors=ancient(f"{DATA}/md_merged_data.parquet"),
         history="run/{run}/history.txt",
@@ -22,12 +22,17 @@ rule score:
     priority: 2
     group:
         "run"
+    conda:
+        "../envs/workflow.yaml"
     threads: config["threads"]
+    params:
+        launch=config["launcher"],
+        scripts=SCRIPTS,
     shell:
         r"""
-        {config[launcher]} python {SCRIPTS:q}/score.py run/{wildcards.run:q} \
+        {params.launch} python {params.scripts:q}/score.py run/{wildcards.run:q} \
             --partition {input.partition:q} \
-            --data {DATA:q} \
+            --data "$(dirname {input.expression:q})" \
             --threads {threads} >{log:q} 2>&1
         """
 
@@ -38,8 +43,12 @@ rule mark:
         scores=lambda wildcards: f"run/{MARKED[wildcards.marker]}/test_scores.json",
     output:
         marker="markers/marker-{marker}.txt",
+    log:
+        "out/mark-{marker}.txt",
     priority: 3
     group:
         "run"
+    conda:
+        "../envs/workflow.yaml"
     shell:
-        "echo {input.scores:q} > {output.marker:q}"
+        "echo {input.scores:q} >{output.marker:q} 2>{log:q}"

@@ -9,7 +9,7 @@ Snakemake deletes the outputs of a job that fails or is repeated.
 rule train:
     """Train on all drugs but one, from the last checkpoint if there is one."""
     input:
-        partition=f"{EXPERIMENT.local}/{{run}}",
+        partition=LOCAL,
         expression=ancient(f"{DATA}/ge_merged_data.parquet"),
         descriptors=ancient(f"{DATA}/md_merged_data.parquet"),
     output:
@@ -21,13 +21,21 @@ rule train:
     priority: 1
     group:
         "run"
+    conda:
+        "../envs/workflow.yaml"
     threads: config["threads"]
+    params:
+        launch=config["launcher"],
+        scripts=SCRIPTS,
+        upf=EXPERIMENT.upf,
+        dflts=EXPERIMENT.dflts,
+        restart=RESTART,
     shell:
         r"""
-        {config[launcher]} python {SCRIPTS:q}/train.py run/{wildcards.run:q} \
-            --upf {EXPERIMENT.upf:q} \
-            --dflts {EXPERIMENT.dflts:q} \
+        {params.launch} python {params.scripts:q}/train.py run/{wildcards.run:q} \
+            --upf {params.upf:q} \
+            --dflts {params.dflts:q} \
             --partition {input.partition:q} \
-            --data {DATA:q} {RESTART} \
+            --data "$(dirname {input.expression:q})" {params.restart} \
             --threads {threads} >>{log:q} 2>&1
         """

@@ -596,11 +596,12 @@ def test_an_experiment_that_is_being_run_is_refused_with_the_process_until_that_
     (holder,) = starters(1)
     holder.ask(config())
     assert holder.answer() == "EXP000"
-    before = (output / "EXP000" / experiment.RECORD).stat()
+    path = output / "EXP000" / experiment.RECORD
+    before = path.stat()
     sentence = refuse()
     assert f"EXP000 is being run by process {holder.process.pid} on " in sentence
     assert "wait for it to end, or stop it, or name another experiment" in sentence
-    assert (output / "EXP000" / experiment.RECORD).stat() == before
+    assert (path.stat().st_mtime_ns, path.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
     assert run(seed=1) == "EXP001"
     holder.end(signal.SIGKILL)
     assert run() == "EXP000"

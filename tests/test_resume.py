@@ -254,7 +254,7 @@ def test_a_checkpoint_of_the_original_is_resumed_from(source: Path, tmp_path: Pa
 # Real processes
 
 
-LONG = {**KEPT, "epochs": 60, "ckpt_keep_mode": "linear", "early_stopping_patience": 60}
+LONG = {**KEPT, "epochs": 40, "ckpt_keep_mode": "linear", "early_stopping_patience": 40}
 
 
 def start_training(source: Path, run: Path) -> subprocess.Popen[str]:
@@ -281,9 +281,9 @@ def test_a_training_killed_twice_and_started_twice_ends_like_one_that_was_not(
 ) -> None:
     draw = random.Random(2)
     run = tmp_path / "RUN000"
-    for epoch in (12, 31):
+    for epoch in (9, 21):
         process = start_training(source, run)
-        assert any(line.startswith(f"epoch {epoch}/60") for line in lines_of(process))
+        assert any(line.startswith(f"epoch {epoch:>2}/40") for line in lines_of(process))
         time.sleep(draw.uniform(0, 0.05))
         process.kill()
         process.wait()
@@ -296,6 +296,6 @@ def test_a_training_killed_twice_and_started_twice_ends_like_one_that_was_not(
     text = list(lines_of(process))
     assert process.wait(60) == 0
     epochs = [line.split("/")[0] for line in text if line.startswith("epoch")]
-    assert epochs[-1] == "epoch 60" and len(epochs) < 60 - 30 + 2
+    assert epochs[-1] == "epoch 40" and len(epochs) < 40 - 20 + 2
     uno.run(tiny.run_parameters(source, tmp_path / "whole", **LONG))
     assert_same(run, tmp_path / "whole")
