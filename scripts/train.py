@@ -23,9 +23,10 @@ def main() -> None:
 
     line = hyperparameters.find(args.upf, args.run.name)
     params = hyperparameters.resolve(hyperparameters.read_dflts(args.dflts), line)
-    if lock.acquire(args.run) is None:
+    held = lock.acquire(args.run)
+    if held is None:
         print(f"waiting for {lock.holder(args.run)}, which is training this run", flush=True)
-    held = lock.acquire(args.run, wait=True)
+        held = lock.acquire(args.run, wait=True)
     write_json(args.run / "parameters.txt", params)
     if args.restart_from:
         checkpoint.adopt(args.restart_from / "run" / args.run.name / "ckpts", args.run / "ckpts")

@@ -17,6 +17,7 @@ from hed import (
     backend,
     checkpoint,
     dataset,
+    hyperparameters,
     losses,
     network,
     optimizer,
@@ -201,8 +202,8 @@ def test_dropout_takes_layers_of_any_width(width: int) -> None:
 
 
 def test_every_layer_of_the_network_has_a_mask_of_its_own() -> None:
-    shape = {f"{name}_arch": [8] * 9 for name in architecture.BLOCKS}
-    net = build(**shape, canc_dropout=0.1)
+    most = hyperparameters.definition()["properties"]["canc_arch"]["maxItems"]
+    net = build(**{f"{name}_arch": [4] * most for name in architecture.BLOCKS})
     numbers: list[int] = []
 
     def noise(x: Any, rate: float, number: int) -> Any:
@@ -214,7 +215,7 @@ def test_every_layer_of_the_network_has_a_mask_of_its_own() -> None:
         for name, features in (("canc", CELL_FEATURES), ("drug", DRUG_FEATURES))
     ]
     network.respond(net, *towers, noise)
-    assert len(set(numbers)) == len(numbers) == 27
+    assert len(set(numbers)) == len(numbers) == 3 * most
     assert max(numbers) < 64
 
 
