@@ -5,9 +5,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 ACTIVATE := . $(BIN)/activate
 # Bytecode is compiled at installation; without it each start of TensorFlow takes 20 s.
-UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode
+UV := $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes
+# Training and scoring also run on the software of Aurora, in an environment of its own.
+AURORA := .venv-tf2.15
+AURORA_TESTS := $(patsubst %,tests/test_%.py,architecture checkpoint dataset precision resume schedule training)
 
-.PHONY: help setup demo test check format lock docs bench clean
+.PHONY: help setup demo test test-aurora check format lock docs bench clean
 
 help:
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -23,36 +26,51 @@ setup: .venv/installed ## build .venv from the lock
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	    "$$(sed -n 's/^\(uv==[0-9.]*\).*/\1/p' requirements.lock)"
-	@$(UV) --require-hashes --requirement requirements.lock
-	@$(UV) --no-deps --no-build-isolation --editable .
+	@$(UV) --python .venv --requirement requirements.lock
+	@$(BIN)/uv pip install --quiet --python .venv --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(AURORA)/installed: envs/training-tf2.15.lock | setup
+	@echo "Installing TensorFlow 2.15 into $(AURORA)"
+	@$(PYTHON) -m venv $(AURORA)
+	@$(UV) --python $(AURORA) --requirement envs/training-tf2.15.lock
 	@touch $@
 
 demo: setup ## the experiment on the embedded data: 24 drugs, about 4 minutes
 	@$(ACTIVATE) && snakemake --config experiment=demo
 	@$(ACTIVATE) && python scripts/summary.py output/demo
 
-test: setup ## all tests
+test: setup ## all tests, those of the training on both TensorFlows
 	@$(ACTIVATE) && pytest
+	@if $(PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 12))'; then \
+	    $(MAKE) --no-print-directory test-aurora; else \
+	    echo "left out: TensorFlow 2.15 needs Python 3.11 or older (make test PYTHON=python3.11)"; fi
+
+test-aurora: $(AURORA)/installed
+	@PYTHONPATH=src $(AURORA)/bin/python -m pytest $(AURORA_TESTS)
 
 check: setup ## what CI checks: style, types, the graph's lint, tests
 	@$(ACTIVATE) && ruff check . && ruff format --check .
 	@$(ACTIVATE) && snakefmt --check Snakefile rules
 	@$(ACTIVATE) && mypy
 	@$(ACTIVATE) && snakemake --lint --config output=$$(mktemp -d)
-	@$(ACTIVATE) && pytest
+	@$(MAKE) --no-print-directory test
 
 format: setup ## format Python and Snakemake files
 	@$(ACTIVATE) && ruff check --fix . && ruff format . && snakefmt Snakefile rules
 
-lock: setup ## renew requirements.lock from pyproject.toml
+lock: setup ## renew the locks of both environments
 	@$(BIN)/uv pip compile pyproject.toml --quiet --extra dev --universal --python-version 3.11 \
 	    --generate-hashes --output-file requirements.lock
+	@$(BIN)/uv pip compile envs/training-tf2.15.in --quiet --universal --python-version 3.10 \
+	    --generate-hashes --output-file envs/training-tf2.15.lock
 
 docs: setup ## renew the generated pages of docs/
 	@$(ACTIVATE) && python scripts/document.py docs
 
-bench: setup ## measure speed on this machine
+bench: setup ## measure speed on this machine (GDSC2=DIR adds the accuracy on those raw tables)
 	@$(ACTIVATE) && python benchmarks/graph.py && python benchmarks/partition.py
+	@$(if $(GDSC2),$(ACTIVATE) && python benchmarks/accuracy.py $(GDSC2))
 
 clean: ## remove what the targets made, except experiments
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .snakemake
+	rm -rf .venv $(AURORA) .pytest_cache .mypy_cache .ruff_cache .hypothesis .snakemake

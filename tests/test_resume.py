@@ -72,7 +72,7 @@ REDUCING = {"epochs": 7, "learning_rate": 1e-7, "reduce_lr_patience": 1, "warmup
 PLACES = [(trainer.Trainer, "predict"), (training, "_report"), (checkpoint, "_link")]
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", tiny.PRECISIONS)
 @pytest.mark.parametrize("sharing", ["off", "on"])
 @pytest.mark.parametrize("name", ["Adam", "RMSprop"])
 def test_an_interrupted_training_ends_like_one_that_was_not(

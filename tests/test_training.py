@@ -131,7 +131,7 @@ def test_the_keras_model_predicts_what_the_trainer_predicts() -> None:
     np.testing.assert_allclose(trainer.predict(data().val), by_keras, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", tiny.PRECISIONS)
 def test_a_saved_model_is_loaded_by_keras_alone(tmp_path: Path, precision: str) -> None:
     trainer = make(precision=precision)
     weights.write(trainer.network, tmp_path / "model.h5")
@@ -399,6 +399,7 @@ def test_predictions_do_not_depend_on_the_size_of_their_batches(batch: int) -> N
     np.testing.assert_allclose(predicted, expected, rtol=0, atol=1e-6)
 
 
+@tiny.needs_bfloat16
 @pytest.mark.parametrize("sharing", ["off", "on"])
 def test_bfloat16_computes_layers_in_bfloat16_and_keeps_float32_weights(sharing: str) -> None:
     trainer = make(precision="bfloat16", tower_sharing=sharing)

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 
-from hed import generate, hyperparameters, partition, schema, tables
+from hed import generate, hyperparameters, partition, precision, schema, tables
 
 SIZES = {"drugs": 5, "cells": 20, "rows": 300, "genes": 6, "descriptors": 5, "seed": 3}
 NETWORK = {
@@ -44,3 +45,10 @@ def run_parameters(data: Path, run: Path, **changes: Any) -> dict[str, Any]:
 def response(data: Path, stage: str) -> pl.DataFrame:
     """Return one part of the partition."""
     return partition.read(data, stage)
+
+
+# The second stack has no kernels for it on an old CPU; what happens then has a test of its own.
+needs_bfloat16 = pytest.mark.skipif(
+    not precision.computes_bfloat16(), reason="Intel's extension needs AVX-512 for bfloat16"
+)
+PRECISIONS = ["float32", pytest.param("bfloat16", marks=needs_bfloat16)]

@@ -16,6 +16,7 @@ from hed import (
     hyperparameters,
     network,
     partition,
+    precision,
     predictions,
     schema,
     tables,
@@ -45,6 +46,7 @@ def run(params: Mapping[str, Any]) -> dict[str, list[float | None]]:
     """
     directory = Path(params["output_dir"])
     device = backend.configure(threads=params["threads"])
+    precision.require(params["precision"], device)
     write_text(directory / "rank.txt", _place(device))
     cells, drugs = read_features(Path(params["data_dir"]))
     data = Data(cells, drugs, *(_rows(params, stage, cells, drugs) for stage in ("train", "val")))
@@ -61,7 +63,7 @@ def predict_test(params: Mapping[str, Any]) -> tuple[Rows, np.ndarray]:
     Args:
         params: as for `run`.
     """
-    backend.configure(threads=params["threads"])
+    precision.require(params["precision"], backend.configure(threads=params["threads"]))
     cells, drugs = read_features(Path(params["data_dir"]))
     rows = _rows(params, "test", cells, drugs)
     net = _network(params, cells, drugs)
