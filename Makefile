@@ -69,7 +69,8 @@ docs: setup ## renew the generated pages of docs/
 	@$(ACTIVATE) && python scripts/document.py docs
 
 bench: setup ## measure speed on this machine (GDSC2=DIR adds the accuracy on those raw tables)
-	@$(ACTIVATE) && python benchmarks/graph.py && python benchmarks/partition.py
+	@$(ACTIVATE) && python benchmarks/graph.py && python benchmarks/partition.py && \
+	    python benchmarks/training.py
 	@$(if $(GDSC2),$(ACTIVATE) && python benchmarks/accuracy.py $(GDSC2))
 
 clean: ## remove what the targets made, except experiments

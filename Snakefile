@@ -14,10 +14,6 @@ include: "rules/common.smk"
 workdir: str(EXPERIMENT.directory)
 
 
-envvars:
-    experiment.VARIABLE,
-
-
 include: "rules/preprocess.smk"
 include: "rules/partition.smk"
 include: "rules/train.smk"

@@ -31,6 +31,10 @@ shell.prefix("export PYTHONPATH={ROOT:q}/src${{PYTHONPATH:+:$PYTHONPATH}}; ")
 logger.addFilter(lambda record: "temporary output" not in record.getMessage())
 
 
+envvars:
+    experiment.VARIABLE,
+
+
 wildcard_constraints:
     run=r"[A-Za-z0-9][A-Za-z0-9._+-]*",
     marker=r"[A-Za-z0-9][A-Za-z0-9._+-]*",

@@ -49,9 +49,11 @@ def run(params: Mapping[str, Any]) -> dict[str, list[float | None]]:
     precision.require(params["precision"], device)
     write_text(directory / "rank.txt", _place(device))
     cells, drugs = read_features(Path(params["data_dir"]))
-    data = Data(cells, drugs, *(_rows(params, stage, cells, drugs) for stage in ("train", "val")))
+    data = Data(
+        cells, drugs, *(read_rows(params, stage, cells, drugs) for stage in ("train", "val"))
+    )
     print(f"{len(data.train):,} training rows, {len(data.val):,} validation rows, on {device}")
-    trainer = Trainer(_network(params, cells, drugs), data, params)
+    trainer = Trainer(build(params, cells, drugs), data, params)
     state = train(trainer, data, params, directory / "ckpts")
     _finish(trainer, data, state, params, directory)
     return state.history
@@ -65,8 +67,8 @@ def predict_test(params: Mapping[str, Any]) -> tuple[Rows, np.ndarray]:
     """
     precision.require(params["precision"], backend.configure(threads=params["threads"]))
     cells, drugs = read_features(Path(params["data_dir"]))
-    rows = _rows(params, "test", cells, drugs)
-    net = _network(params, cells, drugs)
+    rows = read_rows(params, "test", cells, drugs)
+    net = build(params, cells, drugs)
     weights.load(net, checkpoint.best(Path(params["output_dir"]) / "ckpts") / checkpoint.MODEL)
     auc = tf.function(predict, autograph=False)(
         net,
@@ -87,11 +89,13 @@ def read_features(data: Path) -> tuple[Features, Features]:
     )
 
 
-def _rows(params: Mapping[str, Any], stage: str, cells: Features, drugs: Features) -> Rows:
+def read_rows(params: Mapping[str, Any], stage: str, cells: Features, drugs: Features) -> Rows:
+    """Return the rows of one stage (`train`, `val`, `test`) of a run's partition."""
     return dataset.rows(partition.read(Path(params["input_dir"]), stage), cells, drugs)
 
 
-def _network(params: Mapping[str, Any], cells: Features, drugs: Features) -> Network:
+def build(params: Mapping[str, Any], cells: Features, drugs: Features) -> Network:
+    """Return the network that a run's hyperparameters describe, with fresh weights."""
     return network.build(
         architecture.architecture(params),
         cell_features=cells.values.shape[1],
