@@ -67,11 +67,16 @@ def _rows(schema: Schema, prefix: str = "") -> Iterator[tuple[str, Schema]]:
 
 
 def _collapsed(schema: Schema) -> Iterator[tuple[str, Schema]]:
-    """Yield the hyperparameters, those of layers 1 to 9 as one row with the default of layer 1."""
-    for name, part in schema["properties"].items():
+    """Yield the hyperparameters, those of layers 1 to 9 as one row with all of their defaults."""
+    properties = schema["properties"]
+    for name, part in properties.items():
         if "_layer_1_" in name:
-            text = part["description"].replace("layer 1", "layer 1 to 9")
-            yield name.replace("_layer_1_", "_layer_N_"), {**part, "description": text}
+            names = [name.replace("_layer_1_", f"_layer_{number}_") for number in range(1, 10)]
+            values = [properties[each]["default"] for each in names]
+            text = part["description"].replace("layer 1", "layer N, 1 to 9")
+            default = values[0] if len(set(values)) == 1 else values
+            row = {**part, "description": text, "default": default}
+            yield name.replace("_layer_1_", "_layer_N_"), row
         elif "_layer_" not in name:
             yield name, part
 
