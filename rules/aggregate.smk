@@ -20,9 +20,8 @@ rule aggregate:
         "../envs/workflow.yaml"
     params:
         scripts=SCRIPTS,
-        metric=config["metric"],
     shell:
-        "python {params.scripts:q}/aggregate.py . --metric {params.metric} > {log:q} 2>&1"
+        "python {params.scripts:q}/aggregate.py . > {log:q} 2>&1"
 
 
 rule plot_errors:

@@ -9,8 +9,9 @@ rule export:
     input:
         "scores.csv",
         "scores.parquet",
-        "epochs.txt",
-        "progress.txt",
+        # Renewed by commands that people type, which is no reason to pack again.
+        ancient("epochs.txt"),
+        ancient("progress.txt"),
     output:
         f"{EXPERIMENT.name}.tgz",
     log:

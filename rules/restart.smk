@@ -1,8 +1,7 @@
 """Runs that an earlier experiment finished (`restart_from`), copied instead of trained.
 
 Inputs: run/{run}/* and the marker in the earlier experiment, which is not modified.
-Outputs: the same files here. Runs that it did not finish are trained here from its checkpoints,
-and stay so if it finishes them later.
+Outputs: the same files here. Runs that it did not finish are trained here from its checkpoints.
 """
 
 if EXPERIMENT.restart_from:

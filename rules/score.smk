@@ -51,4 +51,7 @@ rule mark:
     conda:
         "../envs/workflow.yaml"
     shell:
-        "echo {input.scores:q} >{output.marker:q} 2>{log:q}"
+        r"""
+        echo {input.scores:q} >{output.marker:q}.tmp 2>{log:q}
+        mv {output.marker:q}.tmp {output.marker:q} 2>>{log:q}
+        """

@@ -220,7 +220,7 @@ def test_other_settings_are_another_experiment(run, change):
 
 @pytest.mark.parametrize(
     "change",
-    [{"metric": "r2"}, {"threads": 4}, {"launcher": "nice"}, {"local_dir": "/scratch"}],
+    [{"threads": 4}, {"launcher": "nice"}, {"local_dir": "/scratch"}],
 )
 def test_what_no_result_depends_on_is_the_same_experiment(run, change):
     assert [run(), run(**change)] == ["EXP000", "EXP000"]
@@ -324,7 +324,7 @@ def test_other_settings_for_a_name_are_refused_with_the_key_and_two_ways_out(
 ):
     run(experiment="mine")
     sentence = refuse(experiment="mine", **change)
-    assert f"mine was made with another {key}; restore it" in sentence
+    assert f"mine was made with another {key} (" in sentence and "); restore it" in sentence
     # The old experiment's checkpoints are of use only if the rows of each run are the same.
     assert ("(experiment=NAME and restart_from=mine)" in sentence) == (key == "dflts")
     assert "(experiment=NAME" in sentence
@@ -411,6 +411,48 @@ def test_a_marker_that_was_left_behind_is_not_taken_for_another_run_s(run, refus
     )
 
 
+def test_a_run_that_was_begun_may_not_come_back_as_another(run, refuse, upf, output):
+    run(experiment="mine", upf=upf(("a", 0)))
+    parameters = output / "mine" / "run" / "a" / "parameters.txt"
+    parameters.parent.mkdir(parents=True)
+    parameters.write_text('{"id": "a", "index": 0, "loss": "mse"}')
+    run(experiment="mine", upf=upf(("b", 1)))
+    assert "a of mine was begun with another index (0)" in refuse(
+        experiment="mine", upf=upf(("a", 2))
+    )
+    assert "a of mine was begun with another loss" in refuse(
+        experiment="mine", upf=upf(("a", 0, ("loss", "mae")))
+    )
+    assert "a has index 0 in mine, not 2" in refuse(restart_from="mine", upf=upf(("a", 2)))
+    assert run(experiment="mine", upf=upf(("a", 0))) == "mine"
+
+
+def test_a_deleted_experiment_leaves_no_partition_to_one_of_its_name(look, upf):
+    places = [
+        look(experiment="mine", upf=upf(("a", 0))).local,
+        look(experiment="mine", upf=upf(("a", 1))).local,
+        look(experiment="mine", upf=upf(("a", 0)), seed=1).local,
+    ]
+    assert len(set(places)) == 3
+    assert look(experiment="mine", upf=upf(("a", 0))).local == places[0]
+
+
+def test_a_user_without_a_name_has_a_node_local_directory(look, monkeypatch):
+    monkeypatch.setattr(experiment.getpass, "getuser", lambda: {}["name"])
+    assert f"/{os.getuid()}/hed/" in look().local
+
+
+def test_a_upf_cannot_take_the_name_of_a_result(refuse, upf):
+    assert "which has its own progress.txt" in refuse(upf=upf(("a", 0), name="progress.txt"))
+
+
+@pytest.mark.parametrize("key", ["model", "custom_loss_module"])
+def test_a_module_that_cannot_be_imported_is_refused_before_any_job(refuse, upf, key):
+    for module in ("nowhere", "nowhere.at.all"):
+        sentence = refuse(upf=upf(("a", 0, (key, module))))
+        assert sentence.startswith(f"error: {key} '{module}' cannot be imported")
+
+
 # Mistakes
 
 
@@ -450,7 +492,9 @@ def test_two_copies_cannot_have_one_name(refuse, tmp_path, upf):
 def test_a_damaged_record_is_refused_with_its_path(run, refuse, output):
     run()
     (output / "EXP000" / experiment.RECORD).write_text("{")
-    assert f"{output}/EXP000/experiment.json is not valid JSON" in refuse()
+    sentence = refuse(experiment="EXP000")
+    assert f"{output}/EXP000/experiment.json is not valid JSON" in sentence
+    assert run() == "EXP001"
 
 
 def test_the_record_of_something_else_is_not_ours(run, output):
@@ -560,7 +604,7 @@ def test_a_start_completes_the_configuration_that_the_rules_read(config):
     keys = config(seed=4)
     opened = experiment.open_or_exit(keys, ROOT, main=True)
     opened.locked.close()
-    assert (keys["seed"], keys["metric"], keys["partition"]["mode"]) == (4, "mse", "by_drug")
+    assert (keys["seed"], keys["partition"]["mode"]) == (4, "by_drug")
 
 
 # Who may run it

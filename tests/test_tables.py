@@ -148,3 +148,23 @@ def test_a_feature_table_without_ids_is_refused(tmp_path):
     data = write(tmp_path)
     pl.DataFrame({"mordred.x": [1.0]}).write_parquet(data / DESCRIPTORS.file)
     assert "has no column 'improve_chem_id'; its columns are mordred.x" in refuse(data)
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (
+            [1.0, float("nan")],
+            "1 of 2 feature columns .* hold values that are missing or not finite",
+        ),
+        ([1.0, None], "first 'ge.bad'"),
+        ([1.0, float("inf")], "first 'ge.bad'"),
+        (["1", "x"], "column 'ge.bad' of .* is String, not numeric"),
+    ],
+)
+def test_features_that_are_no_finite_numbers_are_refused(tmp_path, values, sentence):
+    response = pl.DataFrame({tables.CELL: ["a", "b"]})
+    table = pl.DataFrame({tables.CELL: ["a", "b"], "ge.good": [1.0, 2.0], "ge.bad": values})
+    table.write_parquet(tmp_path / tables.EXPRESSION_FILE)
+    with pytest.raises(InputError, match=sentence):
+        tables.check_features(response, tmp_path, tables.EXPRESSION)

@@ -21,7 +21,7 @@ from hed import settings as settings_of
 from hed.errors import InputError
 from hed.files import read_json, write_bytes
 from hed.plan import Plan, Run
-from hed.record import RECORD
+from hed.record import RECORD, RESERVED
 from hed.settings import Settings
 
 # How Snakemake's child processes learn which experiment they work for.
@@ -118,7 +118,7 @@ def _planned(settings: Settings) -> Experiment:
         runs=planned.runs,
         data="data" if is_raw else source,
         raw=source if is_raw else "",
-        local=_local(settings.local_dir, directory),
+        local=_local(settings.local_dir, directory, planned),
         upf=upf,
         dflts=dflts,
         restart_from=str(settings.restart_from or ""),
@@ -135,13 +135,30 @@ def _copies(settings: Settings) -> tuple[str, str]:
     dflts = settings.dflts.name if settings.dflts else "dflts.json"
     if len({upf, dflts, RECORD}) < 3:
         raise InputError(f"upf and dflts need two different names, neither of them {RECORD}")
+    for name in (upf, dflts):
+        if name in RESERVED:
+            raise InputError(f"{name} is copied into the experiment, which has its own {name}")
     return upf, dflts
 
 
-def _local(local_dir: Path, directory: Path) -> str:
-    """Return a node-local path that no other experiment of any user shares."""
-    digest = hashlib.blake2b(str(directory).encode(), digest_size=4).hexdigest()
-    return str(local_dir / getpass.getuser() / "hed" / f"{directory.name}-{digest}")
+def _local(local_dir: Path, directory: Path, planned: Plan) -> str:
+    """Return a node-local path that no other experiment shares, nor a deleted one of its name.
+
+    A partition that a killed run left there is used again, so the path depends on all that
+    decides a split.
+    """
+    indices = [(run.id, run.index) for run in planned.runs]
+    decisive = json.dumps([str(directory), planned.identity, indices], sort_keys=True)
+    digest = hashlib.blake2b(decisive.encode(), digest_size=6).hexdigest()
+    return str(local_dir / _user() / "hed" / f"{directory.name}-{digest}")
+
+
+def _user() -> str:
+    """Return the user's name, or the number where a container knows no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def _files(experiment: Experiment, settings: Settings, planned: Plan) -> dict[str, bytes]:

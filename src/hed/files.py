@@ -19,6 +19,8 @@ def replacing(path: Path | str) -> Iterator[Path]:
     half-written file under the final name.
     """
     path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path} is a directory, not a file")
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     os.close(handle)

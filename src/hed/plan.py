@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,8 @@ def make(settings: Settings) -> Plan:
     column = partition.COUNTED.get(settings.partition["mode"])
     ids = tables.distinct(response[column]) if column else None
     upf = _upf(settings.upf, ids, column)
+    for overrides in (dflts, *(line.overrides for line in upf)):
+        _check_modules(overrides)
     return Plan(
         runs=tuple(_runs(upf, ids)),
         upf=tuple(upf),
@@ -79,6 +82,20 @@ def _upf(path: Path | None, ids: list[str] | None, column: str | None) -> list[U
         for line in upf:
             partition.check_index(line.index, len(ids), partition.NOUN[column])
     return upf
+
+
+def _check_modules(overrides: Parameters) -> None:
+    """Refuse a module that no run could import."""
+    for key in ("model", "custom_loss_module"):
+        name = overrides.get(key)
+        try:
+            found = name is None or find_spec(name) is not None
+        except (ImportError, ValueError):
+            found = False
+        if not found:
+            raise InputError(
+                f"{key} {name!r} cannot be imported: install it, or add its directory to PYTHONPATH"
+            )
 
 
 def _runs(upf: Sequence[UpfLine], ids: list[str] | None) -> list[Run]:

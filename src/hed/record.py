@@ -8,20 +8,32 @@ from typing import Any
 from hed import hyperparameters
 from hed.errors import InputError
 from hed.files import read_json
+from hed.hyperparameters import UpfLine
 from hed.plan import Plan
 
 RECORD = "experiment.json"
+
+# Other names in an experiment directory, which a copied UPF or DFLTS may not take.
+RESERVED = frozenset(
+    ["data", "figures", "markers", "out", "run"]
+    + ["epochs.txt", "jobid.txt", "progress.txt", "scores.csv", "scores.parquet"]
+)
 
 # What has to agree for the finished runs of one experiment to belong to another; DFLTS need not.
 OF_A_RUN = ("data_source", "seed", "partition", "preprocess")
 
 
 def read(directory: Path) -> dict[str, Any] | None:
-    """Return the record of an experiment; None if it has none, or one of something else."""
+    """Return the record of an experiment; None if it has none, or one of something else.
+
+    Raises:
+        InputError: if it is damaged.
+    """
     if not (directory / RECORD).exists():
         return None
     value = read_json(directory / RECORD)
-    return value if isinstance(value, dict) and "identity" in value else None
+    ours = isinstance(value, dict) and isinstance(value.get("identity"), dict)
+    return value if ours and {"upf", "runs"} <= set(value) else None
 
 
 def text(record: Mapping[str, Any]) -> str:
@@ -33,7 +45,10 @@ def text(record: Mapping[str, Any]) -> str:
 
 def same(directory: Path, planned: Plan) -> bool:
     """Return whether an experiment has exactly the planned settings and runs."""
-    record = read(directory)
+    try:
+        record = read(directory)
+    except InputError:
+        return False
     return (
         record is not None
         and record["identity"] == planned.identity
@@ -56,8 +71,8 @@ def refuse_changes(directory: Path, planned: Plan) -> None:
         if record["identity"].get(key) != value:
             hint = "" if key in OF_A_RUN else f" and restart_from={directory.name}"
             raise InputError(
-                f"{directory.name} was made with another {key}; restore it, or give the changed "
-                f"experiment a new name (experiment=NAME{hint})"
+                f"{directory.name} was made with another {key}{_shown(record, key)}; restore it, "
+                f"or give the changed experiment a new name (experiment=NAME{hint})"
             )
     recorded = {line.id: line for line in hyperparameters.read_upf(directory / record["upf"])}
     for line in planned.upf:
@@ -66,7 +81,28 @@ def refuse_changes(directory: Path, planned: Plan) -> None:
                 f"{line.id} of {directory.name} has other hyperparameters in its UPF; "
                 "give the changed run a new id or the experiment a new name"
             )
+        _refuse_changed_run(directory, line, planned)
     _refuse_taken_markers(directory, record, planned)
+
+
+def _shown(record: Mapping[str, Any], key: str) -> str:
+    """Return a recorded setting in brackets, where it is short enough for a sentence."""
+    value = json.dumps(record["identity"].get(key))
+    return f" ({value})" if key != "data_source" and len(value) <= 80 else ""
+
+
+def _refuse_changed_run(directory: Path, line: UpfLine, planned: Plan) -> None:
+    """Refuse a run that was begun with other hyperparameters, though the UPF may not show it."""
+    path = directory / "run" / line.id / "parameters.txt"
+    if not path.exists():
+        return
+    begun, wanted = read_json(path), hyperparameters.resolve(planned.dflts, line)
+    changed = [key for key in wanted if key in begun and begun[key] != wanted[key]]
+    if changed:
+        raise InputError(
+            f"{line.id} of {directory.name} was begun with another {changed[0]} "
+            f"({json.dumps(begun[changed[0]])}): give the changed run a new id"
+        )
 
 
 def _refuse_taken_markers(directory: Path, record: Mapping[str, Any], planned: Plan) -> None:
@@ -102,8 +138,10 @@ def refuse_source(source: Path, planned: Plan) -> None:
             )
     indices = {run["id"]: run["index"] for run in record["runs"]}
     for run in planned.runs:
-        if indices.get(run.id, run.index) != run.index:
+        begun = source / "run" / run.id / "parameters.txt"
+        index = read_json(begun)["index"] if begun.exists() else indices.get(run.id, run.index)
+        if index != run.index:
             raise InputError(
-                f"restart_from: {run.id} has index {indices[run.id]} in {source.name}, not "
+                f"restart_from: {run.id} has index {index} in {source.name}, not "
                 f"{run.index}: give it another id"
             )

@@ -78,10 +78,10 @@ def read_experiment(directory: Path) -> Experiment:
     path = directory / "experiment.json"
     described: dict[str, Any] = files.read_json(path) if path.exists() else {}
     upf = _file_named(directory, described.get("upf")) or _find_upf(directory)
-    if not (described or upf or any(directory.glob("run/RUN*"))):
+    if not described and not any(directory.glob("run/*/")):
         raise InputError(
-            f"{directory} is not an experiment: it has neither experiment.json, nor a UPF, nor "
-            "run/RUN*: give a directory such as output/EXP000"
+            f"{directory} is not an experiment: it has neither experiment.json nor run/*: "
+            "give a directory such as output/EXP000"
         )
     return Experiment(
         directory=directory,

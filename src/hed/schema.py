@@ -53,6 +53,8 @@ def _sentence(error: ValidationError, source: str, noun: str) -> str:
             return f"{where} must be one of {', '.join(map(str, limit))}, not {shown}"
         case "minimum" | "exclusiveMinimum" | "maximum" | "exclusiveMaximum":
             return f"{where} must be {_BOUNDS[str(error.validator)]} {limit}, not {shown}"
+        case "pattern":
+            return f"{where} must be a name of letters, digits and . _ + -, not {shown}"
         case "required":
             return f"{where} lacks {error.message.split()[0]}"
         case _:

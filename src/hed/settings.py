@@ -37,8 +37,10 @@ def complete(config: Mapping[str, Any], root: Path) -> dict[str, Any]:
         InputError: if a key is unknown or a value is not allowed.
     """
     definition = yaml.safe_load((root / "config" / "schema.yaml").read_text())
-    schema.check(config, definition, source="the configuration")
-    return schema.complete(config, definition)
+    # `--config upf=` on the command line is null.
+    given = {key: value for key, value in config.items() if value is not None}
+    schema.check(given, definition, source="the configuration")
+    return schema.complete(given, definition)
 
 
 def read(config: Mapping[str, Any], root: Path) -> Settings:
@@ -85,6 +87,7 @@ def _check_paths(settings: Settings) -> None:
     for key in ("upf", "dflts"):
         path = getattr(settings, key)
         if path is not None and not path.is_file():
-            raise InputError(f"{key}: no such file: {path}")
+            problem = "is a directory, not a file:" if path.is_dir() else "no such file:"
+            raise InputError(f"{key}: {problem} {path}")
     if not settings.local_dir.is_absolute():
         raise InputError(f"local_dir must be an absolute path, not {settings.local_dir}")

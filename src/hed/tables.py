@@ -107,8 +107,7 @@ def check_features(response: pl.DataFrame, data: Path, kind: Kind) -> None:
     """
     path = data / kind.file
     frame = scan(path, [kind.id])
-    if not any(name.startswith(kind.prefix) for name in frame.collect_schema().names()):
-        raise InputError(f"{path} has no feature columns: none starts with {kind.prefix!r}")
+    _check_values(frame, path, kind)
     ids = frame.select(kind.id).collect()[kind.id]
     if ids.is_duplicated().any():
         first = ids.filter(ids.is_duplicated())[0]
@@ -119,6 +118,24 @@ def check_features(response: pl.DataFrame, data: Path, kind: Kind) -> None:
         raise InputError(
             f"{len(missing):,} of {len(wanted):,} {kind.noun}s of {data / RESPONSE_FILE} have no "
             f"features in {path}, first {missing[0]!r}: add them or drop their response rows"
+        )
+
+
+def _check_values(frame: pl.LazyFrame, path: Path, kind: Kind) -> None:
+    """Refuse a feature table without features, or with one that is not a finite number."""
+    schema = {n: t for n, t in frame.collect_schema().items() if n.startswith(kind.prefix)}
+    if not schema:
+        raise InputError(f"{path} has no feature columns: none starts with {kind.prefix!r}")
+    for name, dtype in schema.items():
+        if not dtype.is_numeric():
+            raise InputError(f"column {name!r} of {path} is {dtype}, not numeric")
+    finite = pl.col(*schema).cast(pl.Float32).is_finite().fill_null(False).all()
+    whole = frame.select(finite).collect().row(0)
+    if not all(whole):
+        bad = next(name for name, is_whole in zip(schema, whole, strict=True) if not is_whole)
+        raise InputError(
+            f"{whole.count(False):,} of {len(whole):,} feature columns of {path} hold values that "
+            f"are missing or not finite, first {bad!r}: drop these rows or columns"
         )
 
 
