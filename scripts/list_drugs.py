@@ -7,7 +7,7 @@ The index of a drug is its position among the distinct drugs in order of first a
 import argparse
 from pathlib import Path
 
-from hed import command, partition, raw, tables
+from hed import command, raw, tables
 from hed.errors import InputError
 
 
@@ -45,7 +45,7 @@ def main() -> None:
     args = parser.parse_args()
     drugs = list_drugs(args.path)
     for index in args.indices:
-        partition.check_index(index, len(drugs), "drug")
+        tables.check_index(index, len(drugs), "drug")
     chosen = set(args.indices) or range(len(drugs))
     print("".join(f"{index:03d} {drugs[index]}\n" for index in sorted(chosen)), end="")
 

@@ -75,7 +75,7 @@ def test_what_is_held_out_is_seen_only_in_the_test_rows_and_all_of_it_is_there(p
     assume(how.mode != "random")
     response = table(pairs)
     parts = try_split(response, index, how)
-    column = partition.COUNTED[how.mode]
+    column = tables.COUNTED[how.mode]
     held_out = tables.distinct(response[column])[index]
     assert parts["test"][column].unique().to_list() == [held_out]
     assert held_out not in parts["train"][column]
@@ -163,7 +163,7 @@ def test_an_index_out_of_range_is_refused_with_the_range(index):
 
 def test_large_numbers_are_readable():
     with pytest.raises(InputError, match=r"has 1,770 drugs \(0 to 1,769\)"):
-        partition.check_index(1770, 1770, "drug")
+        tables.check_index(1770, 1770, "drug")
 
 
 @pytest.mark.parametrize("mode", MODES)

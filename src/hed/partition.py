@@ -13,10 +13,6 @@ from hed.files import replacing
 
 FILES = {stage: f"rsp_{stage}_data.parquet" for stage in ("train", "val", "test")}
 
-# What an index counts in each mode; a random split uses it as a seed only.
-COUNTED = {"by_drug": tables.DRUG, "by_cell": tables.CELL}
-NOUN = {tables.DRUG: "drug", tables.CELL: "cell"}
-
 
 @dataclass(frozen=True)
 class Split:
@@ -54,17 +50,8 @@ def held_out(response: pl.DataFrame, index: int, column: str) -> str:
         InputError: if there is none.
     """
     ids = tables.distinct(response[column])
-    check_index(index, len(ids), NOUN[column])
+    tables.check_index(index, len(ids), tables.NOUN[column])
     return ids[index]
-
-
-def check_index(index: int, count: int, noun: str) -> None:
-    """Refuse an index that no drug (or cell) has."""
-    if not 0 <= index < count:
-        raise InputError(
-            f"no {noun} at index {index}: the response table has {count:,} {noun}s "
-            f"(0 to {count - 1:,})"
-        )
 
 
 def split(response: pl.DataFrame, index: int, how: Split) -> dict[str, pl.DataFrame]:
@@ -103,7 +90,7 @@ def _test_rows(
         test = np.zeros(len(response), dtype=bool)
         test[random.permutation(len(response))[: round(len(response) * how.test)]] = True
         return test
-    column = COUNTED[how.mode]
+    column = tables.COUNTED[how.mode]
     return (response[column] == held_out(response, index, column)).to_numpy()
 
 

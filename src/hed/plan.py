@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from hed import hyperparameters, partition, raw, tables
+from hed import hyperparameters, raw, tables
 from hed.errors import InputError
 from hed.hyperparameters import Parameters, UpfLine
 from hed.settings import Settings
@@ -50,7 +50,7 @@ def make(settings: Settings) -> Plan:
     """
     response = _response(settings.data_source)
     dflts = hyperparameters.read_dflts(settings.dflts) if settings.dflts else {}
-    column = partition.COUNTED.get(settings.partition["mode"])
+    column = tables.COUNTED.get(settings.partition["mode"])
     ids = tables.distinct(response[column]) if column else None
     upf = _upf(settings.upf, ids, column)
     for overrides in (dflts, *(line.overrides for line in upf)):
@@ -80,7 +80,7 @@ def _upf(path: Path | None, ids: list[str] | None, column: str | None) -> list[U
     upf = hyperparameters.read_upf(path)
     if ids is not None and column is not None:
         for line in upf:
-            partition.check_index(line.index, len(ids), partition.NOUN[column])
+            tables.check_index(line.index, len(ids), tables.NOUN[column])
     return upf
 
 

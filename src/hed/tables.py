@@ -16,6 +16,10 @@ CELL = "improve_sample_id"
 DRUG = "improve_chem_id"
 AUC = "auc"
 
+# What an index counts in each mode; a random split uses it as a seed only.
+COUNTED = {"by_drug": DRUG, "by_cell": CELL}
+NOUN = {DRUG: "drug", CELL: "cell"}
+
 RESPONSE_FILE = "rsp_merged.parquet"
 EXPRESSION_FILE = "ge_merged_data.parquet"
 DESCRIPTOR_FILE = "md_merged_data.parquet"
@@ -97,6 +101,15 @@ def check_response(response: pl.DataFrame, path: Path) -> None:
 def distinct(ids: pl.Series) -> list[str]:
     """Return the distinct values of `ids` in order of first appearance."""
     return ids.unique(maintain_order=True).to_list()
+
+
+def check_index(index: int, count: int, noun: str) -> None:
+    """Refuse an index that no drug (or cell) has."""
+    if not 0 <= index < count:
+        raise InputError(
+            f"no {noun} at index {index}: the response table has {count:,} {noun}s "
+            f"(0 to {count - 1:,})"
+        )
 
 
 def check_features(response: pl.DataFrame, data: Path, kind: Kind) -> None:
