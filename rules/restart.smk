@@ -18,8 +18,6 @@ if EXPERIMENT.restart_from:
             scores=ancient(f"{EXPERIMENT.restart_from}/run/{{run}}/test_scores.json"),
         output:
             "run/{run}/history.txt",
-            "run/{run}/val_scores.json",
-            "run/{run}/val_y_data_predicted.csv",
             "run/{run}/test_scores.json",
             "run/{run}/test_y_data_predicted.csv",
             "run/{run}/baseline_scores.json",

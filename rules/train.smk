@@ -1,8 +1,9 @@
 """The training of one run.
 
 Inputs: the run's partition, the feature tables, DFLTS and UPF.
-Outputs: run/{run}/history.txt, written when training has ended. Checkpoints are not outputs:
-Snakemake deletes the outputs of a job that fails or is repeated.
+Output: run/{run}/history.txt, written last, when all other results of the training are there (each
+declared file costs a dry run of 770 runs half a second). Checkpoints must not be outputs: Snakemake
+deletes those of a job that fails or is repeated.
 """
 
 
@@ -14,8 +15,6 @@ rule train:
         descriptors=ancient(f"{DATA}/md_merged_data.parquet"),
     output:
         history="run/{run}/history.txt",
-        scores="run/{run}/val_scores.json",
-        predictions="run/{run}/val_y_data_predicted.csv",
     log:
         "out/out-{run}-train.txt",
     priority: 1
