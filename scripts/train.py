@@ -23,6 +23,7 @@ def main() -> None:
 
     line = hyperparameters.find(args.upf, args.run.name)
     params = hyperparameters.resolve(hyperparameters.read_dflts(args.dflts), line)
+    # Held until this process ends: two trainings of one run would overwrite each other.
     held = lock.acquire(args.run)
     if held is None:
         print(f"waiting for {lock.holder(args.run)}, which is training this run", flush=True)
@@ -33,7 +34,6 @@ def main() -> None:
     places = {"output_dir": args.run, "input_dir": args.partition, "data_dir": args.data}
     model = importlib.import_module(params["model"])
     model.run({**params, **{k: str(v) for k, v in places.items()}, "threads": args.threads})
-    assert held
 
 
 if __name__ == "__main__":
