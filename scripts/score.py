@@ -2,10 +2,11 @@
 """Predict a run's test rows with its best model; write predictions, scores and baselines."""
 
 import argparse
-import importlib
 from pathlib import Path
 
-from hed import command, metrics, partition, predictions
+import polars as pl
+
+from hed import candle, command, metrics, partition, predictions, tables
 from hed.files import read_json, write_json
 
 
@@ -21,13 +22,19 @@ def main() -> None:
     params = read_json(args.run / "parameters.txt")
     train, test = (partition.read(args.partition, stage) for stage in ("train", "test"))
     write_json(args.run / "baseline_scores.json", metrics.baselines(train, test))
+    model = candle.load(params["model"])
     places = {"output_dir": args.run, "input_dir": args.partition, "data_dir": args.data}
-    model = importlib.import_module(params["model"])
-    rows, predicted = model.predict_test(
-        {**params, **{k: str(v) for k, v in places.items()}, "threads": args.threads}
+    places = {name: str(place) for name, place in places.items()}
+    params = {**candle.restored(model, params), **places, "threads": args.threads}
+    predicted = candle.predict(model, params, len(test))
+    scores = predictions.write(
+        args.run,
+        "test",
+        true=test[tables.AUC].cast(pl.Float32).to_numpy(),
+        labels=test[tables.CELL],
+        predicted=predicted,
     )
-    scores = predictions.write(args.run, "test", rows, predicted)
-    print(f"{len(rows):,} test rows: {scores}")
+    print(f"{len(test):,} test rows: {scores}")
 
 
 if __name__ == "__main__":

@@ -2,10 +2,9 @@
 """Train one run, from its last checkpoint if there is one."""
 
 import argparse
-import importlib
 from pathlib import Path
 
-from hed import checkpoint, command, hyperparameters, lock
+from hed import candle, checkpoint, command, hyperparameters, lock
 from hed.files import write_json
 
 
@@ -21,19 +20,23 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
     args = parser.parse_args()
 
-    line = hyperparameters.find(args.upf, args.run.name)
-    params = hyperparameters.resolve(hyperparameters.read_dflts(args.dflts), line)
+    dflts = hyperparameters.read_dflts(args.dflts)
+    default = hyperparameters.model_of(dflts)
+    line = hyperparameters.find(args.upf, args.run.name, default)
+    model = candle.load(hyperparameters.model_of(line.overrides, default))
+    params = candle.parameters(model, dflts, line)
     # Held until this process ends: two trainings of one run would overwrite each other.
     held = lock.acquire(args.run)
     if held is None:
         print(f"waiting for {lock.holder(args.run)}, which is training this run", flush=True)
         held = lock.acquire(args.run, wait=True)
-    write_json(args.run / "parameters.txt", params)
+    write_json(args.run / "parameters.txt", candle.plain(params))
     if args.restart_from:
         checkpoint.adopt(args.restart_from / "run" / args.run.name / "ckpts", args.run / "ckpts")
     places = {"output_dir": args.run, "input_dir": args.partition, "data_dir": args.data}
-    model = importlib.import_module(params["model"])
-    model.run({**params, **{k: str(v) for k, v in places.items()}, "threads": args.threads})
+    places = {name: str(place) for name, place in places.items()}
+    result = model.run({**params, **places, "threads": args.threads})
+    candle.finish(args.run, result)
 
 
 if __name__ == "__main__":

@@ -542,9 +542,10 @@ def test_the_best_model_predicts_not_the_last(source: Path, tmp_path: Path) -> N
     assert checkpoint.best(tmp_path / "ckpts").name == f"{best:03d}"
     scores = json.loads((tmp_path / "val_scores.json").read_text())
     assert scores["mse"] == pytest.approx(min(val_loss), rel=1e-5)
-    rows, predicted = uno.predict_test(params)
+    predicted = uno.predict_test(params)
     loaded = keras.models.load_model(tmp_path / f"ckpts/epochs/{best:03d}/model.h5", compile=False)
     cells, drugs = uno.read_features(source)
+    rows = uno.read_rows(params, "test", cells, drugs)
     features = [cells.values[rows.cell], drugs.values[rows.drug]]
     expected = loaded(features, training=False).numpy()[:, 0]
     np.testing.assert_allclose(predicted, expected, rtol=0, atol=1e-6)

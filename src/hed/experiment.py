@@ -183,9 +183,11 @@ def _locate(settings: Settings, planned: Plan) -> tuple[Path, IO[str] | None]:
     """Return the experiment's directory, and its lock if its number was just taken."""
     if settings.experiment:
         directory = settings.output / settings.experiment
-        if (directory / RECORD).exists():
+        # One listing: another start may write the record between two looks.
+        entries = _entries(directory)
+        if RECORD in entries:
             record.refuse_changes(directory, planned)
-        elif _entries(directory) - {*_copies(settings)}:
+        elif entries - {*_copies(settings)}:
             raise InputError(
                 f"{directory} was not made by this workflow; "
                 f"start a new experiment from it with restart_from={directory}"

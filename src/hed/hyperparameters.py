@@ -18,6 +18,10 @@ Parameters = dict[str, Any]
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
+# The model whose hyperparameters are defined here.
+OURS = "hed.uno"
+
+
 @dataclass(frozen=True)
 class UpfLine:
     """One run of a UPF: its id, the index of its drug (or cell), and what it overrides."""
@@ -40,40 +44,61 @@ def default(name: str) -> Any:
     return definition()["properties"][name]["default"]
 
 
-def resolve(dflts: Parameters, line: UpfLine) -> Parameters:
-    """Return every hyperparameter of a run, with its `id` and `index`."""
+def model_of(dflts: Parameters, default: str = OURS) -> str:
+    """Return the model that DFLTS or a UPF line names."""
+    return str(dflts.get("model", default))
+
+
+def resolve(
+    dflts: Parameters, line: UpfLine, defaults: Mapping[str, Any] | None = None
+) -> Parameters:
+    """Return every hyperparameter of a run, with its `id` and `index`.
+
+    Args:
+        defaults: those of a model other than Uno.
+    """
     return {
         "id": line.id,
         "index": line.index,
-        **schema.defaults(definition()),
+        **(schema.defaults(definition()) if defaults is None else defaults),
         **dflts,
         **line.overrides,
     }
+
+
+def planned(dflts: Parameters, line: UpfLine) -> Parameters:
+    """Return what is known of a run before it begins: of another model, only what is set."""
+    model = model_of(line.overrides, model_of(dflts))
+    return resolve(dflts, line, None if model == OURS else {"model": model})
 
 
 def read_dflts(path: Path) -> Parameters:
     """Return the hyperparameters that a DFLTS file sets for every run.
 
     Lines starting with # are comments. Hyperparameters of the original that the pipeline decides
-    itself (`input_dir`, `pre_module`, ...) are accepted and left out.
+    itself (`input_dir`, `pre_module`, ...) are accepted and left out. Those of another `model`
+    than Uno are that model's own and checked when a run begins.
 
     Raises:
         InputError: if the file is missing, is not a JSON object, or sets something unknown.
     """
     lines = ("" if line.lstrip().startswith("#") else line for line in read_lines(path))
     value = _parse("\n".join(lines), str(path))
-    return check(value, str(path))
+    return check(value, str(path), model_of(value))
 
 
-def read_upf(path: Path) -> list[UpfLine]:
+def read_upf(path: Path, model: str = OURS) -> list[UpfLine]:
     """Return the runs of a UPF, one JSON object per line; # lines and blank lines are comments.
+
+    Args:
+        model: the model of lines that name none.
 
     Raises:
         InputError: if the file is missing or empty, a line is wrong, or a run id stands twice.
     """
     numbered = enumerate(read_lines(path), start=1)
     runs = [
-        _upf_line(text, f"{path} line {number}")
+        _upf_line(text, f"{path} line {number}", model)
         for number, text in numbered
         if text.strip() and not text.lstrip().startswith("#")
     ]
@@ -87,13 +112,13 @@ def read_upf(path: Path) -> list[UpfLine]:
     return runs
 
 
-def find(upf: Path, run_id: str) -> UpfLine:
+def find(upf: Path, run_id: str, model: str = OURS) -> UpfLine:
     """Return the line of a run in a UPF.
 
     Raises:
         InputError: if there is none.
     """
-    for line in read_upf(upf):
+    for line in read_upf(upf, model):
         if line.id == run_id:
             return line
     raise InputError(f"{upf} has no run {run_id!r}")
@@ -120,7 +145,7 @@ def format_upf(runs: Sequence[UpfLine]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _upf_line(text: str, source: str) -> UpfLine:
+def _upf_line(text: str, source: str, model: str) -> UpfLine:
     value = _parse(text, source)
     run_id, index = value.pop("id", None), value.pop("index", None)
     if not isinstance(run_id, str) or not RUN_ID.fullmatch(run_id):
@@ -130,11 +155,13 @@ def _upf_line(text: str, source: str) -> UpfLine:
         )
     if not isinstance(index, int) or isinstance(index, bool) or index < 0:
         raise InputError(f"index in {source} must be an integer from 0, not {json.dumps(index)}")
-    return UpfLine(run_id, index, check(value, source))
+    return UpfLine(run_id, index, check(value, source, model_of(value, model)))
 
 
-def check(value: Parameters, source: str) -> Parameters:
+def check(value: Parameters, source: str, model: str = OURS) -> Parameters:
     """Return the hyperparameters that count, after refusing what no run could use."""
+    if model != OURS:
+        return value
     moved = definition()["x-moved"]
     for name in value:
         if name in moved:

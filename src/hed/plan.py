@@ -52,7 +52,7 @@ def make(settings: Settings) -> Plan:
     dflts = hyperparameters.read_dflts(settings.dflts) if settings.dflts else {}
     column = tables.COUNTED.get(settings.partition["mode"])
     ids = tables.distinct(response[column]) if column else None
-    upf = _upf(settings.upf, ids, column)
+    upf = _upf(settings.upf, ids, column, hyperparameters.model_of(dflts))
     for overrides in (dflts, *(line.overrides for line in upf)):
         _check_modules(overrides)
     return Plan(
@@ -74,10 +74,10 @@ def _response(source: Path) -> pl.DataFrame:
     return tables.read_checked(source)
 
 
-def _upf(path: Path | None, ids: list[str] | None, column: str | None) -> list[UpfLine]:
+def _upf(path: Path | None, ids: list[str] | None, column: str | None, model: str) -> list[UpfLine]:
     if path is None:
         return hyperparameters.generate_upf(len(ids) if ids is not None else 1)
-    upf = hyperparameters.read_upf(path)
+    upf = hyperparameters.read_upf(path, model)
     if ids is not None and column is not None:
         for line in upf:
             tables.check_index(line.index, len(ids), tables.NOUN[column])

@@ -1,23 +1,51 @@
-"""How far an experiment has come, and how long it will still take."""
+"""How far an experiment has come, how fast it goes on, and how long it will still take."""
 
 import heapq
 import os
-import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from hed import files
-from hed.runs import Experiment, Run, epoch_seconds, list_runs, read_experiment, read_markers
+from hed.health import Health, diagnose, seconds_per_epoch
+from hed.runs import Experiment, Run, list_runs, read_experiment, read_markers
 
 FILE = "progress.txt"
 UNKNOWN = "-"
 
-Summary = dict[str, str | int]
+
+@dataclass(frozen=True)
+class Progress:
+    """The progress of an experiment; None is unknown.
+
+    runs = done + running + waiting + failed. `rate` is in epochs per hour, of all running runs
+    together. `seconds_left` counts failed runs as if they were to be done again. `stopped` is when
+    the last run ended, if all are done.
+    """
+
+    directory: str
+    job: str | None
+    upf: str | None
+    procs: str | None
+    ppn: str | None
+    epochs_done: int
+    epochs_planned: int
+    logs: int
+    runs: int
+    done: int
+    running: int
+    waiting: int
+    failed: int
+    markers: int
+    rate: float | None
+    seconds_left: float | None
+    stopped: str | None
 
 
-def read_progress(directory: Path) -> Summary:
-    """Return the progress of the experiment in `directory`, as KEY to value.
+def read_progress(directory: Path) -> Progress:
+    """Return the progress of the experiment in `directory`.
 
     Raises:
         InputError: if the directory is not an experiment.
@@ -26,34 +54,69 @@ def read_progress(directory: Path) -> Summary:
     return summarise(experiment, list_runs(experiment))
 
 
-def summarise(experiment: Experiment, runs: Sequence[Run]) -> Summary:
-    """Return the progress of `experiment`, given its runs, as KEY to value."""
-    states = [run.state for run in runs]
+def summarise(
+    experiment: Experiment, runs: Sequence[Run], healths: Sequence[Health] | None = None
+) -> Progress:
+    """Return the progress of `experiment`, given its runs and, if known, their health."""
+    healths = diagnose(runs) if healths is None else healths
+    states = Counter(health.state for health in healths)
     markers = read_markers(experiment.directory)
-    return {
-        "DIR": str(experiment.directory.resolve()),
-        "JOB": _job(experiment.directory),
-        "JSON": experiment.upf.name if experiment.upf else UNKNOWN,
-        "PROCS": os.environ.get("PROCS") or UNKNOWN,
-        "PPN": os.environ.get("PPN") or UNKNOWN,
-        "epochs": count_epochs(runs),
-        "OUTs": len(list(experiment.directory.glob("out/out-*.txt"))),
-        "RUNs": len(runs),
-        "NEWs": states.count("running"),
-        "DONE": states.count("done"),
-        "MKRs": len(markers),
-        **_end(runs, markers),
-    }
+    pace = seconds_per_epoch(runs)
+    is_done = bool(runs) and states["done"] == len(runs)
+    return Progress(
+        directory=str(experiment.directory.resolve()),
+        job=_job(experiment.directory),
+        upf=experiment.upf.name if experiment.upf else None,
+        procs=os.environ.get("PROCS") or None,
+        ppn=os.environ.get("PPN") or None,
+        epochs_done=sum(run.epochs_done for run in runs),
+        epochs_planned=sum(run.epochs_planned for run in runs),
+        logs=sum(1 for _ in experiment.directory.glob("out/out-*.txt")),
+        runs=len(runs),
+        done=states["done"],
+        running=states["running"],
+        waiting=states["waiting"],
+        failed=states["failed"],
+        markers=len(markers),
+        rate=3600 * states["running"] / pace if pace and states["running"] else None,
+        seconds_left=None if is_done else seconds_left(_to_do(runs, healths)),
+        stopped=_last_end(markers) if is_done else None,
+    )
 
 
-def write_progress(directory: Path, progress: Summary) -> None:
+def write_progress(directory: Path, progress: Progress) -> None:
     """Write progress.txt, one `KEY: value` a line."""
     files.write_text(directory / FILE, render(progress))
 
 
-def render(progress: Summary) -> str:
-    """Return the text of progress.txt."""
-    return "".join(f"{key}: {value}\n" for key, value in progress.items())
+def render(progress: Progress) -> str:
+    """Return the text of progress.txt, in the original's keys and RATE, WAIT and FAIL."""
+    return "".join(f"{key}: {value}\n" for key, value in texts(progress).items())
+
+
+def texts(progress: Progress) -> dict[str, str]:
+    """Return what progress.txt says, as KEY to value."""
+    values: dict[str, str | int | None] = {
+        "DIR": progress.directory,
+        "JOB": progress.job,
+        "JSON": progress.upf,
+        "PROCS": progress.procs,
+        "PPN": progress.ppn,
+        "epochs": f"{progress.epochs_done}/{progress.epochs_planned}",
+        "OUTs": progress.logs,
+        "RUNs": progress.runs,
+        "NEWs": progress.running,
+        "WAIT": progress.waiting,
+        "FAIL": progress.failed,
+        "DONE": progress.done,
+        "MKRs": progress.markers,
+    }
+    if progress.stopped:
+        values["STOP"] = progress.stopped
+    else:
+        values["RATE"] = None if progress.rate is None else f"{progress.rate:.1f} epochs/h"
+        values["TIME"] = _duration_or_none(progress.seconds_left)
+    return {key: UNKNOWN if value is None else str(value) for key, value in values.items()}
 
 
 def count_epochs(runs: Sequence[Run]) -> str:
@@ -68,7 +131,7 @@ def seconds_left(runs: Sequence[Run]) -> float | None:
     takes the median time of those recorded.
     """
     running = [_epochs_left(run) for run in runs if run.state == "running"]
-    seconds = _seconds_per_epoch(runs)
+    seconds = seconds_per_epoch(runs)
     if not running or seconds is None:
         return None
     heapq.heapify(running)
@@ -89,39 +152,27 @@ def render_duration(seconds: float) -> str:
     return f"{minutes}m" if minutes else f"{whole}s"
 
 
-def _end(runs: Sequence[Run], markers: Mapping[str, Path]) -> Summary:
-    """Return the time left, or when the last run ended if all are done."""
-    if runs and all(run.state == "done" for run in runs):
-        last = max(path.stat().st_mtime for path in markers.values())
-        return {"STOP": f"{datetime.fromtimestamp(last):%Y-%m-%d %H:%M:%S}"}
-    left = seconds_left(runs)
-    return {"TIME": UNKNOWN if left is None else render_duration(left)}
+def _to_do(runs: Sequence[Run], healths: Sequence[Health]) -> list[Run]:
+    """Return the runs, those that have failed as waiting to be continued."""
+    pairs = zip(runs, healths, strict=True)
+    return [replace(r, state="waiting" if h.state == "failed" else h.state) for r, h in pairs]
 
 
-def _job(directory: Path) -> str:
+def _duration_or_none(seconds: float | None) -> str | None:
+    return None if seconds is None else render_duration(seconds)
+
+
+def _last_end(markers: Mapping[str, Path]) -> str:
+    """Return when the last run was marked, as local time."""
+    last = max(path.stat().st_mtime for path in markers.values())
+    return f"{datetime.fromtimestamp(last):%Y-%m-%d %H:%M:%S}"
+
+
+def _job(directory: Path) -> str | None:
     """Return the ids of the PBS jobs that worked on the experiment."""
     path = directory / "jobid.txt"
-    return (" ".join(path.read_text().split()) if path.is_file() else "") or UNKNOWN
+    return (" ".join(path.read_text().split()) if path.is_file() else "") or None
 
 
 def _epochs_left(run: Run) -> int:
     return max(run.epochs_planned - run.epochs_done, 0)
-
-
-def _seconds_per_epoch(runs: Sequence[Run]) -> float | None:
-    """Return the median over all recorded epochs; before the first, over the checkpoints."""
-    recorded = [seconds for run in runs for seconds in epoch_seconds(run)]
-    if not recorded:
-        # A first wave of long runs would otherwise have no estimate until its end.
-        recorded = [s for run in runs if run.state == "running" for s in _between_checkpoints(run)]
-    return statistics.median(recorded) if recorded else None
-
-
-def _between_checkpoints(run: Run) -> list[float]:
-    """Return the mean seconds per epoch between a run's oldest and newest checkpoint."""
-    paths = sorted(run.directory.glob("ckpts/epochs/*[0-9]/ckpt-info.json"))
-    if len(paths) < 2:
-        return []
-    epochs = int(paths[-1].parent.name) - int(paths[0].parent.name)
-    seconds = paths[-1].stat().st_mtime - paths[0].stat().st_mtime
-    return [seconds / epochs] if epochs > 0 and seconds > 0 else []

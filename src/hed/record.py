@@ -52,8 +52,14 @@ def same(directory: Path, planned: Plan) -> bool:
     return (
         record is not None
         and record["identity"] == planned.identity
-        and hyperparameters.read_upf(directory / record["upf"]) == list(planned.upf)
+        and _recorded_upf(directory, record, planned) == list(planned.upf)
     )
+
+
+def _recorded_upf(directory: Path, record: Mapping[str, Any], planned: Plan) -> list[UpfLine]:
+    """Return the runs of an experiment as its own UPF has them."""
+    model = hyperparameters.model_of(planned.dflts)
+    return hyperparameters.read_upf(directory / record["upf"], model)
 
 
 def refuse_changes(directory: Path, planned: Plan) -> None:
@@ -74,7 +80,7 @@ def refuse_changes(directory: Path, planned: Plan) -> None:
                 f"{directory.name} was made with another {key}{_shown(record, key)}; restore it, "
                 f"or give the changed experiment a new name (experiment=NAME{hint})"
             )
-    recorded = {line.id: line for line in hyperparameters.read_upf(directory / record["upf"])}
+    recorded = {line.id: line for line in _recorded_upf(directory, record, planned)}
     for line in planned.upf:
         if recorded.get(line.id, line) != line:
             raise InputError(
@@ -96,7 +102,7 @@ def _refuse_changed_run(directory: Path, line: UpfLine, planned: Plan) -> None:
     path = directory / "run" / line.id / "parameters.txt"
     if not path.exists():
         return
-    begun, wanted = read_json(path), hyperparameters.resolve(planned.dflts, line)
+    begun, wanted = read_json(path), hyperparameters.planned(planned.dflts, line)
     changed = [key for key in wanted if key in begun and begun[key] != wanted[key]]
     if changed:
         raise InputError(

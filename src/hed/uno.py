@@ -11,6 +11,7 @@ import numpy as np
 from hed import (
     architecture,
     backend,
+    candle,
     checkpoint,
     dataset,
     hyperparameters,
@@ -59,8 +60,8 @@ def run(params: Mapping[str, Any]) -> dict[str, list[float | None]]:
     return state.history
 
 
-def predict_test(params: Mapping[str, Any]) -> tuple[Rows, np.ndarray]:
-    """Return a run's test rows and the AUC that its best checkpoint predicts for them.
+def predict_test(params: Mapping[str, Any]) -> np.ndarray:
+    """Return the AUC that a run's best checkpoint predicts for its n test rows, float32.
 
     Args:
         params: as for `run`.
@@ -78,7 +79,7 @@ def predict_test(params: Mapping[str, Any]) -> tuple[Rows, np.ndarray]:
         tf.constant(rows.drug),
         batch=params["generator_batch_size"],
     )
-    return rows, auc.numpy()
+    return np.asarray(auc.numpy())
 
 
 def read_features(data: Path) -> tuple[Features, Features]:
@@ -119,7 +120,10 @@ def _finish(
     """Write what the original leaves of a training, the history last: it says that all is there."""
     best = checkpoint.best(directory / "ckpts")
     weights.load(trainer.network, best / checkpoint.MODEL)
-    predictions.write(directory, "val", data.val, trainer.predict(data.val))
+    predicted = trainer.predict(data.val)
+    predictions.write(
+        directory, "val", true=data.val.auc, labels=data.val.labels, predicted=predicted
+    )
     write_text(directory / "result.txt", f"{state.history['val_loss'][-1]}\n")
     stopped = directory / "stop.marker"
     if state.schedule.stopped:
@@ -128,4 +132,4 @@ def _finish(
         stopped.unlink(missing_ok=True)
     timings = {"epoch_seconds": state.seconds, "train_rows": len(data.train)}
     write_json(directory / "timings.json", timings)
-    write_json(directory / "history.txt", state.history)
+    write_json(directory / candle.HISTORY, state.history)

@@ -1,0 +1,147 @@
+"""Any module with CANDLE's two functions can be the model of a run."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from hed import candle
+from hed.errors import InputError
+from hed.hyperparameters import UpfLine
+
+ROOT = Path(__file__).parents[1]
+MODELS = ROOT / "tests" / "models"
+RUN = UpfLine("RUN000", 0, {"alpha": 2})
+
+
+def make_model(**functions: Any) -> ModuleType:
+    module = ModuleType("mine")
+    vars(module).update({"initialize_parameters": lambda: {"alpha": 1, "beta": "x"}, **functions})
+    return module
+
+
+def snakemake(directory: Path, model: str, *more: str) -> subprocess.CompletedProcess[str]:
+    """Run a whole experiment of three of the embedded drugs with a model of tests/models."""
+    (directory / "dflts.json").write_text(json.dumps({"model": model, "shrinkage": 2.5}))
+    lines = [json.dumps({"id": f"RUN{i:03d}", "index": i}) for i in (0, 5, 9)]
+    (directory / "upf.json").write_text("\n".join(lines))
+    places = [f"output={directory}/output", f"local_dir={directory}/local"]
+    inputs = [f"upf={directory}/upf.json", f"dflts={directory}/dflts.json"]
+    binaries = Path(sys.executable).parent
+    return subprocess.run(
+        [f"{binaries}/snakemake", "--cores=2", "--config", *places, *inputs, *more],
+        cwd=ROOT,
+        env={**os.environ, "PATH": f"{binaries}:{os.environ['PATH']}", "PYTHONPATH": str(MODELS)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.mark.xdist_group("workflow")
+def test_the_whole_experiment_runs_with_either_kind_of_another_model(tmp_path: Path) -> None:
+    for model in ("cell_means", "writes_predictions"):
+        done = snakemake(tmp_path, model, f"experiment={model}")
+        assert done.returncode == 0, done.stdout
+    ours, theirs = (tmp_path / "output" / name for name in ("cell_means", "writes_predictions"))
+    assert len((ours / "scores.csv").read_text().splitlines()) == 3
+    assert (ours / "figures/errors.png").stat().st_size > 0
+    for name in ("scores.csv", "run/RUN005/test_scores.json", "run/RUN005/history.txt"):
+        assert (ours / name).read_text() == (theirs / name).read_text()
+    resolved = json.loads((ours / "run/RUN005/parameters.txt").read_text())
+    assert resolved["shrinkage"] == 2.5 and resolved["model"] == "cell_means"
+    predicted = pl.read_csv(ours / "run/RUN005/test_y_data_predicted.csv")
+    baseline = json.loads((ours / "run/RUN005/baseline_scores.json").read_text())["cell_mean"]
+    scored = json.loads((ours / "run/RUN005/test_scores.json").read_text())
+    assert predicted["auc_pred"].n_unique() > 100
+    # The same means but for the shrinkage.
+    assert scored["mse"] == pytest.approx(baseline["mse"], rel=0.2)
+
+
+@pytest.mark.xdist_group("workflow")
+def test_a_hyperparameter_that_the_model_lacks_ends_the_run_with_one_sentence(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "upf.json").write_text('{"id": "RUN000", "index": 0, "shrinkag": 3}\n')
+    (tmp_path / "dflts.json").write_text('{"model": "cell_means"}')
+    places = ["--upf", tmp_path / "upf.json", "--dflts", tmp_path / "dflts.json"]
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts/train.py", tmp_path / "run/RUN000", *places,
+         "--partition", tmp_path, "--data", tmp_path],
+        env={**os.environ, "PYTHONPATH": str(MODELS)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    expected = "error: cell_means has no hyperparameter 'shrinkag'; did you mean shrinkage?\n"
+    assert done.stderr == expected
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_model_that_cannot_be_imported_is_refused_before_any_job(tmp_path: Path) -> None:
+    done = snakemake(tmp_path, "cell_medians", "-n")
+    assert done.returncode == 1
+    assert "error: model 'cell_medians' cannot be imported: install it, or add" in done.stdout
+    assert not (tmp_path / "output").exists()
+
+
+def test_overrides_of_dflts_and_upf_apply_to_the_model_s_defaults() -> None:
+    params = candle.parameters(make_model(), {"beta": "y"}, RUN)
+    assert params == {"id": "RUN000", "index": 0, "alpha": 2, "beta": "y", "model": "mine"}
+
+
+@pytest.mark.parametrize("missing", ["initialize_parameters", "run"])
+def test_a_module_without_candle_s_functions_is_refused(
+    missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make_model(run=lambda params: {})
+    delattr(model, missing)
+    monkeypatch.setitem(sys.modules, "mine", model)
+    with pytest.raises(InputError, match=rf"^model 'mine' has no function {missing}\(\)$"):
+        candle.load("mine")
+
+
+def test_values_that_json_does_not_know_come_back_from_the_defaults() -> None:
+    model = make_model(initialize_parameters=lambda: {"dtype": float, "name": "a", "rate": 1.0})
+    params = {"dtype": float, "name": "b", "rate": 2.0}
+    written = candle.plain(params)
+    assert json.loads(json.dumps(written)) == written
+    assert candle.restored(model, written) == params
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        ({"loss": np.float32([0.5, 0.25])}, {"loss": [0.5, 0.25]}),
+        ({"lr": [None, 1]}, {"lr": [None, 1]}),
+        (SimpleNamespace(history={"loss": [1]}), {"loss": [1.0]}),
+        (None, {}),
+    ],
+)  # fmt: skip
+def test_the_history_is_that_of_a_mapping_or_of_keras(result: Any, expected: Any) -> None:
+    assert candle.history(result) == expected
+
+
+def test_predictions_must_be_one_for_each_test_row(tmp_path: Path) -> None:
+    model = make_model(predict_test=lambda params: [[0.1], [0.2]])
+    assert candle.predict(model, {}, 2).tolist() == [0.1, 0.2]
+    with pytest.raises(InputError, match="'mine' predicted 2 of 3 test rows: it has to return"):
+        candle.predict(model, {}, 3)
+
+
+def test_a_model_that_left_no_predictions_is_told_both_ways_to_give_them(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="function predict_test.*write test_y_data_predicted.csv"):
+        candle.predict(make_model(), {"output_dir": str(tmp_path)}, 2)
+    (tmp_path / candle.KEPT).write_text("true,predicted\n0.1,0.2\n")
+    with pytest.raises(InputError, match="has no column auc_pred"):
+        candle.predict(make_model(), {"output_dir": str(tmp_path)}, 1)
