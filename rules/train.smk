@@ -29,6 +29,7 @@ rule train:
         upf=EXPERIMENT.upf,
         dflts=EXPERIMENT.dflts,
         restart=RESTART,
+        monitor=config["monitor"],
     shell:
         r"""
         {params.launch} python {params.scripts:q}/train.py run/{wildcards.run:q} \
@@ -36,5 +37,6 @@ rule train:
             --dflts {params.dflts:q} \
             --partition {input.partition:q} \
             --data "$(dirname {input.expression:q})" {params.restart} \
+            --monitor {params.monitor} \
             --threads {threads} >>{log:q} 2>&1
         """

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hed import candle, checkpoint, command, hyperparameters, lock
 from hed.files import write_json
+from hed.monitor import monitoring
 
 
 def main() -> None:
@@ -18,6 +19,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="preprocessed data set")
     parser.add_argument("--restart-from", type=Path, help="experiment whose checkpoints to use")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
+    parser.add_argument(
+        "--monitor", type=float, default=0, help="seconds between samples (0: none)"
+    )
     args = parser.parse_args()
 
     dflts = hyperparameters.read_dflts(args.dflts)
@@ -35,7 +39,8 @@ def main() -> None:
         checkpoint.adopt(args.restart_from / "run" / args.run.name / "ckpts", args.run / "ckpts")
     places = {"output_dir": args.run, "input_dir": args.partition, "data_dir": args.data}
     places = {name: str(place) for name, place in places.items()}
-    result = model.run({**params, **places, "threads": args.threads})
+    with monitoring(args.run / "monitor.csv", args.monitor):
+        result = model.run({**params, **places, "threads": args.threads})
     candle.finish(args.run, result)
 
 
