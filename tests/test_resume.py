@@ -86,7 +86,8 @@ def test_an_interrupted_training_ends_like_one_that_was_not(
     changes = {"precision": precision, "tower_sharing": sharing, "optimizer": name}
     draw = random.Random(f"{precision} {sharing} {name}")
     interval, place, call = draw.choice([1, 2]), draw.choice(PLACES), draw.randrange(2, 6)
-    changes |= {"ckpt_save_interval": interval, **REDUCING}
+    decay = draw.choice(["none", "cosine"])
+    changes |= {"ckpt_save_interval": interval, "learning_rate_decay": decay, **REDUCING}
     reference = tiny.run_parameters(source, tmp_path / "whole", **changes)
     rates = uno.run(reference)["lr"]
     assert rates[call] != rates[1] and rates[-1] != rates[call]

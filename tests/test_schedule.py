@@ -16,6 +16,8 @@ PEAK = 1e-2
 def rules(**changes: Any) -> Schedule:
     given: dict[str, Any] = {
         "peak": PEAK,
+        "epochs": 200,
+        "decay": "none",
         "warmup_epochs": 0,
         "warmup_type": "linear",
         "factor": 0.5,
@@ -30,7 +32,7 @@ def follow(how: Schedule, losses: list[float]) -> tuple[list[float], int | None]
     state, rates = schedule.first(), []
     for epoch, loss in enumerate(losses):
         state = schedule.begin(how, state, epoch)
-        rates.append(schedule.rate(how, state))
+        rates.append(schedule.rates(how, state, epoch)[0])
         state = schedule.end(how, state, loss)
         if state.stopped:
             return rates, epoch + 1
@@ -113,6 +115,30 @@ def test_rates_only_fall_after_the_warm_up_and_stay_above_the_floor(
     rates, _ = follow(how, losses)
     assert all(a >= b for a, b in zip(rates, rates[1:], strict=False))
     assert min(rates) >= PEAK * schedule.FLOOR
+
+
+@pytest.mark.parametrize("decay", ["linear", "cosine"])
+def test_a_decaying_rate_moves_without_a_jump_from_the_warm_up_to_zero(decay: str) -> None:
+    how = rules(decay=decay, epochs=6, warmup_epochs=2)
+    state, ends = schedule.first(), []
+    for epoch, loss in enumerate(falling(6)):
+        state = schedule.begin(how, state, epoch)
+        ends.append(schedule.rates(how, state, epoch))
+        state = schedule.end(how, state, loss)
+    assert [first for first, _ in ends[1:]] == pytest.approx([last for _, last in ends[:-1]])
+    assert ends[0][0] == pytest.approx(PEAK * schedule.START)
+    assert [ends[2][0], ends[4][0], ends[5][1]] == pytest.approx([PEAK, PEAK / 2, 0])
+
+
+def test_a_plateau_reduces_a_decaying_rate_too() -> None:
+    how = rules(decay="linear", epochs=4, reduce_patience=1)
+    rates, _ = follow(how, [1.0] * 4)
+    assert rates == pytest.approx([PEAK, PEAK * 0.75, PEAK * 0.5 / 2, PEAK * 0.25 / 4])
+
+
+def test_a_warm_up_as_long_as_the_training_leaves_no_decay() -> None:
+    rates, _ = follow(rules(decay="cosine", epochs=3, warmup_epochs=3), falling(4))
+    assert rates == pytest.approx([PEAK * s for s in (0.01, 0.34, 0.67, 0.0)])
 
 
 def test_unos_rule_multiplies_the_rate_by_the_batch_size() -> None:

@@ -243,6 +243,25 @@ def test_adam_takes_the_steps_of_kerass_adam() -> None:
     assert not np.allclose(weights_of(ours)[0], weights_of(make())[0])
 
 
+@pytest.mark.parametrize("per_call", [1, 4, 100])
+def test_a_moving_rate_takes_a_straight_line_over_the_steps(
+    per_call: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = make(batch_size=16, steps_per_execution=per_call)
+    used: list[float] = []
+    steps = trainer._steps
+
+    def record(sums: Any, rows: Any, first: Any, rates: np.ndarray) -> Any:
+        assert len(rates) == len(rows)
+        used.extend(rates)
+        return steps(sums, rows, first, rates)
+
+    monkeypatch.setattr(trainer, "_steps", record)
+    trainer.epoch(0, 0.0, 1e-3)
+    count = -(-trainer._size // 16)
+    np.testing.assert_allclose(used, 1e-3 * np.arange(count) / count, rtol=1e-5)
+
+
 NAMES = ("Adam", "SGD", "RMSprop", "Adagrad", "Adadelta", "Adamax", "Nadam", "Ftrl")
 
 
@@ -311,13 +330,15 @@ def test_the_schedule_is_that_of_kerass_callbacks(seed: int) -> None:
     series = (falling + random.normal(0, 0.004, 60)).tolist()
     reduce_patience, stop_patience = int(random.integers(0, 4)), int(random.integers(0, 25))
     rules = schedule.Schedule(
-        1e-2, int(random.integers(0, 6)), "linear", float(random.choice([0.5, 0.1, 0.003])),
-        reduce_patience, stop_patience,
+        peak=1e-2, epochs=200, decay="none",
+        warmup_epochs=int(random.integers(0, 6)), warmup_type="linear",
+        factor=float(random.choice([0.5, 0.1, 0.003])),
+        reduce_patience=reduce_patience, stop_patience=stop_patience,
     )  # fmt: skip
     state, rates = schedule.first(), []
     for epoch, loss in enumerate(series):
         state = schedule.begin(rules, state, epoch)
-        rates.append(schedule.rate(rules, state))
+        rates.append(schedule.rates(rules, state, epoch)[0])
         state = schedule.end(rules, state, loss)
         if state.stopped:
             break

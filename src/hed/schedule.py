@@ -18,9 +18,11 @@ START, FLOOR = 1e-2, 1e-4
 
 @dataclass(frozen=True)
 class Schedule:
-    """The rules: the highest rate, patience in epochs."""
+    """The rules: the highest rate, the last epoch, patience in epochs."""
 
     peak: float
+    epochs: int
+    decay: str
     warmup_epochs: int
     warmup_type: str
     factor: float
@@ -52,6 +54,8 @@ def schedule(parameters: Mapping[str, Any]) -> Schedule:
             parameters["batch_size"],
             scaling=parameters["learning_rate_scaling"],
         ),
+        epochs=parameters["epochs"],
+        decay=parameters["learning_rate_decay"],
         warmup_epochs=parameters["warmup_epochs"],
         warmup_type=parameters["warmup_type"],
         factor=parameters["reduce_lr_factor"],
@@ -80,30 +84,49 @@ def first() -> State:
     return State(share=START)
 
 
-def rate(rules: Schedule, state: State) -> float:
-    """Return the learning rate of an epoch, after `begin`."""
-    return rules.peak * state.share
+def rates(rules: Schedule, state: State, epoch: int) -> tuple[float, float]:
+    """Return the learning rates at the begin and the end of an epoch, after `begin`.
+
+    Between them the rate moves along a straight line. Without decay it stays, as Uno has it.
+    """
+    highest = rules.peak * state.share
+    if rules.decay == "none":
+        return highest, highest
+    return highest * _ramp(rules, epoch), highest * _ramp(rules, epoch + 1)
+
+
+def _ramp(rules: Schedule, epoch: int) -> float:
+    """Return the share of the peak between epochs: up in the warm-up, then down to 0."""
+    if epoch < rules.warmup_epochs:
+        return _warmup(rules, epoch)
+    left = (rules.epochs - epoch) / max(rules.epochs - rules.warmup_epochs, 1)
+    return left if rules.decay == "linear" else (1 - math.cos(math.pi * left)) / 2
 
 
 def begin(rules: Schedule, state: State, epoch: int) -> State:
     """Return the state with the share of the peak rate in an epoch, counted from 0.
 
     During the warm-up, epochs 0 to `warmup_epochs`, it depends on the epoch alone, as in
-    Uno's `warmup_scheduler`; later it is what ReduceLROnPlateau left.
+    Uno's `warmup_scheduler`; later it is what ReduceLROnPlateau left. With decay, `rates` has the
+    warm-up.
     """
     if epoch > rules.warmup_epochs:
         return state
+    return replace(state, share=_warmup(rules, epoch) if rules.decay == "none" else 1.0)
+
+
+def _warmup(rules: Schedule, epoch: int) -> float:
+    """Return the share of the peak rate in an epoch of the warm-up."""
     done = epoch / rules.warmup_epochs if rules.warmup_epochs else 1.0
     match rules.warmup_type:
         case "linear":
-            share = START + (1 - START) * done
+            return START + (1 - START) * done
         case "quadratic":
-            share = START + (1 - START) * done**2
+            return START + (1 - START) * done**2
         case "exponential":
-            share = START * (1 / START) ** done
+            return math.pow(START, 1 - done)
         case _:
-            share = 1.0
-    return replace(state, share=share)
+            return 1.0
 
 
 def end(rules: Schedule, state: State, val_loss: float) -> State:

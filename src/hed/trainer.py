@@ -49,7 +49,7 @@ class Trainer:
                 tf.TensorSpec([2], tf.float64),
                 tf.TensorSpec([None, None], tf.int32),
                 tf.TensorSpec([], tf.int64),
-                tf.TensorSpec([], tf.float32),
+                tf.TensorSpec([None], tf.float32),
             ],
         )
         self._predict = tf.function(
@@ -58,8 +58,12 @@ class Trainer:
             input_signature=[tf.TensorSpec([None], tf.int32), tf.TensorSpec([None], tf.int32)],
         )
 
-    def epoch(self, epoch: int, rate: float) -> Sums:
-        """Train on every row once, in the order of this epoch (counted from 0)."""
+    def epoch(self, epoch: int, rate: float, last: float | None = None) -> Sums:
+        """Train on every row once, in the order of this epoch (counted from 0).
+
+        Args:
+            rate, last: learning rates at its begin and its end; without the second it stays.
+        """
         batch = min(self._parameters["batch_size"], self._size)
         order = data_order(self._parameters["rng_seed"], epoch, self._size)
         whole = self._size // batch
@@ -69,9 +73,11 @@ class Trainer:
         calls = [(start, steps[start : start + per_call]) for start in range(0, whole, per_call)]
         if self._size % batch:
             calls.append((whole, order[whole * batch :].reshape(1, -1)))
-        sums = np.zeros(2)
+        sums, total = np.zeros(2), math.ceil(self._size / batch)
+        rates = np.linspace(rate, rate if last is None else last, total, endpoint=False)
         for start, rows in calls:
-            sums = self._steps(sums, rows, np.int64(first + start), np.float32(rate)).numpy()
+            of_call = rates[start : start + len(rows)].astype(np.float32)
+            sums = self._steps(sums, rows, np.int64(first + start), of_call).numpy()
         return Sums(*(sums / self._size).tolist())
 
     def predict(self, rows: Rows) -> np.ndarray:
@@ -84,13 +90,13 @@ class Trainer:
         return float(np.mean(values.numpy(), dtype=np.float64))
 
     def _train_steps(
-        self, sums: "tf.Tensor", batches: "tf.Tensor", first: "tf.Tensor", rate: "tf.Tensor"
+        self, sums: "tf.Tensor", batches: "tf.Tensor", first: "tf.Tensor", rates: "tf.Tensor"
     ) -> "tf.Tensor":
         """Add to [sum of losses, sum of squared errors] those of steps x batch row numbers."""
         steps = tf.shape(batches)[0]
 
         def step(i: "tf.Tensor", sums: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
-            return i + 1, sums + self._step(batches[i], first + tf.cast(i, tf.int64), rate)
+            return i + 1, sums + self._step(batches[i], first + tf.cast(i, tf.int64), rates[i])
 
         start = (tf.constant(0), sums)
         return tf.while_loop(lambda i, _: i < steps, step, start, parallel_iterations=1)[1]

@@ -72,8 +72,8 @@ def _epoch(trainer: Trainer, data: Data, state: State, rules: schedule.Schedule)
     """Return the state after one more epoch, its history and schedule."""
     begun = time.perf_counter()
     begin = schedule.begin(rules, state.schedule, state.epoch)
-    rate = schedule.rate(rules, begin)
-    sums = trainer.epoch(state.epoch, rate)
+    rates = schedule.rates(rules, begin, state.epoch)
+    sums = trainer.epoch(state.epoch, *rates)
     predicted = trainer.predict(data.val)
     val_loss = trainer.mean_loss(data.val, predicted)
     values = {
@@ -81,7 +81,7 @@ def _epoch(trainer: Trainer, data: Data, state: State, rules: schedule.Schedule)
         "val_loss": val_loss,
         "r2_train": _r2(sums.squared_error, data.train.auc),
         "r2_val": _r2(float(np.mean((data.val.auc - predicted) ** 2)), data.val.auc),
-        "lr": rate,
+        "lr": max(rates),
     }
     if not math.isfinite(val_loss + sums.loss):
         raise InputError(
