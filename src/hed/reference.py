@@ -40,9 +40,9 @@ def page(configuration: Schema, hyperparameters: Schema) -> str:
     return "\n".join(
         [
             _HEAD,
-            *_table(_rows(configuration)),
+            *table(rows(configuration)),
             _HYPERPARAMETERS,
-            *_table(_collapsed(hyperparameters)),
+            *table(_collapsed(hyperparameters)),
             _IGNORED,
             f"{names}.",
             "",
@@ -50,18 +50,20 @@ def page(configuration: Schema, hyperparameters: Schema) -> str:
     )
 
 
-def _table(rows: Iterator[tuple[str, Schema]]) -> list[str]:
+def table(parts: Iterator[tuple[str, Schema]]) -> list[str]:
+    """Return the lines of a Markdown table of named parts of a schema."""
     lines = ["| name | values | default | meaning |", "|---|---|---|---|"]
-    for name, part in rows:
+    for name, part in parts:
         text = part["description"].replace("|", "\\|")
         lines.append(f"| `{name}` | {_values(part)} | `{json.dumps(part['default'])}` | {text} |")
     return lines
 
 
-def _rows(schema: Schema, prefix: str = "") -> Iterator[tuple[str, Schema]]:
+def rows(schema: Schema, prefix: str = "") -> Iterator[tuple[str, Schema]]:
+    """Yield the keys of a schema, those of nested objects with a dot in their names."""
     for name, part in schema["properties"].items():
         if part.get("type") == "object":
-            yield from _rows(part, f"{prefix}{name}.")
+            yield from rows(part, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", part
 
@@ -84,7 +86,7 @@ def _collapsed(schema: Schema) -> Iterator[tuple[str, Schema]]:
 def _values(part: Schema) -> str:
     """Return the type and range that a schema allows, in a few words."""
     if "enum" in part:
-        return ", ".join(f"`{value}`" for value in part["enum"])
+        return ", ".join(f"`{value}`" if value else '`""`' for value in part["enum"])
     kinds = part["type"] if isinstance(part["type"], list) else [part["type"]]
     bounds = {
         "minimum": "from {}",

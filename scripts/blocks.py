@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+"""Say what a submission will do, before it: nodes, tiles, waves, fill, node-hours, time.
+
+Nothing is written or submitted. What the limits of the queue would refuse is refused here, with
+what to do instead. The runs are those of the configuration, unless they are named.
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+import yaml
+
+from hed import capacity, command, hyperparameters, outlook, plan, runs, settings, site
+from hed.errors import InputError
+
+ROOT = Path(__file__).parents[1]
+# More than a year.
+MOST_HOURS = 10_000
+
+
+def count_runs(source: Path | None) -> int:
+    """Return the runs of an experiment that are not done, of a UPF, or of a data set.
+
+    Raises:
+        InputError: if `source` is none of these.
+    """
+    if source is None:
+        return _planned({})
+    if (source / "run").is_dir() or (source / "experiment.json").exists():
+        return sum(run.state != "done" for run in runs.read_runs(source))
+    if source.is_dir():
+        return _planned({"data_source": str(source.resolve())})
+    return len(hyperparameters.read_upf(source))
+
+
+def _planned(changes: dict[str, str]) -> int:
+    """Return the runs of the project's configuration with some keys changed."""
+    config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    completed = settings.complete({**config, **changes}, ROOT)
+    return len(plan.make(settings.read(completed, ROOT)).runs)
+
+
+def main() -> None:
+    """Parse the arguments, count the runs, refuse or print what will happen."""
+    args = _parse()
+    path = args.profile / "site.yaml" if args.profile.is_dir() else args.profile
+    found = site.read(path)
+    count = args.runs or sum(map(count_runs, args.source or [None]))
+    if not count:
+        print("no run is left to do")
+    elif args.suggest:
+        print(outlook.render_suggestions(found, count, hours_per_run=args.hours_per_run), end="")
+    else:
+        capacity.refuse(found, count)
+        text = outlook.render(found, count, source=_source(path), hours_per_run=args.hours_per_run)
+        print(text, end="")
+
+
+def _source(path: Path) -> str:
+    """Return the path of the settings and what in the environment took precedence."""
+    taken = (f"{name}={value}" for name, value in site.variables(os.environ).items())
+    return " ".join([os.path.relpath(path), *taken])
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "source",
+        metavar="EXPERIMENT|UPF|DATA_DIR",
+        type=Path,
+        nargs="*",
+        help="whose runs (default: those of config/config.yaml); several are added up",
+    )
+    parser.add_argument(
+        "--profile",
+        type=Path,
+        default=ROOT / "profiles" / "aurora",
+        help="directory with site.yaml (default: profiles/aurora)",
+    )
+    parser.add_argument("--runs", type=int, metavar="N", help="this many runs")
+    parser.add_argument(
+        "--hours-per-run", type=float, metavar="H", help="estimate the time, at H hours a run"
+    )
+    parser.add_argument(
+        "--suggest", action="store_true", help="list the nodes per block with the best fill"
+    )
+    args = parser.parse_args()
+    _check(args)
+    return args
+
+
+def _check(args: argparse.Namespace) -> None:
+    hours = args.hours_per_run
+    if hours is not None and not 0 < hours <= MOST_HOURS:
+        raise InputError(f"--hours-per-run must be above 0 and at most {MOST_HOURS}, not {hours}")
+    if args.runs is not None and args.runs < 1:
+        raise InputError(f"--runs must be at least 1, not {args.runs}")
+    if args.runs is not None and args.source:
+        raise InputError("give either --runs or experiments, UPFs and data, not both")
+
+
+if __name__ == "__main__":
+    command.run(main)
