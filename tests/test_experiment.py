@@ -267,6 +267,19 @@ def test_data_that_were_changed_are_others(run, data):
     assert run() == "EXP002"
 
 
+def test_one_changed_feature_of_the_same_size_makes_other_data(run, data):
+    assert run() == "EXP000"
+    path = data / tables.DESCRIPTOR_FILE
+    content = path.read_bytes()
+    descriptors = pl.read_parquet(path)
+    name = descriptors.columns[-1]
+    descriptors.with_columns(pl.col(name) * 2).write_parquet(path)
+    assert len(path.read_bytes()) == len(content)
+    assert run() == "EXP001"
+    path.write_bytes(content)
+    assert run() == "EXP000"
+
+
 def test_scaling_matters_for_raw_data_only(run, raw_data):
     other = {"preprocess": {"ge_scaling": "minmax"}}
     assert [run(), run(**other)] == ["EXP000", "EXP000"]
