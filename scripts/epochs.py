@@ -1,15 +1,24 @@
 #!/usr/bin/env python3
-"""Report the completed epochs of all runs; the report is also written to DIR/epochs.txt."""
+"""Report the completed epochs of all runs; the report is also written to DIR/epochs.txt.
+
+A run that was begun and that nobody works on has failed; why is told with --format, and on stderr.
+"""
 
 import argparse
+import sys
+from dataclasses import replace
 from pathlib import Path
 
-from hed import aggregate, command, files, runs
+from hed import aggregate, command, files, health, output, runs
 
 
-def main() -> None:
-    """Parse the arguments, print the epochs and write epochs.txt."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def parse() -> argparse.Namespace:
+    """Return the command line's arguments."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="example: epochs.py output/EXP000",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("experiment", metavar="DIR", type=Path, help="an experiment, as EXP011")
     parser.add_argument(
         "level",
@@ -17,10 +26,26 @@ def main() -> None:
         nargs="?",
         help="ignored: the original's command line has it (epochs.sh DIR 1)",
     )
-    args = parser.parse_args()
-    text = aggregate.render_epochs(runs.read_runs(args.experiment))
-    print(text, end="")
-    files.write_text(args.experiment / aggregate.EPOCHS_FILE, text)
+    output.add_format(parser, original=True)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Parse the arguments, print the epochs and write epochs.txt."""
+    args = parse()
+    found = runs.read_runs(args.experiment)
+    healths = health.diagnose(found)
+    pairs = list(zip(found, healths, strict=True))
+    text = aggregate.render_epochs([replace(run, state=each.state) for run, each in pairs])
+    if args.format == output.ORIGINAL:
+        sys.stdout.write(text)
+        for run, each in pairs:
+            if each.reason:
+                output.say(f"{run.id} failed: {each.reason}")
+    else:
+        output.show(health.tabulate(found, healths), args.format)
+    with output.where_permitted():
+        files.write_text(args.experiment / aggregate.EPOCHS_FILE, text)
 
 
 if __name__ == "__main__":

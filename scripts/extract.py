@@ -1,19 +1,23 @@
 #!/usr/bin/env python3
 """Extract the test scores of an experiment: `index,score` a line, in index order.
 
-The lines are printed and written to DIR/scores.csv; DIR/scores.parquet gets all metrics.
+The lines are printed and written to DIR/scores.csv; DIR/scores.parquet gets all metrics. With
+--format the printed rows also tell run and drug.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
-from hed import aggregate, command
+from hed import aggregate, command, output, runs, summary
 
 
 def main() -> None:
-    """Parse the arguments, write the scores and print scores.csv."""
+    """Parse the arguments, write the scores and print them."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__,
+        epilog="example: extract.py output/EXP000 rmse",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("experiment", metavar="DIR", type=Path, help="an experiment, as EXP011")
     parser.add_argument(
@@ -24,10 +28,18 @@ def main() -> None:
         default="mse",
         help=f"one of {', '.join(aggregate.METRICS)} (default: %(default)s)",
     )
+    output.add_format(parser, original=True)
     args = parser.parse_args()
-    table = aggregate.scores(args.experiment)
-    print(aggregate.render_scores(table, args.metric), end="")
-    aggregate.write_table(args.experiment, table, metric=args.metric)
+    found = runs.read_runs(args.experiment)
+    table = aggregate.tabulate(found)
+    for note in summary.missing(found, scored=set(table["run"])):
+        output.say(note)
+    if args.format == output.ORIGINAL:
+        sys.stdout.write(aggregate.render_scores(table, args.metric))
+    else:
+        output.show(table.select("index", "run", "drug", args.metric), args.format)
+    with output.where_permitted():
+        aggregate.write_table(args.experiment, table, metric=args.metric)
 
 
 if __name__ == "__main__":

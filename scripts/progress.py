@@ -1,34 +1,71 @@
 #!/usr/bin/env python3
 """Report how far an experiment has come and how long it will still take.
 
-The report is printed and written to DIR/progress.txt. A run counts as NEW when it was started
-and is not done; TIME is the time left, as long as as many runs go on at once as do now.
+The report is printed and written to DIR/progress.txt. RUNs = DONE + NEWs (running) + WAIT + FAIL
+(begun, and nobody works on them: scripts/epochs.py says why). TIME is the time left, as long as as
+many runs go on at once as do now.
 """
 
 import argparse
 import json
+import sys
+from dataclasses import asdict
 from pathlib import Path
 
-from hed import command, progress
+import polars as pl
+from rich.console import Console
+
+from hed import command, output, progress, watch
+from hed.errors import InputError
+
+SECONDS = 10.0
+
+
+def parse() -> argparse.Namespace:
+    """Return the command line's arguments."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="example: progress.py output/EXP000 --watch",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("experiment", metavar="DIR", type=Path, help="an experiment, as EXP011")
+    parser.add_argument(
+        "--watch",
+        metavar="SECONDS",
+        nargs="?",
+        type=float,
+        const=SECONDS,
+        help=f"show it again every so many seconds (default: {SECONDS:.0f}) until all is done",
+    )
+    output.add_format(parser, original=True)
+    return parser.parse_args()
 
 
 def main() -> None:
     """Parse the arguments, print the progress and write progress.txt."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("experiment", metavar="DIR", type=Path, help="an experiment, as EXP011")
-    parser.add_argument(
-        "--format",
-        choices=("text", "json"),
-        default="text",
-        help="what to print (default: %(default)s); progress.txt is always text",
-    )
-    args = parser.parse_args()
+    args = parse()
+    if args.watch is not None:
+        if args.watch <= 0:
+            raise InputError(f"--watch takes more than 0 seconds, not {args.watch:g}")
+        watch.watch(args.experiment, seconds=args.watch, console=Console())
     found = progress.read_progress(args.experiment)
-    as_json = args.format == "json"
-    print(json.dumps(found, indent=2) + "\n" if as_json else progress.render(found), end="")
-    progress.write_progress(args.experiment, found)
+    if args.watch is None:
+        show(found, args.format)
+    with output.where_permitted():
+        progress.write_progress(args.experiment, found)
+
+
+def show(found: progress.Progress, form: str) -> None:
+    """Print the progress in one of the forms."""
+    if form == output.ORIGINAL:
+        sys.stdout.write(progress.render(found))
+    elif form == "table":
+        texts = progress.texts(found)
+        output.show(pl.DataFrame({"key": list(texts), "value": list(texts.values())}), "table")
+    elif form == "json":
+        sys.stdout.write(json.dumps(asdict(found), indent=2) + "\n")
+    else:
+        output.show(pl.DataFrame([asdict(found)]), "csv")
 
 
 if __name__ == "__main__":

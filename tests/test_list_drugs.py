@@ -1,11 +1,21 @@
 """Drugs are numbered in order of first appearance, as in existing experiments."""
 
+import json
 import subprocess
 import sys
 
 import polars as pl
 import pytest
-from experiments import SCRIPTS, assert_is_refused, call_script, run_script
+from experiments import (
+    SCRIPTS,
+    assert_is_refused,
+    call_script,
+    run_script,
+    write_experiment,
+    write_json,
+)
+
+from hed.errors import InputError
 
 DRUGS = ["Zeta", "Alpha", "Zeta", "17", "Alpha", "Mu"]
 
@@ -63,3 +73,35 @@ def test_a_reader_that_leaves_early_is_no_error(table):
     command = f"{sys.executable} {SCRIPTS / 'list_drugs.py'} {table} | head -n 1"
     result = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
     assert (result.stdout, result.stderr) == ("000 drug-0\n", "")
+
+
+def test_other_forms_have_index_and_drug(table):
+    values = json.loads(call_script("list_drugs.py", table, 3, 1, "--format", "json"))
+    assert values == [{"index": 1, "drug": "Alpha"}, {"index": 3, "drug": "Mu"}]
+    assert call_script("list_drugs.py", table, 0, "--format", "table").split() == [
+        *("index", "drug"),
+        *("0", "Zeta"),
+    ]
+
+
+def test_an_experiment_lists_the_drugs_that_its_runs_hold_out(tmp_path):
+    experiment = write_experiment(tmp_path / "EXP000", ["done", "waiting", "running"])
+    assert call_script("list_drugs.py", experiment) == "000 Drug-0\n001 Drug-1\n002 Drug-2\n"
+    assert call_script("list_drugs.py", experiment, 2) == "002 Drug-2\n"
+    with pytest.raises(InputError, match="no run of .* has index 3"):
+        call_script("list_drugs.py", experiment, 3)
+
+
+def test_an_experiment_of_the_original_does_not_name_its_drugs(tmp_path):
+    experiment = write_experiment(tmp_path / "EXP000", ["done"], original=True)
+    with pytest.raises(InputError, match="the original wrote it: give its DATA_SOURCE"):
+        call_script("list_drugs.py", experiment)
+
+
+def test_an_experiment_that_holds_out_cells_has_no_drugs_to_list(tmp_path):
+    experiment = write_experiment(tmp_path / "EXP000", ["done"])
+    described = json.loads((experiment / "experiment.json").read_text())
+    described["identity"] = {"partition": {"mode": "by_cell"}}
+    write_json(experiment / "experiment.json", described)
+    with pytest.raises(InputError, match="was partitioned by_cell"):
+        call_script("list_drugs.py", experiment)

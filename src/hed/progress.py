@@ -90,7 +90,7 @@ def write_progress(directory: Path, progress: Progress) -> None:
 
 
 def render(progress: Progress) -> str:
-    """Return the text of progress.txt, in the original's keys and RATE, WAIT and FAIL."""
+    """Return the text of progress.txt, in the original's keys and WAIT, FAIL, RATE."""
     return "".join(f"{key}: {value}\n" for key, value in texts(progress).items())
 
 
@@ -106,10 +106,10 @@ def texts(progress: Progress) -> dict[str, str]:
         "OUTs": progress.logs,
         "RUNs": progress.runs,
         "NEWs": progress.running,
-        "WAIT": progress.waiting,
-        "FAIL": progress.failed,
         "DONE": progress.done,
         "MKRs": progress.markers,
+        "WAIT": progress.waiting,
+        "FAIL": progress.failed,
     }
     if progress.stopped:
         values["STOP"] = progress.stopped

@@ -1,0 +1,36 @@
+#!/usr/bin/env python3
+"""Summarise the logs of an experiment: out-*.txt to summary-*.txt, without framework noise.
+
+What TensorFlow, XLA, oneDNN and absl tell of themselves goes, and all but the last update of each
+progress bar. Repeated warnings and errors are shown once and counted at the end. Every error,
+traceback and warning is kept. Logs that were not written to since the last time are passed over.
+"""
+
+import argparse
+from pathlib import Path
+
+from hed import command, output, summaries
+
+
+def main() -> None:
+    """Parse the arguments, summarise the logs and show what that saved."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="example: shrink_logs.py output/EXP000",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "directory", metavar="DIR", type=Path, help="an experiment, or its directory out"
+    )
+    output.add_format(parser)
+    args = parser.parse_args()
+    found = summaries.find(args.directory)
+    logs = summaries.outdated(found)
+    bar = output.track(summaries.shrink(logs), "shrinking", total=len(logs))
+    shrunk = summaries.table(bar)
+    output.show(shrunk, args.format)
+    output.say(summaries.told(shrunk, len(found)))
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,30 @@
+#!/usr/bin/env python3
+"""Count the rows, drugs and cells of response tables, and their bytes."""
+
+import argparse
+from pathlib import Path
+
+import polars as pl
+
+from hed import command, inventory, output
+
+
+def main() -> None:
+    """Parse the arguments, count and show."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog="example: stat.py data/gdsc2-demo rsp_merged.parquet"
+    )
+    parser.add_argument(
+        "tables",
+        metavar="TABLE",
+        type=Path,
+        nargs="+",
+        help="a response table, parquet or TSV, or a directory that has one",
+    )
+    output.add_format(parser)
+    args = parser.parse_args()
+    output.show(pl.DataFrame([inventory.count(path) for path in args.tables]), args.format)
+
+
+if __name__ == "__main__":
+    command.run(main)
