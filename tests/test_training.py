@@ -617,3 +617,16 @@ def test_a_model_learns_the_signal_of_generated_data(tmp_path: Path) -> None:
     how = {"epochs": 15, "learning_rate": 1e-4, "batch_size": 32}
     history = uno.run(tiny.run_parameters(source, tmp_path / "run", **shape, **how))
     assert max(value or -math.inf for value in history["r2_val"]) > 0.5
+
+
+@pytest.mark.parametrize("wanted", ["1", "2"])
+def test_a_run_that_sees_another_number_of_devices_than_it_needs_is_refused(
+    wanted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This machine may have accelerators of its own; none of them is shown here."""
+    monkeypatch.setattr(backend.tf.config, "list_physical_devices", lambda: [])
+    monkeypatch.setenv("HED_DEVICES", wanted)
+    with pytest.raises(InputError, match=f"^TensorFlow sees 0 devices where a run needs {wanted}"):
+        backend.configure(threads=1)
+    monkeypatch.delenv("HED_DEVICES")
+    assert backend.configure(threads=1) == "CPU"

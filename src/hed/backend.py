@@ -22,6 +22,8 @@ _ = (keras.layers.Dense, keras.optimizers.Adam, keras.models.load_model)
 for _name in _hidden:
     sys.modules.pop(_name, None)
 
+from hed.errors import InputError  # noqa: E402
+
 __all__ = ["configure", "keras", "tf"]
 
 
@@ -29,16 +31,29 @@ def configure(*, threads: int) -> str:
     """Set up the devices of this process and return the name of the one that computes.
 
     On a CPU results are repeatable bit for bit, given the number of threads. Which accelerator is
-    visible is decided outside, before TensorFlow starts.
+    visible is decided outside, before TensorFlow starts; HED_DEVICES is how many there must be.
 
     Args:
         threads: CPU threads to use.
+
+    Raises:
+        InputError: if there are more or fewer, so that none is shared or left idle.
     """
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     devices = [d for d in tf.config.list_physical_devices() if d.device_type != "CPU"]
+    _require(len(devices))
     for device in devices:
         tf.config.experimental.set_memory_growth(device, True)
     if not devices:
         tf.config.experimental.enable_op_determinism()
     return str(devices[0].name if devices else "CPU")
+
+
+def _require(found: int) -> None:
+    wanted = os.environ.get("HED_DEVICES")
+    if wanted and found != int(wanted):
+        raise InputError(
+            f"TensorFlow sees {found} devices where a run needs {wanted}: scripts/preflight.py "
+            "tells what is wrong on this node (check_device: false in site.yaml trains anyway)"
+        )
