@@ -6,6 +6,7 @@ BIN := .venv/bin
 ACTIVATE := . $(BIN)/activate
 # Bytecode is compiled at installation; without it each start of TensorFlow takes 20 s.
 UV := $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes
+LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version
 # Training and scoring also run on the software of Aurora, in an environment of its own.
 AURORA := .venv-tf2.15
 # Aurora's own Python where this machine has it, so that the training is tested on it.
@@ -13,7 +14,7 @@ AURORA_PYTHON ?= $(shell for p in python3.10 "$$(pyenv root 2>/dev/null)"/versio
     $(PYTHON); do $$p -m venv -h >/dev/null 2>&1 && echo $$p && break; done)
 AURORA_TESTS := $(patsubst %,tests/test_%.py,architecture checkpoint dataset precision resume schedule training)
 
-.PHONY: help setup demo test test-aurora check format lock docs bench clean
+.PHONY: help setup dev demo test test-aurora check format lock docs bench clean
 
 help:
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -28,9 +29,17 @@ setup: .venv/installed ## build .venv from the lock
 	@echo "Installing into .venv (TensorFlow alone is 600 MB; about a minute)"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	    "$$(sed -n 's/^\(uv==[0-9.]*\).*/\1/p' requirements.lock)"
+	    "$$(sed -n 's/^\(uv==[0-9.]*\).*/\1/p' requirements-dev.lock)"
 	@$(UV) --python .venv --requirement requirements.lock
 	@$(BIN)/uv pip install --quiet --python .venv --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Among them an MPI of its own, which must not hide a machine's: for tests, not for users.
+dev: .venv/dev
+
+.venv/dev: requirements-dev.lock | setup
+	@echo "Installing what the tests need"
+	@$(UV) --python .venv --requirement requirements-dev.lock
 	@touch $@
 
 $(AURORA)/installed: envs/training-tf2.15.lock | setup
@@ -43,7 +52,7 @@ demo: setup ## the experiment on the embedded data: 24 drugs, about 4 minutes
 	@$(ACTIVATE) && snakemake --config experiment=demo
 	@$(ACTIVATE) && python scripts/summary.py output/demo
 
-test: setup ## all tests, those of the training on both TensorFlows
+test: dev ## all tests, those of the training on both TensorFlows
 	@$(ACTIVATE) && pytest
 	@if $(AURORA_PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 12))'; then \
 	    $(MAKE) --no-print-directory test-aurora; else \
@@ -52,29 +61,32 @@ test: setup ## all tests, those of the training on both TensorFlows
 test-aurora: $(AURORA)/installed
 	@PYTHONPATH=src $(AURORA)/bin/python -m pytest $(AURORA_TESTS)
 
-check: setup ## what CI checks: style, types, the graph's lint, tests
+check: dev ## what CI checks: style, types, the graph's lint, tests
 	@$(ACTIVATE) && ruff check . && ruff format --check .
 	@$(ACTIVATE) && snakefmt --check Snakefile rules
 	@$(ACTIVATE) && mypy
+	@$(ACTIVATE) && shellcheck -x envs/aurora/*.sh
 	@$(ACTIVATE) && snakemake --lint --config output=$$(mktemp -d)
 	@$(MAKE) --no-print-directory test
 
-format: setup ## format Python and Snakemake files
+format: dev ## format Python and Snakemake files
 	@$(ACTIVATE) && ruff check --fix . && ruff format . && snakefmt Snakefile rules
 
-lock: setup ## renew the locks of both environments
-	@$(BIN)/uv pip compile pyproject.toml --quiet --extra dev --universal --python-version 3.11 \
-	    --generate-hashes --output-file requirements.lock
-	@$(BIN)/uv pip compile envs/training-tf2.15.in --quiet --universal --python-version 3.10 \
-	    --generate-hashes --output-file envs/training-tf2.15.lock
+lock: dev ## renew the locks of the environments
+	@$(LOCK) 3.11 pyproject.toml --output-file requirements.lock
+	@$(LOCK) 3.11 pyproject.toml --extra dev --constraint requirements.lock \
+	    --output-file requirements-dev.lock
+	@$(LOCK) 3.10 envs/training-tf2.15.in --output-file envs/training-tf2.15.lock
+	@$(LOCK) 3.10 envs/aurora/added.in --no-annotate --constraint envs/training-tf2.15.lock \
+	    --output-file envs/aurora/added.lock
 
 docs: setup ## renew the generated pages of docs/
 	@$(ACTIVATE) && python scripts/document.py docs
 
-bench: setup ## measure speed on this machine (GDSC2=DIR adds the accuracy on those raw tables)
+bench: dev ## measure speed on this machine (GDSC2=DIR adds the accuracy on those raw tables)
 	@$(ACTIVATE) && python benchmarks/graph.py && python benchmarks/partition.py && \
 	    python benchmarks/training.py
 	@$(if $(GDSC2),$(ACTIVATE) && python benchmarks/accuracy.py $(GDSC2))
 
 clean: ## remove what the targets made, except experiments
-	rm -rf .venv $(AURORA) .pytest_cache .mypy_cache .ruff_cache .hypothesis .snakemake
+	rm -rf .venv $(AURORA) .venv-aurora .pytest_cache .mypy_cache .ruff_cache .hypothesis .snakemake
