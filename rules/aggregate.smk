@@ -6,7 +6,6 @@ figure of the drugs' errors.
 
 
 rule aggregate:
-    """Collect the scores, epochs and progress of all runs."""
     input:
         MARKERS,
     output:
@@ -16,6 +15,8 @@ rule aggregate:
         progress="progress.txt",
     log:
         "out/out-aggregate.txt",
+    """Collect the scores, epochs and progress of all runs."""
+    localrule: True
     conda:
         "../envs/workflow.yaml"
     params:
@@ -25,13 +26,14 @@ rule aggregate:
 
 
 rule plot_errors:
-    """Draw the error of each held-out drug beside the baselines."""
     input:
         "scores.parquet",
     output:
         "figures/errors.png",
     log:
         "out/out-plot_errors.txt",
+    """Draw the error of each held-out drug beside the baselines."""
+    localrule: True
     conda:
         "../envs/workflow.yaml"
     params:

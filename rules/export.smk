@@ -5,7 +5,6 @@ Inputs: the aggregated tables. Output: EXPnnn.tgz with the scores, predictions a
 
 
 rule export:
-    """Pack what a reader of the results needs, the same bytes each time."""
     input:
         "scores.csv",
         "scores.parquet",
@@ -16,6 +15,8 @@ rule export:
         f"{EXPERIMENT.name}.tgz",
     log:
         "out/out-export.txt",
+    """Pack what a reader of the results needs, the same bytes each time."""
+    localrule: True
     conda:
         "../envs/workflow.yaml"
     params:

@@ -7,7 +7,7 @@
 #                                     adds what they lack; without a `module` command all of
 #                                     ../training-tf2.15.lock. It may be moved anywhere.
 #   .venv-aurora/training-DIGEST.tar  the same, to be unpacked on every node
-#   .venv-aurora/training             a link to the current one
+#   .venv-aurora/training{,.tar}      links to the current ones
 set -eo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(dirname "$(dirname "$here")")
@@ -95,5 +95,9 @@ if [ ! -e "$home/$name.tar" ]; then
     mv -T "$work/$name" "$home/$name"
     mv "$work/$name.tar" "$home/$name.tar"
 fi
-ln -sfn "$name" "$home/.training.$$" && mv -T "$home/.training.$$" "$home/training"
+link() {
+    ln -sfn "$1" "$home/.$2.$$" && mv -T "$home/.$2.$$" "$home/$2"
+}
+link "$name" training
+link "$name.tar" training.tar
 echo "$home/$name.tar: $(du -h --apparent-size "$home/$name.tar" | cut -f 1)"

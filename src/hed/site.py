@@ -35,7 +35,8 @@ class Site:
         walltime: seconds of each block.
         cores: the cores of each tile, such as 1-8; empty if runs are not bound.
         launcher: starts one process on each node of a block.
-        environment: shell script that a block sources.
+        environment: shell script sourced before each science command.
+        software: tarball of the trainings' environment, which a block unpacks on its nodes.
         device_variable: shows a run its device; empty if there are none.
         check_device: the framework must see exactly one device.
         interface: network interface that the workers connect to; empty for any.
@@ -66,6 +67,7 @@ class Site:
     interface: str
     reserve: int
     stage: bool
+    software: Path | None = None
     queues: Mapping[str, Limits] = field(default_factory=dict, hash=False)
 
     def masks(self) -> tuple[str, ...]:
@@ -109,7 +111,8 @@ def read(path: Path, environ: Mapping[str, str] = os.environ) -> Site:
     values.update(_from_environment(values, environ))
     for name in ("cores", "scheduler_options"):
         values[name] = tuple(values[name])
-    values["environment"] = _beside(path, values["environment"])
+    for name in ("environment", "software"):
+        values[name] = _beside(path, values[name])
     values["local_dir"] = Path(values["local_dir"]).expanduser()
     site = Site(**{**values, "queues": queues})
     for conflict in _conflicts(site):

@@ -108,10 +108,14 @@ def build(params: Mapping[str, Any], cells: Features, drugs: Features) -> Networ
 
 def _place(device: str) -> str:
     """Return where this process runs, one `KEY: value` a line."""
-    block = os.environ.get("PBS_JOBID") or os.environ.get("SLURM_JOB_ID") or "-"
-    masks = (os.environ.get(name) for name in ("ZE_AFFINITY_MASK", "CUDA_VISIBLE_DEVICES"))
-    tile = next((mask for mask in masks if mask), "-")
+    block = _first_set("HED_BLOCK", "PBS_JOBID", "SLURM_JOB_ID")
+    tile = _first_set("HED_TILE", "ZE_AFFINITY_MASK", "CUDA_VISIBLE_DEVICES")
     return f"block: {block}\nnode: {socket.gethostname()}\ntile: {tile}\ndevice: {device}\n"
+
+
+def _first_set(*names: str) -> str:
+    """Return the first of some environment variables that is set, `-` if none is."""
+    return next((value for name in names if (value := os.environ.get(name))), "-")
 
 
 def _finish(

@@ -1,0 +1,45 @@
+"""What people look at: the figures, and the report with all of them.
+
+Input: the table over all runs, whose change means that the runs' files have changed. Outputs:
+figures/*.png (errors.png always, the others when asked for) and report.html, where runs hold out
+drugs. `snakemake --report` shows them with their provenance.
+"""
+
+# What is made without being asked for.
+SHOWN = ["figures/errors.png"]
+if config["partition"]["mode"] == "by_drug":
+    SHOWN.append("report.html")
+
+
+rule plot:
+    """Draw a figure over all runs."""
+    input:
+        "scores.parquet",
+    output:
+        report("figures/{figure}.png", category="Figures"),
+    log:
+        "out/out-plot-{figure}.txt",
+    wildcard_constraints:
+        figure="errors|predictions|ranking|convergence",
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        scripts=SCRIPTS,
+    shell:
+        "python {params.scripts:q}/plot.py {wildcards.figure} . {output:q} > {log:q} 2>&1"
+
+
+rule report:
+    """Write the page with numbers, figures and every drug's predictions."""
+    input:
+        "scores.parquet",
+    output:
+        report("report.html", category="Report"),
+    log:
+        "out/out-report.txt",
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        scripts=SCRIPTS,
+    shell:
+        "python {params.scripts:q}/report.py . {output:q} > {log:q} 2>&1"

@@ -1,0 +1,64 @@
+"""The allocation that this process runs in, if it was not started on a login node."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from hed.site import Site
+
+
+def nodes(environ: Mapping[str, str] = os.environ) -> int:
+    """Return the number of nodes that this process may use already; 0 on a login node."""
+    if environ.get("PBS_JOBID") and (listed := environ.get("PBS_NODEFILE")):
+        return len(set(Path(listed).read_text().split()))
+    if environ.get("SLURM_JOB_ID"):
+        return int(environ.get("SLURM_JOB_NUM_NODES") or environ.get("SLURM_NNODES") or 1)
+    return 0
+
+
+def within(site: Site, environ: Mapping[str, str] = os.environ) -> Site:
+    """Return the site as one block of the nodes that are here, if there are any."""
+    here = nodes(environ)
+    if not here:
+        return site
+    left = seconds_left(environ)
+    return replace(
+        site,
+        scheduler="local",
+        nodes_per_block=here,
+        walltime=site.walltime if left is None else max(left, site.reserve + 1),
+        min_blocks=1,
+        init_blocks=1,
+        max_blocks=1,
+    )
+
+
+def seconds_left(environ: Mapping[str, str] = os.environ) -> int | None:
+    """Return how long this allocation still lasts, None if nothing tells."""
+    if end := environ.get("SLURM_JOB_END_TIME"):
+        return int(end) - int(time.time())
+    return _seconds_left_of(environ["PBS_JOBID"]) if "PBS_JOBID" in environ else None
+
+
+def _seconds_left_of(job: str) -> int | None:
+    """Return how long a PBS job still lasts, as its server says."""
+    try:
+        told = subprocess.run(
+            ["qstat", "-f", "-F", "json", job], capture_output=True, timeout=60, check=True
+        )
+        described = next(iter(json.loads(told.stdout)["Jobs"].values()))
+        return _seconds(described["Resource_List"]["walltime"]) - _seconds(
+            described.get("resources_used", {}).get("walltime", "00:00:00")
+        )
+    except (OSError, subprocess.SubprocessError, ValueError, LookupError, StopIteration):
+        return None
+
+
+def _seconds(clock: str) -> int:
+    """Return the seconds of HH:MM:SS."""
+    hours, minutes, seconds = (int(part) for part in clock.split(":"))
+    return hours * 3600 + minutes * 60 + seconds

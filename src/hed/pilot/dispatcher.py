@@ -1,0 +1,94 @@
+"""The process that holds Parsl: takes jobs from the spool and gives each a tile.
+
+`python -m hed.pilot.dispatcher SITE SPOOL TOOLS`, until its standard input ends or it is told to
+terminate; then it gives all blocks back.
+"""
+
+import logging
+import os
+import select
+import signal
+import sys
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+
+from parsl.utils import Timer
+
+from hed import site as sites
+from hed.errors import InputError
+from hed.pilot import blocks, journal, tile
+from hed.pilot.executor import Blocks
+from hed.pilot.spool import Spool
+from hed.pilot.tile import Tiles
+from hed.pilot.worker import run
+
+log = logging.getLogger("hed.pilot")
+
+# Seconds between two looks for submitted jobs, and between two decisions about blocks.
+PERIOD = 0.2
+BALANCE_PERIOD = 1.0
+
+
+def main() -> None:
+    """Dispatch until the end."""
+    site_file, directory, tools = (Path(argument) for argument in sys.argv[1:])
+    spool = Spool(directory)
+    journal.start(spool)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
+    try:
+        site = sites.read(site_file)
+        executor = blocks.make(site, spool, directory.parent.name, tools)
+    except InputError as error:
+        log.error("%s", error)
+        sys.exit(journal.REFUSED)
+    executor.start()
+    serve(spool, executor, tile.of(site))
+
+
+def serve(spool: Spool, executor: Blocks, tiles: Tiles) -> None:
+    """Ask for blocks as they are needed and dispatch; in the end give all back."""
+    # In a thread of its own: a scheduler may take a minute to answer.
+    timer = Timer(_balance, executor, interval=BALANCE_PERIOD)
+    try:
+        dispatch(spool, executor, tiles)
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        timer.close()
+        executor.give_all_back()
+        executor.shutdown()
+
+
+def _balance(executor: Blocks) -> None:
+    """Decide about blocks; whatever goes wrong, try again."""
+    try:
+        executor.balance()
+    except Exception as error:
+        log.warning("the blocks could not be looked after: %s", error)
+        log.info("details", exc_info=True)
+
+
+def dispatch(spool: Spool, executor: Blocks, tiles: Tiles) -> None:
+    """Pass jobs from the spool to the executor until standard input ends."""
+    while not select.select([sys.stdin], [], [], PERIOD)[0]:
+        for job, script in spool.take():
+            if executor.bad_state_is_set:
+                spool.settle(job, "failed")
+                continue
+            future = executor.submit(run, {}, str(spool.directory), job, script, tiles)
+            future.add_done_callback(partial(_settle, spool, job))
+        if executor.interchange_proc.poll() is not None:
+            # Nothing of Parsl's answers any more; the sidecar gives the blocks back.
+            log.error("Parsl's interchange died")
+            os._exit(1)
+
+
+def _settle(spool: Spool, job: str, future: Future[str]) -> None:
+    """Record that a job failed whose worker, node or block was lost."""
+    error = future.exception()
+    if spool.settle(job, "failed") == "failed" and error is not None:
+        log.warning("job %s is lost: %s", job, error)
+
+
+if __name__ == "__main__":
+    main()

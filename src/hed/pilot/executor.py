@@ -1,0 +1,138 @@
+"""Parsl's executor, made to wait after a refusal and to say when no block can ever start."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+from parsl.executors import HighThroughputExecutor
+from parsl.jobs.states import JobState, JobStatus
+
+from hed.pilot import scaling
+from hed.pilot.providers import Refused
+from hed.pilot.scaling import Limits
+
+log = logging.getLogger("hed.pilot")
+
+# Seconds until a refused block is asked for again: doubled each time, up to the last.
+FIRST_WAIT, LONGEST_WAIT = 15.0, 300.0
+# So many blocks in a row without a single worker mean that none will ever have one.
+HOPELESS = 3
+# Seconds without a waiting run after which an idle block is given back.
+IDLE = 60.0
+
+
+class Hopeless(Exception):
+    """No block can ever start."""
+
+
+class Blocks(HighThroughputExecutor):  # type: ignore[misc]
+    """The blocks of one site."""
+
+    def __init__(self, **settings: Any) -> None:
+        """Take Parsl's settings."""
+        super().__init__(**settings)
+        self._refusals = 0
+        self._next_try = 0.0
+        self._told: set[str] = set()
+        self._arrived: dict[str, float] = {}
+        self._waited = 0.0
+
+    def balance(self) -> None:
+        """Look at the blocks; ask for more if runs wait, give idle ones back if none does."""
+        self.poll_facade()
+        self.handle_errors(self.status_facade)
+        if self.bad_state_is_set:
+            return
+        pools: list[Mapping[str, Any]] = self.connected_managers()
+        waiting = self.outstanding() - sum(pool["tasks"] for pool in pools)
+        limits = self._limits()
+        free = [self._free(block, pools, limits.tiles) for block in self._live()]
+        begun = bool(self.blocks_to_job_id)
+        self.scale_out_facade(scaling.wanted(limits, waiting, free, begun=begun))
+        now = time.monotonic()
+        self._waited = now if waiting > 0 else self._waited
+        if now - self._waited > IDLE and len(free) > limits.least:
+            self.scale_in_facade(len(free) - limits.least, max_idletime=IDLE)
+
+    def give_all_back(self) -> None:
+        """Cancel every block, busy or not."""
+        if live := len(self._live()):
+            self.scale_in_facade(live)
+
+    def _limits(self) -> Limits:
+        nodes = self.provider
+        tiles = nodes.nodes_per_block * self.workers_per_node
+        return Limits(nodes.init_blocks, nodes.min_blocks, nodes.max_blocks, int(tiles))
+
+    def _live(self) -> list[str]:
+        return [block for block, status in self._status.items() if not status.terminal]
+
+    def _free(self, block: str, pools: Sequence[Mapping[str, Any]], tiles: int) -> int:
+        """Return on how many tiles of a block waiting runs can start."""
+        own = [pool for pool in pools if pool["block_id"] == block]
+        now = time.monotonic()
+        first = self._arrived.setdefault(block, now) if own else now
+        return scaling.free_tiles(own, tiles, seconds=now - first)
+
+    def scale_out_facade(self, n: int) -> list[str]:
+        """Ask for blocks one by one, and after a refusal for none until a while later."""
+        opened: list[str] = []
+        for _ in range(n):
+            if time.monotonic() < self._next_try:
+                break
+            opened += super().scale_out_facade(1)
+        return opened
+
+    def _launch_block(self, block_id: str) -> Any:
+        try:
+            job = super()._launch_block(block_id)
+        except Exception as error:
+            self._refuse(error)
+            raise
+        log.info("block %s requested as job %s", block_id, job)
+        self._refusals = 0
+        return job
+
+    def _refuse(self, error: Exception) -> None:
+        """Wait, or give up if no block works and none ever will."""
+        self._refusals += 1
+        wait = min(FIRST_WAIT * 2 ** (self._refusals - 1), LONGEST_WAIT)
+        self._next_try = time.monotonic() + wait
+        passing = isinstance(error, Refused) and error.passing
+        if self._refusals >= HOPELESS and not passing and not self._working():
+            self._give_up(str(error))
+        else:
+            log.warning("%s; trying again in %.0f s", error, wait)
+
+    def handle_errors(self, status: Mapping[str, JobStatus]) -> None:
+        """Tell of blocks that ended before a worker started, and give up after several in a row."""
+        launched = sorted((b for b in status if b in self.blocks_to_job_id), key=int, reverse=True)
+        for block in launched:
+            if status[block].state == JobState.MISSING and block not in self._told:
+                self._told.add(block)
+                log.warning("%s", self._story(block, status[block]))
+        ended = takewhile(lambda block: status[block].state == JobState.MISSING, launched)
+        missing = list(ended)
+        if len(missing) >= HOPELESS and not self._working() and not self.bad_state_is_set:
+            self._give_up(self._story(missing[0], status[missing[0]]))
+
+    def _working(self) -> bool:
+        """Return whether a block is there or may come."""
+        return bool(self._live())
+
+    def _story(self, block: str, status: JobStatus) -> str:
+        """Return in a sentence how a block ended before its workers started."""
+        job = self.blocks_to_job_id[block]
+        last = (status.stderr_summary or "").strip().splitlines()[-1:]
+        if status.message and not status.message.startswith("Job is marked as MISSING"):
+            last = [status.message]
+        where = f"; see {Path(status.stderr_path).parent}" if status.stderr_path else ""
+        why = ": ".join([f"block {block} (job {job}) ended before its workers started", *last])
+        return f"{why}{where}"
+
+    def _give_up(self, why: str) -> None:
+        log.error("no block can start, so the waiting runs fail: %s", why)
+        self.set_bad_state_and_fail_all(Hopeless(why))

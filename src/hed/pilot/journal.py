@@ -1,0 +1,26 @@
+"""What the pilot says: all of it in the spool, and what needs attention on the terminal."""
+
+import logging
+
+from hed.pilot.spool import Spool
+
+FILE = "pilot.log"
+# Exit status of a process that has told the user what to mend.
+REFUSED = 2
+
+
+def start(spool: Spool) -> None:
+    """Send what the pilot says to where it is read."""
+    logging.raiseExceptions = False  # the terminal may be gone
+    log = logging.getLogger("hed.pilot")
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    terminal, kept = logging.StreamHandler(), logging.FileHandler(spool.directory / FILE)
+    terminal.setLevel(logging.WARNING)
+    terminal.setFormatter(logging.Formatter("pilot: %(message)s"))
+    kept.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.handlers = [terminal, kept]
+    # Parsl explains itself in tracebacks.
+    parsl = logging.getLogger("parsl")
+    parsl.propagate = False
+    parsl.handlers = [logging.FileHandler(spool.directory / "parsl" / "parsl.log", delay=True)]

@@ -1,0 +1,98 @@
+"""Processes that do not outlive the one they work for (Linux)."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+
+import psutil
+
+# From <linux/prctl.h>.
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+# Seconds that processes get to end by themselves.
+GRACE = 5
+
+
+def die_with_parent(parent: int, number: int = signal.SIGKILL) -> None:
+    """Have the kernel send this process a signal when its parent dies.
+
+    Args:
+        parent: id of the parent; if it has died already, this process ends.
+        number: the signal.
+    """
+    _prctl(_PR_SET_PDEATHSIG, number)
+    if os.getppid() != parent:
+        sys.exit(1)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of descendants whose own parent dies, so that none is lost sight of."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def kill_descendants() -> None:
+    """Kill all processes below this one, also those that they start meanwhile."""
+    while found := psutil.Process().children(recursive=True):
+        for process in found:
+            _kill(process)
+        psutil.wait_procs(found, timeout=5)
+
+
+def born(process: int) -> str:
+    """Return when a process started, in clock ticks since boot; empty if there is none."""
+    try:
+        with open(f"/proc/{process}/stat") as stream:
+            fields = stream.read().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] in "ZX" else fields[19]
+
+
+def kill_group(group: int) -> None:
+    """Kill the processes of a group, if there are any."""
+    with suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def _kill(process: psutil.Process) -> None:
+    with suppress(psutil.NoSuchProcess):
+        process.kill()
+
+
+def _prctl(option: int, value: int) -> None:
+    if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl failed")
+
+
+def sweep(command: Sequence[str]) -> int:
+    """Run a command and, when it has ended or must, kill whatever it left; return its status."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
+    adopt_orphans()
+    mortal = partial(die_with_parent, os.getpid())
+    try:
+        # No other thread is here, so the child may set itself up before it executes the command.
+        return subprocess.Popen(command, preexec_fn=mortal).wait()
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        # The guards of the runs end them and say so, if they are let.
+        psutil.wait_procs(psutil.Process().children(recursive=True), timeout=GRACE)
+        kill_descendants()
+
+
+def main() -> None:
+    """Execute `mortal PARENT COMMAND...`, which dies with its parent, or `sweep COMMAND...`."""
+    kind, *rest = sys.argv[1:]
+    if kind == "sweep":
+        sys.exit(sweep(rest))
+    die_with_parent(int(rest[0]))
+    os.execvp(rest[1], rest[1:])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""Parsl's providers of nodes, made so that no block is forgotten and every refusal is explained."""
+
+import json
+import logging
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from parsl.jobs.states import JobState, JobStatus
+from parsl.providers import LocalProvider, PBSProProvider, SlurmProvider
+from parsl.providers.errors import ExecutionProviderException
+
+from hed.pilot import processes
+from hed.pilot.release import FORGOTTEN, INVALID
+from hed.pilot.spool import Spool
+
+# Limits that pass as other jobs end: PBS's per user and per queue, and its server being down.
+PASSING = {
+    38: "the queue's limit of jobs per user is reached",
+    188: "the queue's limit of jobs is reached",
+    255: "the PBS server does not answer",
+}
+REJECTED = {32: "a rule of the site rejects it"}
+# What a command that does not answer counts as.
+SILENT = 255
+NEVER = "Can Never Run"
+
+log = logging.getLogger("hed.pilot")
+
+
+class Refused(ExecutionProviderException):  # type: ignore[misc]
+    """A scheduler takes no block; `passing` if it may later."""
+
+    def __init__(self, command: str, status: int, text: str) -> None:
+        """Take the command, its exit status and what it said."""
+        why = {**PASSING, **REJECTED}.get(status, "") if command == "qsub" else ""
+        told = " ".join(text.split())
+        self.passing = bool(why and status in PASSING) or "limit" in told.lower()
+        reason = why and told and f"{why}: {told}" or why or told or f"exit status {status}"
+        super().__init__(f"{command} refused a block ({reason})")
+
+
+class _Recorded:
+    """What every provider does more than Parsl's: it remembers its blocks in the spool."""
+
+    # The spool, the file that lists the experiment's jobs, and the command that gives one back.
+    spool: Spool
+    jobs: Path
+    command: str
+
+    def execute_wait(self, cmd: str, timeout: int | None = None) -> tuple[int, str, str]:
+        """Execute a command of the scheduler's; a refused submission raises an error."""
+        name = cmd.split()[0]
+        try:
+            status, out, err = super().execute_wait(cmd, timeout)  # type: ignore[misc]
+        except subprocess.TimeoutExpired:
+            status, out, err = SILENT, "", "no answer"
+        if status and name in ("qsub", "sbatch"):
+            raise Refused(name, status, err or out)
+        return status, out, err
+
+    def submit(self, command: str, tasks_per_node: int, job_name: str = "block") -> str:
+        """Ask for a block and remember its id."""
+        job = str(super().submit(command, tasks_per_node, job_name))  # type: ignore[misc]
+        self.spool.add_block(job, self._how(job))
+        if self.command:
+            with self.jobs.open("a") as stream:
+                stream.write(f"{job}\n")
+        return job
+
+    def _how(self, job: str) -> dict[str, str]:
+        return {"command": self.command}
+
+    def cancel(self, job_ids: Sequence[str]) -> list[bool]:
+        """Give blocks back; one that cannot be must not keep the others."""
+        given = [all(super(_Recorded, self).cancel([job])) for job in job_ids]  # type: ignore[misc]
+        for job, done in zip(job_ids, given, strict=True):
+            if done:
+                self.spool.remove_block(job)
+        return given
+
+    def status(self, job_ids: Sequence[str]) -> list[JobStatus]:
+        """Return the state of each block; one that is held is waiting."""
+        found: list[JobStatus] = super().status(job_ids)  # type: ignore[misc]
+        for job, status in zip(job_ids, found, strict=True):
+            if status.terminal:
+                self.spool.remove_block(job)
+            elif status.state in (JobState.HELD, JobState.UNKNOWN):
+                # Parsl counts neither, and would ask for another block every few seconds.
+                status.state = JobState.PENDING
+        return found
+
+
+class Pbs(_Recorded, PBSProProvider):  # type: ignore[misc]
+    """Blocks from PBS."""
+
+    command = "qdel"
+
+    def __init__(self, **settings: Any) -> None:
+        """Take Parsl's settings."""
+        super().__init__(**settings)
+        self._hopeless: dict[str, str] = {}
+
+    def _status(self) -> None:
+        try:
+            super()._status()
+        except ValueError:
+            log.warning("qstat answered no JSON; the blocks are taken to be as they were")
+        for job, comment in self._hopeless.items():
+            if not self.resources[job]["status"].terminal:
+                self.cancel([job])
+                self.resources[job]["status"] = JobStatus(JobState.FAILED, comment)
+
+    def execute_wait(self, cmd: str, timeout: int | None = None) -> tuple[int, str, str]:
+        """Execute a command; of qstat's answer, notice what Parsl does not."""
+        status, out, err = super().execute_wait(cmd, timeout)
+        if not cmd.startswith("qstat"):
+            return status, out, err
+        if status in FORGOTTEN:
+            # A server without a history of jobs; Parsl would take the block to run for ever.
+            status, out = 0, out if out.strip() else "{}"
+        if status == 0:
+            jobs = json.loads(out).get("Jobs", {})
+            self._hopeless = {
+                known: hopeless(job)
+                for known in self.resources
+                for name, job in jobs.items()
+                if known.startswith(name) and hopeless(job)
+            }
+        return status, out, err
+
+    @property
+    def status_polling_interval(self) -> int:
+        """Return the seconds between two looks at the queue."""
+        return 30
+
+
+class Slurm(_Recorded, SlurmProvider):  # type: ignore[misc]
+    """Blocks from Slurm."""
+
+    command = "scancel"
+
+    def execute_wait(self, cmd: str, timeout: int | None = None) -> tuple[int, str, str]:
+        """Execute a command; a job that Slurm has forgotten has ended."""
+        status, out, err = super().execute_wait(cmd, timeout)
+        forgotten = cmd.startswith("squeue") and INVALID in err
+        return (0 if forgotten else status), out, err
+
+    @property
+    def status_polling_interval(self) -> int:
+        """Return the seconds between two looks at the queue."""
+        return 30
+
+
+class Local(_Recorded, LocalProvider):  # type: ignore[misc]
+    """The nodes that are here: this machine, or an allocation that this process is in."""
+
+    command = ""
+
+    def __init__(self, **settings: Any) -> None:
+        """Take Parsl's settings."""
+        super().__init__(**settings)
+        self._groups: dict[str, int] = {}
+
+    def _how(self, job: str) -> dict[str, str]:
+        group = os.getpgid(int(job))
+        self._groups[job] = group
+        return {"process": job, "group": str(group), "born": processes.born(int(job))}
+
+    def status(self, job_ids: Sequence[str]) -> list[JobStatus]:
+        """Return the state of each block; of one that ended, nothing goes on."""
+        found = super().status(job_ids)
+        for job, status in zip(job_ids, found, strict=True):
+            if status.terminal and job in self._groups:
+                processes.kill_group(self._groups.pop(job))
+        return found
+
+    @property
+    def status_polling_interval(self) -> int:
+        """Return the seconds between two looks at the processes."""
+        return 2
+
+
+def hopeless(job: dict[str, Any]) -> str:
+    """Return why PBS will never start a job, empty if it may."""
+    comment = str(job.get("comment", ""))
+    if job.get("job_state") == "H" and "s" in str(job.get("Hold_Types", "")):
+        return f"PBS holds it: {comment or 'no reason given'}"
+    return comment if NEVER in comment and job.get("job_state") in ("H", "Q") else ""

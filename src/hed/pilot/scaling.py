@@ -1,0 +1,51 @@
+"""How many blocks are needed. Parsl's own strategy cancels queued blocks once slots exceed tasks.
+
+(`htex_auto_scale` then scales in by less than one block, which its executor takes for all idle
+blocks, those in the queue among them: with 770 runs for 780 tiles no block would ever start.)
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+# Seconds after its first worker pool in which the other nodes of a block are still expected.
+ARRIVAL = 300
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How many blocks there may be, and the tiles of one."""
+
+    first: int
+    least: int
+    most: int
+    tiles: int
+
+
+def wanted(limits: Limits, waiting: int, free: Sequence[int], *, begun: bool) -> int:
+    """Return how many more blocks to ask for.
+
+    Args:
+        limits: of the site.
+        waiting: runs that have no tile.
+        free: for each block there is or that was asked for, the tiles on which they may start.
+        begun: whether any block was asked for before.
+    """
+    lacking = max(0, -(-(waiting - sum(free)) // limits.tiles))
+    least = limits.least if begun or not waiting else max(limits.first, limits.least)
+    return max(0, min(max(lacking, least - len(free)), limits.most - len(free)))
+
+
+def free_tiles(pools: Sequence[Mapping[str, Any]], tiles: int, *, seconds: float) -> int:
+    """Return on how many tiles of a block waiting runs can start, now or once it has started.
+
+    Args:
+        pools: what Parsl knows of the block's worker pools, one for each node that has arrived.
+        tiles: of the whole block.
+        seconds: since the first of them arrived.
+    """
+    if any(pool["draining"] or not pool["active"] for pool in pools):
+        return 0
+    busy = sum(int(pool["tasks"]) for pool in pools)
+    there = sum(int(pool["worker_count"]) for pool in pools)
+    return (tiles if not pools or seconds < ARRIVAL else there) - busy

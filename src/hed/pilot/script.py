@@ -1,0 +1,134 @@
+"""The script of a block: what it copies to its nodes, and how it starts a worker pool on each."""
+
+import hashlib
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from parsl.launchers.base import Launcher
+
+import hed
+from hed.pilot.spool import Spool
+from hed.site import Site
+
+ROOT = Path(hed.__file__).parents[2]
+# What trainings and scorings read; the responses are read once, by the partition of a run.
+TABLES = ("ge_merged_data.parquet", "md_merged_data.parquet")
+
+
+@dataclass(frozen=True)
+class Staging:
+    """What a block copies to node-local disk before its workers start.
+
+    Attributes:
+        data: directory of the tables, as the rules name it.
+        absolute: the same, wherever one is.
+        to: node-local directory of the tables.
+        software: tarball of the trainings' environment, None if it is not staged.
+        local: node-local directory in which it is unpacked.
+        environment: script sourced before, or empty: the MPI of a site's Python comes with it.
+    """
+
+    data: str
+    absolute: Path
+    to: str
+    software: Path | None
+    local: str
+    environment: str
+
+    def script(self, start: str) -> str:
+        """Return commands that copy, and that have `tile` use the copies that are whole."""
+        sources = " ".join(shlex.quote(str(self.absolute / name)) for name in TABLES)
+        script = shlex.quote(str(ROOT / "scripts/stage.py"))
+        stage = f"HED_ENVIRONMENT={shlex.quote(self.environment)} {start} tile python {script}"
+        data = (
+            f"if {stage} {sources} --to {shlex.quote(self.to)}; then "
+            f"export HED_DATA={shlex.quote(self.data)} HED_STAGED={shlex.quote(self.to)}; "
+            'else echo "the data are read from the shared file system"; fi'
+        )
+        if self.software is None:
+            return data
+        local, software = shlex.quote(self.local), shlex.quote(str(self.software))
+        return (
+            f"{data}\nexport HED_LOCAL={local}\n{stage} --to {local} --unpack {software} || "
+            'echo "the software is started from the shared file system"'
+        )
+
+
+def staging(site: Site, data: str, local: str) -> Staging:
+    """Return the staging of an experiment's data; experiments of the same data share the copy.
+
+    Args:
+        data: directory of the tables, absolute or below the experiment.
+        local: node-local directory of the experiment.
+    """
+    absolute = Path.cwd() / data
+    digest = hashlib.blake2b(str(absolute).encode(), digest_size=6).hexdigest()
+    shared = Path(local).parent
+    software = site.software if site.software and site.software.exists() else None
+    return Staging(
+        data=data,
+        absolute=absolute,
+        to=str(shared / f"data-{digest}"),
+        software=software,
+        local=str(shared),
+        environment=str(site.environment or ""),
+    )
+
+
+class PerNode(Launcher):  # type: ignore[misc]
+    """Starts one process on each node of a block, with mpiexec or srun."""
+
+    def __init__(
+        self, launcher: str, options: str, *, inside: bool, staging: Staging | None = None
+    ) -> None:
+        """Take the site's launcher and its options; `inside` an allocation or not."""
+        super().__init__()
+        self.launcher, self.options, self.inside = launcher, options, inside
+        self.staging = staging
+
+    def __call__(
+        self, command: str, tasks_per_node: int, nodes_per_block: int, script_dir: str = ""
+    ) -> str:
+        """Return the part of a block's script that starts `command` on each node."""
+        hosts, start = self._start(nodes_per_block)
+        stage = f"{self.staging.script(start)}\n" if self.staging else ""
+        if nodes_per_block == 1:
+            return f"{stage}{command}"
+        return (
+            f"{hosts}{stage}cat >$JOBNAME.sh <<'END'\n{command}\nEND\n{start} /bin/sh $JOBNAME.sh"
+        )
+
+    def _start(self, nodes: int) -> tuple[str, str]:
+        """Return what prepares the start of a process on each node, and what starts it."""
+        if nodes == 1:
+            return "", ""
+        if Path(self.launcher).name == "srun":
+            return "", self._srun(nodes)
+        hosts = (
+            'if [ -n "$PBS_NODEFILE" ]; then sort -u "$PBS_NODEFILE" >$JOBNAME.nodes; '
+            "else echo localhost >$JOBNAME.nodes; fi\n"
+        )
+        options = f"{self.options} -n {nodes} --ppn 1 --hostfile $JOBNAME.nodes"
+        return hosts, f"{self.launcher} {options}"
+
+    def _srun(self, nodes: int) -> str:
+        # Started from within a step of the allocation, srun would wait for that step to end.
+        overlap = "--overlap " if self.inside else ""
+        return f"{self.launcher} {overlap}{self.options} -N {nodes} -n {nodes} --ntasks-per-node 1"
+
+
+def prologue(spool: Spool, tools: Path, local: Path) -> str:
+    """Return the start of a block's script: where Parsl's and our commands are found."""
+    path = f"{Path(sys.executable).parent}:{tools}"
+    source = ROOT / "src"
+    return "\n".join(
+        [
+            f"cd {shlex.quote(str(spool.directory / 'parsl'))} || exit",
+            f"export PATH={shlex.quote(path)}:$PATH",
+            # A launcher's own may be too long for the sockets in it.
+            f"export TMPDIR={shlex.quote(str(local))}",
+            f"export PYTHONPATH={shlex.quote(str(source))}${{PYTHONPATH:+:$PYTHONPATH}}",
+        ]
+    )

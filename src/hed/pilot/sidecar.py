@@ -1,0 +1,154 @@
+"""The process that Snakemake starts beside itself: it keeps the dispatcher alive while needed.
+
+`python -m hed.pilot.sidecar SITE TOOLS`, in the experiment's directory. Its first line of output
+is the spool directory. It ends with Snakemake, however that dies, and no block outlives it.
+"""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+import psutil
+
+from hed import command, files, lock
+from hed import site as sites
+from hed.errors import InputError
+from hed.pilot import journal, processes, release, spool
+from hed.pilot.journal import REFUSED
+from hed.pilot.spool import Spool
+
+log = logging.getLogger("hed.pilot")
+
+# Seconds between two looks at Snakemake and the dispatcher, and for the latter to end.
+PERIOD = 0.5
+PATIENCE = 60
+# A dispatcher that dies so often, each time within so many seconds, is not started again.
+ATTEMPTS, SOON = 3, 30
+
+
+class Ended(Exception):
+    """Snakemake has ended, or tells the sidecar to."""
+
+
+def main() -> None:
+    """Serve one start of Snakemake."""
+    parent = os.getppid()
+    processes.die_with_parent(parent, signal.SIGTERM)
+    site_file, tools = (Path(argument) for argument in sys.argv[1:])
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, _end)
+    try:
+        sites.require_account(sites.read(site_file))
+        serve(_open(Path.cwd() / spool.NAME), site_file, tools, parent=parent)
+    except Ended:
+        return
+    except (InputError, OSError) as error:
+        told = command.sentence(error) if isinstance(error, OSError) else error
+        print(f"error: {told}", file=sys.stderr, flush=True)
+        _stop_snakemake(parent)
+        sys.exit(1)
+
+
+def _open(directory: Path) -> Spool:
+    """Return the spool, once no other sidecar has it, cleared of what a dead one left."""
+    place = Spool.make(directory)
+    journal.start(place)
+    place_lock = lock.acquire(directory)
+    if place_lock is None:
+        log.warning("waiting for %s, which gives its blocks back", lock.holder(directory))
+        place_lock = lock.acquire(directory, wait=True)
+    _held.append(place_lock)
+    clear(place)
+    files.write_text(directory / "pid", f"{os.getpid()} {processes.born(os.getpid())}\n")
+    return place
+
+
+# Open for as long as this process lives.
+_held: list[object] = []
+
+
+def clear(place: Spool) -> None:
+    """Give back every block that is left, and record that the jobs on them have failed."""
+    for job, how in place.blocks().items():
+        if release.give_back(job, how):
+            place.remove_block(job)
+        else:
+            log.warning("job %s could not be given back; it ends when its workers notice", job)
+    place.fail_unfinished()
+
+
+def serve(place: Spool, site_file: Path, tools: Path, *, parent: int) -> None:
+    """Keep a dispatcher alive until Snakemake ends."""
+    print(place.directory, flush=True)
+    attempts = 0
+    while attempts < ATTEMPTS:
+        started = time.monotonic()
+        dispatcher = _start(site_file, place, tools)
+        try:
+            _watch(dispatcher, parent)
+        finally:
+            _finish(dispatcher, place)
+        if dispatcher.returncode == REFUSED:
+            break
+        log.warning("the dispatcher died (%s): its runs are repeated", dispatcher.returncode)
+        attempts = attempts + 1 if time.monotonic() - started < SOON else 0
+    raise InputError(f"the pilot cannot work; {place.directory / 'parsl'} has its logs")
+
+
+def _start(site_file: Path, place: Spool, tools: Path) -> subprocess.Popen[bytes]:
+    """Start the dispatcher in a session of its own, out of reach of the terminal's Ctrl-C."""
+    arguments = [str(site_file), str(place.directory), str(tools)]
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    with (place.directory / "parsl" / "dispatcher.txt").open("ab") as out:
+        return subprocess.Popen(
+            [sys.executable, "-m", "hed.pilot.dispatcher", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=out,
+            env=environment,
+            start_new_session=True,
+        )
+
+
+def _watch(dispatcher: subprocess.Popen[bytes], parent: int) -> None:
+    """Wait until the dispatcher dies; raise Ended when Snakemake does."""
+    while dispatcher.poll() is None:
+        if os.getppid() != parent:
+            raise Ended
+        time.sleep(PERIOD)
+
+
+def _finish(dispatcher: subprocess.Popen[bytes], place: Spool) -> None:
+    """Have the dispatcher give its blocks back; do it in its place if it does not."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    assert dispatcher.stdin is not None
+    dispatcher.stdin.close()
+    try:
+        dispatcher.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        log.warning("the dispatcher does not end and is killed")
+    processes.kill_group(dispatcher.pid)
+    dispatcher.wait()
+    clear(place)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, _end)
+
+
+def _stop_snakemake(parent: int) -> None:
+    """Stop Snakemake, which would otherwise try to submit every job."""
+    snakemake = psutil.Process(parent)
+    if any("snakemake" in part for part in snakemake.cmdline()[:3]):
+        snakemake.terminate()
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise Ended
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""The environment of a run on its tile: one device, named before any framework is imported."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hed.site import Site
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """The tiles of a node, and what a run on one of them is told.
+
+    Attributes:
+        masks: one device mask per tile.
+        variable: environment variable that makes one device visible; empty on a CPU.
+        hierarchy: FLAT, COMPOSITE, or empty where the variable is not ZE_AFFINITY_MASK.
+        check: insist that the framework sees exactly one device.
+        environment: shell script sourced before the science command, or empty.
+        local: node-local directory.
+    """
+
+    masks: tuple[str, ...]
+    variable: str
+    hierarchy: str
+    check: bool
+    environment: str
+    local: str
+
+
+def of(site: Site) -> Tiles:
+    """Return the tiles of a node of this site."""
+    return Tiles(
+        masks=site.masks(),
+        variable=site.device_variable,
+        hierarchy=site.device_hierarchy,
+        check=site.check_device,
+        environment=str(site.environment or ""),
+        local=str(site.local_dir),
+    )
+
+
+def environment(tiles: Tiles, rank: int, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the environment of a run on the tile of the worker number `rank` of a node."""
+    mask = tiles.masks[rank]
+    block = environ.get("PBS_JOBID") or environ.get("SLURM_JOB_ID")
+    own = {
+        "HED_TILE": mask,
+        "HED_BLOCK": block or f"block-{environ.get('PARSL_WORKER_BLOCK_ID', '0')}",
+        "HED_DEVICE_VARIABLE": tiles.variable,
+        "HED_ENVIRONMENT": tiles.environment,
+        "TMPDIR": tiles.local,
+    }
+    if tiles.variable:
+        own[tiles.variable] = mask
+    if tiles.hierarchy:
+        own |= {"ZE_FLAT_DEVICE_HIERARCHY": tiles.hierarchy, "ZE_ENABLE_PCI_ID_DEVICE_ORDER": "1"}
+    if tiles.check:
+        own["HED_DEVICES"] = "1"
+    return {**environ, **own}

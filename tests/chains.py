@@ -1,0 +1,156 @@
+"""The whole chain on this machine: Snakemake, the pilot, Parsl, and three tiles to run on."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+ROOT = Path(__file__).parent.parent
+TILES = 3
+MARK = "HED_TEST_CHAIN"
+
+SITE = f"""\
+scheduler: local
+walltime: "1000:00:00"
+tiles_per_node: {TILES}
+device_variable: ZE_AFFINITY_MASK
+device_hierarchy: FLAT
+check_device: false
+local_dir: /tmp
+"""
+
+SNAKEFILE = """\
+workdir: config["output"]
+
+
+rule all:
+    input:
+        [f"markers/marker-{run:03d}.txt" for run in range(int(config["runs"]))],
+
+
+rule train:
+    output:
+        "run/RUN{run}/history.txt",
+    group:
+        "run"
+    params:
+        launch=config["launcher"],
+        seconds=config["seconds"],
+        note=config["note"],
+    shell:
+        "{params.launch} sh {params.note} {wildcards.run} {params.seconds} >{output}"
+
+
+rule mark:
+    input:
+        "run/RUN{run}/history.txt",
+    output:
+        "markers/marker-{run}.txt",
+    group:
+        "run"
+    shell:
+        "cp {input} {output}"
+"""
+
+# Stands for a training: says when it starts and ends, on which tile, in which process.
+NOTE = """\
+echo "$1 $ZE_AFFINITY_MASK $$ $(date +%s.%N) start" >>notes.txt
+sleep "$2"
+echo "$1 $ZE_AFFINITY_MASK $$ $(date +%s.%N) end" >>notes.txt
+"""
+
+
+class Chain:
+    """A project of its own with the real profile, three tiles and trainings that sleep."""
+
+    def __init__(self, root: Path, *, runs: int, seconds: float, site: str = SITE) -> None:
+        self.root, self.output = root, root / "EXP000"
+        self.spool = self.output / ".pilot"
+        profile = root / "profiles" / "workstation"
+        profile.mkdir(parents=True)
+        for name in ("default", "pilot"):
+            (root / "profiles" / name).symlink_to(ROOT / "profiles" / name)
+        for name in ("config.yaml", "run.yaml"):
+            shutil.copy(ROOT / "profiles" / "workstation" / name, profile)
+        (profile / "sidecar").symlink_to("../pilot/sidecar")
+        (profile / "site.yaml").write_text(site)
+        (root / "Snakefile").write_text(SNAKEFILE)
+        (root / "note.sh").write_text(NOTE)
+        self.settings = {"runs": runs, "seconds": seconds}
+
+    def start(self) -> subprocess.Popen[str]:
+        """Type the command."""
+        settings = {**self.settings, "output": self.output, "note": self.root / "note.sh"}
+        command = ["snakemake", "--profile", "profiles/workstation", "--config"]
+        environment = {**os.environ, MARK: str(self.root), "HED_PILOT_PERIOD": "1"}
+        environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+        return subprocess.Popen(
+            [*command, *(f"{key}={value}" for key, value in settings.items())],
+            cwd=self.root,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self) -> str:
+        """Type the command, wait for its success and return what it printed."""
+        command = self.start()
+        printed = command.communicate(timeout=300)[0]
+        assert command.returncode == 0, printed
+        return printed
+
+    def notes(self, kind: str = "") -> list[tuple[str, str, int, float, str]]:
+        """Return what the trainings said: run, tile, process, time, and start or end."""
+        path = self.output / "notes.txt"
+        lines = path.read_text().splitlines() if path.exists() else []
+        words = (line.split() for line in lines)
+        notes = [(run, tile, int(pid), float(at), what) for run, tile, pid, at, what in words]
+        return [note for note in notes if kind in note[4]]
+
+    def processes(self, part: str = "") -> list[psutil.Process]:
+        """Return the processes that the command started, those with `part` in their command."""
+        return [process for process in psutil.process_iter() if self._is_ours(process, part)]
+
+    def _is_ours(self, process: psutil.Process, part: str) -> bool:
+        with suppress(psutil.Error):
+            ours = process.environ().get(MARK) == str(self.root)
+            return ours and part in " ".join(process.cmdline())
+        return False
+
+    def kill(self, part: str) -> None:
+        """Kill -9 one process with `part` in its command."""
+        self.processes(part)[0].send_signal(signal.SIGKILL)
+
+    def await_trainings(self, number: int) -> None:
+        """Wait until so many trainings have started."""
+        wait_for(lambda: len(self.notes("start")) >= number)
+
+    def assert_is_finished(self) -> None:
+        """Check that each run ended once, that no tile had two, and that nothing is left."""
+        ended = sorted(note[0] for note in self.notes("end"))
+        assert ended == [f"{run:03d}" for run in range(self.settings["runs"])]
+        assert len(list((self.output / "markers").iterdir())) == self.settings["runs"]
+        self.assert_is_gone()
+
+    def assert_is_gone(self) -> None:
+        """Check that no process is left, and that every block was given back."""
+        wait_for(lambda: not self.processes())
+        assert not list((self.spool / "blocks").iterdir())
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 240) -> None:
+    """Wait for a condition."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited {seconds} s in vain"
+        time.sleep(0.1)

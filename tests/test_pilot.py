@@ -1,0 +1,523 @@
+"""The parts of the pilot, each alone: commands, spool, guard, tile, blocks and their providers."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from chains import ROOT, wait_for
+from parsl.jobs.states import JobState, JobStatus
+
+from hed import site as sites
+from hed.pilot import (
+    allocation,
+    blocks,
+    guard,
+    processes,
+    providers,
+    release,
+    scaling,
+    script,
+    tile,
+)
+from hed.pilot.executor import Blocks
+from hed.pilot.providers import Local, Pbs, Refused
+from hed.pilot.scaling import Limits
+from hed.pilot.script import PerNode
+from hed.pilot.spool import Spool
+from hed.site import Site
+
+PILOT = ROOT / "profiles" / "pilot"
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    """A spool whose sidecar is this process."""
+    made = Spool.make(tmp_path / ".pilot")
+    (made.directory / "pid").write_text(f"{os.getpid()} {processes.born(os.getpid())}\n")
+    return made
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    path = tmp_path / "site.yaml"
+    path.write_text(
+        "scheduler: local\nwalltime: '01:00:00'\ntiles_per_node: 12\n"
+        "device_variable: ZE_AFFINITY_MASK\ndevice_hierarchy: COMPOSITE\nlocal_dir: /tmp\n"
+    )
+    return sites.read(path, {})
+
+
+def call(name: str, spool: Spool, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Call one of Snakemake's commands as Snakemake does."""
+    environment = {**os.environ, "SNAKEMAKE_CLUSTER_SIDECAR_VARS": str(spool.directory), **more}
+    command = [str(PILOT / name), *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def status(spool: Spool, job: str) -> str:
+    """Return what the status command prints; it must never fail, or Snakemake ends."""
+    done = call("status", spool, job)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.strip()
+
+
+def test_a_job_runs_from_its_submission_to_its_end(spool: Spool) -> None:
+    job = call("submit", spool, "/some where/tmp.x/snakejob.run.0123.sh").stdout.strip()
+    assert status(spool, job) == "running"
+    assert spool.take() == [(job, "/some where/tmp.x/snakejob.run.0123.sh")]
+    assert status(spool, job) == "running"
+    spool.settle(job, "success")
+    assert status(spool, job) == "success"
+
+
+def test_the_first_end_of_a_job_is_the_one_that_counts(spool: Spool) -> None:
+    assert spool.settle("job", "success") == "success"
+    assert spool.settle("job", "failed") == "success"
+
+
+def test_a_script_that_is_being_written_is_not_taken(spool: Spool) -> None:
+    (spool.directory / "new" / "job").write_text("/half/a/pa")
+    assert spool.take() == []
+    assert spool.unfinished() == ["job"]
+
+
+def test_jobs_are_taken_in_the_order_of_their_submission(spool: Spool) -> None:
+    jobs = [call("submit", spool, f"/x/snakejob.{name}.sh").stdout.strip() for name in "cab"]
+    assert [job for job, _ in spool.take()] == jobs
+
+
+def test_a_dead_sidecar_takes_no_job_and_lets_none_run_for_ever(spool: Spool) -> None:
+    job = call("submit", spool, "/x/snakejob.run.sh").stdout.strip()
+    ended = call("submit", spool, "/x/snakejob.other.sh").stdout.strip()
+    spool.settle(ended, "success")
+    # The id of a process that is there, but started at another time.
+    (spool.directory / "pid").write_text(f"{os.getpid()} 1\n")
+    assert status(spool, job) == "failed"
+    assert status(spool, ended) == "success"
+    refused = call("submit", spool, "/x/snakejob.third.sh")
+    assert refused.returncode == 1
+    assert refused.stderr == "error: the pilot has ended; start Snakemake again\n"
+
+
+def test_a_job_that_nobody_knows_has_failed(spool: Spool) -> None:
+    assert status(spool, "snakejob.never-1") == "failed"
+
+
+def test_a_new_sidecar_fails_what_an_old_one_left(spool: Spool) -> None:
+    job = call("submit", spool, "/x/snakejob.run.sh").stdout.strip()
+    spool.take()
+    spool.fail_unfinished()
+    assert status(spool, job) == "failed"
+    assert spool.unfinished() == []
+
+
+def test_a_spool_is_closed_to_others_even_if_it_was_open(tmp_path: Path) -> None:
+    (tmp_path / "spool").mkdir(mode=0o755)
+    made = Spool.make(tmp_path / "spool")
+    assert made.directory.stat().st_mode & 0o077 == 0
+
+
+def start_guard(spool: Spool, text: str, **environment: str) -> subprocess.Popen[bytes]:
+    """Start the guard of a job with this script."""
+    path = spool.directory / "job.sh"
+    path.write_text(text)
+    command = [sys.executable, "-m", "hed.pilot.guard", str(os.getpid()), str(spool.directory)]
+    return subprocess.Popen([*command, "job", str(path)], env={**os.environ, **environment})
+
+
+@pytest.mark.parametrize(("end", "state"), [("true", "success"), ("false", "failed")])
+def test_a_guard_records_how_its_run_ended_and_where(spool: Spool, end: str, state: str) -> None:
+    text = (
+        f"snakemake() {{ {end}; }}\nsnakemake --target-jobs 'train:run=RUN007' && exit 0 || exit 1"
+    )
+    start_guard(spool, text, HED_TILE="5", HED_BLOCK="17.server").wait()
+    assert spool.state("job") == state
+    (record,) = spool.tiles()
+    assert (record["run"], record["tile"], record["block"]) == ("RUN007", "5", "17.server")
+    assert (record["node"], record["state"]) == (os.uname().nodename, state)
+    assert 0 <= record["end"] - record["start"] < 60
+
+
+def test_a_guard_ends_processes_that_ran_away_from_their_session(spool: Spool) -> None:
+    away = spool.directory / "away"
+    text = f"setsid sh -c 'echo $$ >{away}; exec sleep 300' &\nwhile ! [ -s {away} ]; do :; done"
+    start_guard(spool, text).wait()
+    assert spool.state("job") == "success"
+    assert not psutil.pid_exists(int(away.read_text()))
+
+
+def test_a_guard_ends_its_run_when_it_is_told_to_end(spool: Spool) -> None:
+    started = spool.directory / "started"
+    process = start_guard(spool, f"sleep 300 &\necho $! >{started}\nwait")
+    wait_for(lambda: started.exists() and started.read_text())
+    process.send_signal(signal.SIGTERM)
+    process.wait()
+    assert spool.state("job") == "failed"
+    assert not psutil.pid_exists(int(started.read_text()))
+
+
+def test_a_guard_ends_a_cancelled_run(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "CANCEL_PERIOD", 0.05)
+    path = spool.directory / "job.sh"
+    path.write_text(f"{PILOT}/cancel job\nexec sleep 300\n")
+    monkeypatch.setenv("SNAKEMAKE_CLUSTER_SIDECAR_VARS", str(spool.directory))
+    start = time.monotonic()
+    assert guard._run(spool, "job", str(path)) == "failed"
+    processes.kill_descendants()
+    assert time.monotonic() - start < 60
+
+
+def test_a_job_that_was_cancelled_while_it_waited_never_starts(spool: Spool) -> None:
+    call("cancel", spool, "job", "other")
+    start_guard(spool, f"touch {spool.directory}/ran").wait()
+    assert spool.state("job") == "failed"
+    assert not (spool.directory / "ran").exists()
+
+
+def test_nothing_of_a_swept_command_is_left(tmp_path: Path) -> None:
+    left = tmp_path / "left"
+    text = f"setsid sleep 300 & echo $! >{left}; kill -9 $$"
+    command = [sys.executable, "-m", "hed.pilot.processes", "sweep", "sh", "-c", text]
+    subprocess.run(command, check=False)
+    assert not psutil.pid_exists(int(left.read_text()))
+
+
+def test_a_mortal_command_dies_with_its_parent(tmp_path: Path) -> None:
+    born = tmp_path / "born"
+    text = (
+        "import os, subprocess, sys\n"
+        "command = [sys.executable, '-m', 'hed.pilot.processes', 'mortal', str(os.getpid())]\n"
+        f"subprocess.Popen([*command, 'sh', '-c', 'echo $$ >{born}; exec sleep 300'])\n"
+        f"while not os.path.exists({str(born)!r}) or not os.path.getsize({str(born)!r}): pass\n"
+    )
+    subprocess.run([sys.executable, "-c", text], check=True)
+    wait_for(lambda: not processes.born(int(born.read_text())), 10)
+
+
+def test_a_tile_is_named_in_the_words_of_the_site(site: Site) -> None:
+    tiles = tile.of(site)
+    found = tile.environment(tiles, 11, {"PBS_JOBID": "17.server", "PATH": "/bin"})
+    assert found["ZE_AFFINITY_MASK"] == "5.1"
+    assert found["ZE_FLAT_DEVICE_HIERARCHY"] == "COMPOSITE"
+    assert (found["HED_BLOCK"], found["PATH"]) == ("17.server", "/bin")
+    assert tile.environment(tiles, 0, {"PARSL_WORKER_BLOCK_ID": "3"})["HED_BLOCK"] == "block-3"
+
+
+def bind(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a science command on a tile."""
+    full = [str(PILOT / "tile"), *command]
+    known = {"PATH": os.environ["PATH"], **environment}
+    return subprocess.run(full, env=known, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("mask", "hierarchy", "words"),
+    [
+        ("", "FLAT", "names no device"),
+        ("0,1", "FLAT", "names several devices (0,1)"),
+        ("3", "COMPOSITE", "ZE_AFFINITY_MASK=3 is a GPU of two tiles"),
+    ],
+)
+def test_a_mask_that_is_not_one_tile_is_refused(mask: str, hierarchy: str, words: str) -> None:
+    more = {"ZE_AFFINITY_MASK": mask, "ZE_FLAT_DEVICE_HIERARCHY": hierarchy}
+    done = bind("echo", "trained", HED_DEVICE_VARIABLE="ZE_AFFINITY_MASK", **more)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_science_command_gets_the_environment_but_keeps_its_tile(tmp_path: Path) -> None:
+    script = tmp_path / "modules.sh"
+    script.write_text("export ZE_AFFINITY_MASK=0,1,2 MODULE=tensorflow\n")
+    more = {"HED_DEVICE_VARIABLE": "ZE_AFFINITY_MASK", "ZE_AFFINITY_MASK": "7"}
+    show = 'echo "$ZE_AFFINITY_MASK $MODULE $1"'
+    done = bind("bash", "-c", show, "-", "two words", HED_ENVIRONMENT=str(script), **more)
+    assert done.stdout == "7 tensorflow two words\n"
+
+
+def test_an_environment_that_fails_is_named(tmp_path: Path) -> None:
+    (tmp_path / "modules.sh").write_text("false\n")
+    done = bind("echo", "trained", HED_ENVIRONMENT=str(tmp_path / "modules.sh"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"error: {tmp_path}/modules.sh failed\n"
+
+
+def test_a_science_command_reads_the_copy_of_the_data_that_the_block_made() -> None:
+    command = ["echo", "--data", "/pfs/data", "/pfs/data2"]
+    assert bind(*command, HED_DATA="/pfs/data", HED_STAGED="/tmp/d").stdout == (
+        "--data /tmp/d /pfs/data2\n"
+    )
+    assert bind(*command).stdout == "--data /pfs/data /pfs/data2\n"
+
+
+LIMITS = Limits(first=1, least=0, most=4, tiles=12)
+
+
+@pytest.mark.parametrize(
+    ("waiting", "free", "begun", "number"),
+    [
+        (0, [], False, 0),
+        (1, [], False, 1),
+        (770, [], False, 4),
+        (10, [12], True, 0),
+        (13, [12], True, 1),
+        (24, [0, 12], True, 1),
+        (770, [0, 0, 0, 0], True, 0),
+    ],
+)
+def test_blocks_are_asked_for_as_runs_wait(
+    waiting: int, free: list[int], begun: bool, number: int
+) -> None:
+    assert scaling.wanted(LIMITS, waiting, free, begun=begun) == number
+
+
+def test_the_first_blocks_are_those_of_the_site_but_only_if_a_run_waits() -> None:
+    limits = Limits(first=3, least=0, most=4, tiles=12)
+    assert scaling.wanted(limits, 1, [], begun=False) == 3
+    assert scaling.wanted(limits, 0, [], begun=False) == 0
+    assert scaling.wanted(limits, 1, [], begun=True) == 1
+
+
+def pool(tasks: int = 0, *, draining: bool = False) -> Mapping[str, Any]:
+    """Return what Parsl says of the worker pool of a node of 12 tiles."""
+    return {"tasks": tasks, "worker_count": 12, "draining": draining, "active": True}
+
+
+def test_a_block_in_the_queue_or_starting_counts_with_all_its_tiles() -> None:
+    assert scaling.free_tiles([], 24, seconds=9999) == 24
+    assert scaling.free_tiles([pool(5)], 24, seconds=10) == 19
+    assert scaling.free_tiles([pool(5)], 24, seconds=9999) == 7
+
+
+def test_a_block_near_its_end_has_no_free_tile() -> None:
+    assert scaling.free_tiles([pool(1, draining=True), pool()], 24, seconds=10) == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "words", "passing"),
+    [
+        (38, "would exceed", "limit of jobs per user is reached: would exceed", True),
+        (188, "", "limit of jobs is reached", True),
+        (32, "no filesystems", "a rule of the site rejects it: no filesystems", False),
+        (255, "", "does not answer", True),
+        (1, "qsub: Unknown queue", "(qsub: Unknown queue)", False),
+        (2, "", "exit status 2", False),
+    ],
+)
+def test_a_refusal_says_why_and_whether_it_passes(
+    status: int, text: str, words: str, passing: bool
+) -> None:
+    refused = Refused("qsub", status, text)
+    assert words in str(refused)
+    assert refused.passing is passing
+
+
+def test_a_job_that_pbs_holds_for_ever_is_known() -> None:
+    never = {"job_state": "Q", "comment": "Can Never Run: Not enough nodes"}
+    assert providers.hopeless(never) == "Can Never Run: Not enough nodes"
+    assert "PBS holds it" in providers.hopeless({"job_state": "H", "Hold_Types": "s"})
+    assert providers.hopeless({"job_state": "H", "Hold_Types": "u"}) == ""
+    assert providers.hopeless({"job_state": "Q", "comment": "Not Running: no nodes"}) == ""
+
+
+def test_a_job_that_pbs_has_forgotten_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "qstat").write_text("#!/bin/sh\necho unknown >&2\nexit 153\n")
+    (tmp_path / "qstat").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    made = Pbs()
+    made.spool = Spool.make(tmp_path / "spool")
+    known = {"status": JobStatus(JobState.RUNNING), "job_stdout_path": "", "job_stderr_path": ""}
+    made.resources["17.server"] = known
+    made.spool.add_block("17.server", {"command": "qdel"})
+    assert made.status(["17.server"])[0].state == JobState.COMPLETED
+    assert made.spool.blocks() == {}
+
+
+def test_a_block_that_pbs_will_never_start_is_given_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = {"Jobs": {"17.server": {"job_state": "Q", "comment": "Can Never Run: too large"}}}
+    (tmp_path / "qstat").write_text(f"#!/bin/sh\necho '{json.dumps(answer)}'\n")
+    (tmp_path / "qdel").write_text(f"#!/bin/sh\necho $1 >{tmp_path}/deleted\n")
+    for name in ("qstat", "qdel"):
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    made = Pbs()
+    made.spool = Spool.make(tmp_path / "spool")
+    known = {"status": JobStatus(JobState.PENDING), "job_stdout_path": "", "job_stderr_path": ""}
+    made.resources["17.server"] = known
+    (found,) = made.status(["17.server"])
+    assert (found.state, found.message) == (JobState.FAILED, "Can Never Run: too large")
+    assert (tmp_path / "deleted").read_text() == "17.server\n"
+
+
+def test_a_local_block_is_given_back_unless_its_number_is_another_s_by_now() -> None:
+    sleeping = subprocess.Popen(["sleep", "300"], start_new_session=True)
+    how = {"process": str(sleeping.pid), "group": str(sleeping.pid), "born": "1"}
+    assert release.give_back(how["process"], how)
+    assert sleeping.poll() is None
+    assert release.give_back(how["process"], {**how, "born": processes.born(sleeping.pid)})
+    assert sleeping.wait(10) == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(("status", "gone"), [(0, True), (35, True), (153, True), (255, False)])
+def test_a_block_counts_as_given_back_when_pbs_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, gone: bool
+) -> None:
+    (tmp_path / "qdel").write_text(f"#!/bin/sh\necho $1 >{tmp_path}/deleted\nexit {status}\n")
+    (tmp_path / "qdel").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert release.give_back("17.server", {"command": "qdel"}) is gone
+    assert (tmp_path / "deleted").read_text() == "17.server\n"
+
+
+class Refusing(Local):
+    """A provider that refuses every block."""
+
+    error: Exception = Refused("qsub", 32, "no")
+
+    def submit(self, command: str, tasks_per_node: int, job_name: str = "block") -> str:
+        raise self.error
+
+
+@pytest.fixture
+def executor() -> Blocks:
+    made = Blocks(address="127.0.0.1", provider=Refusing(max_blocks=2), max_workers_per_node=3)
+    made.launch_cmd = "true"
+    return made
+
+
+def refuse(executor: Blocks, error: Exception, times: int) -> None:
+    """Ask for a block several times, each time after the wait."""
+    executor.provider.error = error
+    for _ in range(times):
+        executor._next_try = 0.0
+        executor.scale_out_facade(2)
+
+
+def test_after_a_refusal_no_block_is_asked_for_until_a_while_later(executor: Blocks) -> None:
+    executor.scale_out_facade(2)
+    executor.scale_out_facade(2)
+    assert executor._refusals == 1
+
+
+def test_refusals_that_pass_never_fail_the_runs(executor: Blocks) -> None:
+    refuse(executor, Refused("qsub", 38, "limit"), 9)
+    assert not executor.bad_state_is_set
+
+
+def test_refusals_fail_the_runs_only_if_no_block_works(executor: Blocks) -> None:
+    executor._status["999"] = JobStatus(JobState.RUNNING)
+    refuse(executor, Refused("qsub", 32, "no"), 9)
+    assert not executor.bad_state_is_set
+    executor._status["999"] = JobStatus(JobState.COMPLETED)
+    refuse(executor, Refused("qsub", 32, "no"), 1)
+    assert executor.bad_state_is_set
+
+
+def test_blocks_that_end_before_their_workers_start_fail_the_runs(executor: Blocks) -> None:
+    executor.blocks_to_job_id = {str(n): f"{n}.server" for n in range(4)}
+    states = {"0": JobStatus(JobState.COMPLETED), "1": JobStatus(JobState.MISSING)}
+    executor.handle_errors({**states, "2": JobStatus(JobState.MISSING)})
+    assert not executor.bad_state_is_set
+    more = {"2": JobStatus(JobState.MISSING), "3": JobStatus(JobState.MISSING, "Can Never Run")}
+    executor.handle_errors({**states, **more})
+    assert executor.bad_state_is_set
+    assert "block 3 (job 3.server) ended before its workers started: Can Never Run" in str(
+        executor.executor_exception
+    )
+
+
+def test_workers_are_started_once_on_each_node() -> None:
+    mpi = PerNode("mpiexec", "--no-vni", inside=False)("pool", 1, 13)
+    assert "mpiexec --no-vni -n 13 --ppn 1 --hostfile $JOBNAME.nodes /bin/sh $JOBNAME.sh" in mpi
+    slurm = PerNode("srun", "-l", inside=True)("pool", 1, 2)
+    assert "srun --overlap -l -N 2 -n 2 --ntasks-per-node 1 /bin/sh $JOBNAME.sh" in slurm
+    assert PerNode("mpiexec", "", inside=False)("pool", 1, 1) == "pool"
+
+
+def run_block(staging: script.Staging, tmp_path: Path) -> str:
+    """Run the script of a block of one node whose pool says what it was given."""
+    command = 'echo "data at $HED_STAGED, software in $HED_LOCAL."'
+    text = PerNode("mpiexec", "", inside=False, staging=staging)(command, 1, 1)
+    prologue = script.prologue(Spool.make(tmp_path / "spool"), PILOT, tmp_path)
+    done = subprocess.run(
+        ["bash", "-c", f"{prologue}\n{text}"], stdout=subprocess.PIPE, text=True, check=True
+    )
+    return done.stdout
+
+
+def test_a_block_whose_data_cannot_be_copied_reads_them_from_the_pfs(
+    tmp_path: Path, site: Site
+) -> None:
+    local = tmp_path / "hed" / "EXP000-0"
+    staging = script.staging(site, str(tmp_path / "no data"), str(local))
+    printed = run_block(staging, tmp_path)
+    assert "the data are read from the shared file system\ndata at , software in .\n" in printed
+
+
+def test_a_block_copies_the_data_and_unpacks_the_software_on_its_nodes(
+    tmp_path: Path, site: Site
+) -> None:
+    for name in script.TABLES:
+        (tmp_path / name).write_text(name)
+    (tmp_path / "python").write_text("3.10")
+    with tarfile.open(tmp_path / "training-7.tar", "w") as tar:
+        tar.add(tmp_path / "python", "bin/python")
+    staged = replace(site, software=tmp_path / "training-7.tar")
+    local = tmp_path / "hed"
+    staging = script.staging(staged, str(tmp_path), str(local / "EXP000-0"))
+    printed = run_block(staging, tmp_path)
+    assert f"data at {staging.to}, software in {local}.\n" in printed
+    assert [(Path(staging.to) / name).read_text() for name in script.TABLES] == [*script.TABLES]
+    assert (local / "training-7/bin/python").read_text() == "3.10"
+    assert not script.staging(replace(site, software=tmp_path / "none.tar"), "", "/a/b").software
+
+
+def test_an_allocation_is_one_block_of_its_nodes(tmp_path: Path, site: Site) -> None:
+    (tmp_path / "nodes").write_text("n0\nn0\nn1\nn2\n")
+    inside = allocation.within(site, {"PBS_JOBID": "1", "PBS_NODEFILE": str(tmp_path / "nodes")})
+    assert (inside.scheduler, inside.nodes_per_block, inside.max_blocks) == ("local", 3, 1)
+    end = {"SLURM_JOB_END_TIME": str(int(time.time()) + 1000)}
+    slurm = allocation.within(site, {"SLURM_JOB_ID": "1", "SLURM_JOB_NUM_NODES": "2", **end})
+    assert slurm.nodes_per_block == 2
+    assert 990 <= slurm.walltime <= 1000
+    assert allocation.within(site, {}) is site
+
+
+def test_a_worker_takes_no_new_run_in_the_reserve(tmp_path: Path, site: Site) -> None:
+    environment = {"SLURM_JOB_ID": "1", "SLURM_JOB_END_TIME": str(int(time.time()) + 3000)}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        made = blocks.make(site, Spool.make(tmp_path / "spool"), "EXP000", PILOT)
+    assert 2990 - site.reserve <= made.drain_period <= 3000 - site.reserve
+
+
+def test_connections_are_encrypted_and_stay_on_this_machine_if_the_blocks_do(
+    tmp_path: Path, site: Site
+) -> None:
+    made = blocks.make(site, Spool.make(tmp_path / "spool"), "EXP 000", PILOT)
+    assert made.encrypted
+    assert (made.address, made.all_addresses) == ("127.0.0.1", {"127.0.0.1"})
+    assert made.label == "EXP_000"
+
+
+def test_a_record_of_a_tile_is_one_line_of_json(spool: Spool) -> None:
+    for start in (2.0, 1.0):
+        spool.record_tile("n0", {"start": start})
+    assert [record["start"] for record in spool.tiles()] == [1.0, 2.0]
+    lines = (spool.directory / "tiles" / "n0.txt").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [{"start": 2.0}, {"start": 1.0}]

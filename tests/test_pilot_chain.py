@@ -1,0 +1,116 @@
+"""The chain on this machine: tiles, and what happens when a part of it is killed."""
+
+import signal
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import pairwise
+from pathlib import Path
+
+import psutil
+import pytest
+from chains import TILES, Chain, wait_for
+
+from hed.pilot.spool import Spool
+
+# Each of them needs the whole machine.
+pytestmark = pytest.mark.xdist_group("pilot")
+
+
+@pytest.fixture
+def chain(tmp_path: Path) -> Iterator[Chain]:
+    made = Chain(tmp_path, runs=3, seconds=3)
+    yield made
+    for process in made.processes():
+        with suppress(psutil.Error):
+            process.kill()
+
+
+def test_every_tile_is_used_and_never_by_two_runs_at_once(chain: Chain) -> None:
+    chain.settings = {"runs": 8, "seconds": 0.2}
+    chain.run()
+    chain.assert_is_finished()
+    used = Spool(chain.spool).tiles()
+    assert {record["tile"] for record in used} == {str(tile) for tile in range(TILES)}
+    assert {record["run"] for record in used} == {f"{run:03d}" for run in range(8)}
+    for tile in range(TILES):
+        times = [(r["start"], r["end"]) for r in used if r["tile"] == str(tile)]
+        assert all(first[1] <= second[0] for first, second in pairwise(times))
+    assert stat.S_IMODE(chain.spool.stat().st_mode) == 0o700
+
+
+def test_a_run_whose_process_or_guard_is_killed_is_repeated(chain: Chain) -> None:
+    command = chain.start()
+    chain.await_trainings(3)
+    psutil.Process(chain.notes("start")[0][2]).kill()
+    chain.kill("hed.pilot.guard")
+    printed = command.communicate(timeout=300)[0]
+    assert command.returncode == 0, printed
+    chain.assert_is_finished()
+
+
+def test_the_runs_of_a_killed_worker_pool_go_on_in_another(chain: Chain) -> None:
+    command = chain.start()
+    chain.await_trainings(3)
+    chain.kill("bin/process_worker_pool.py")
+    printed = command.communicate(timeout=300)[0]
+    assert command.returncode == 0, printed
+    assert len(chain.notes("start")) == 6
+    chain.assert_is_finished()
+
+
+def test_a_killed_dispatcher_is_replaced(chain: Chain) -> None:
+    command = chain.start()
+    chain.await_trainings(3)
+    chain.kill("hed.pilot.dispatcher")
+    printed = command.communicate(timeout=300)[0]
+    assert command.returncode == 0, printed
+    assert "the dispatcher died" in printed
+    chain.assert_is_finished()
+
+
+def test_a_killed_sidecar_ends_the_command_and_the_next_one_finishes(chain: Chain) -> None:
+    command = chain.start()
+    chain.await_trainings(3)
+    chain.kill("hed.pilot.sidecar")
+    printed = command.communicate(timeout=300)[0]
+    assert command.returncode == 1
+    assert "the pilot has ended; start Snakemake again" in printed
+    chain.assert_is_gone()
+    chain.run()
+    chain.assert_is_finished()
+
+
+def test_nothing_outlives_a_killed_command_and_the_next_one_finishes(chain: Chain) -> None:
+    command = chain.start()
+    chain.await_trainings(3)
+    command.kill()
+    command.communicate(timeout=60)
+    chain.assert_is_gone()
+    chain.run()
+    chain.assert_is_finished()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_nothing_outlives_an_interrupted_command(chain: Chain, number: int) -> None:
+    command = chain.start()
+    chain.await_trainings(1)
+    command.send_signal(number)
+    command.communicate(timeout=60)
+    chain.assert_is_gone()
+    assert not Spool(chain.spool).unfinished()
+
+
+def test_a_cancelled_run_ends_with_all_its_processes(chain: Chain) -> None:
+    chain.settings = {"runs": 1, "seconds": 300}
+    command = chain.start()
+    chain.await_trainings(1)
+    training = psutil.Process(chain.notes("start")[0][2])
+    tree = [training, *training.children(recursive=True)]
+    job = next((chain.spool / "queue").iterdir()).name
+    (chain.spool / "cancel" / job).touch()
+    wait_for(lambda: not any(process.is_running() for process in tree))
+    wait_for(lambda: Spool(chain.spool).state(job) == "failed")
+    command.send_signal(signal.SIGINT)
+    command.communicate(timeout=60)
+    chain.assert_is_gone()
