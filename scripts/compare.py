@@ -1,0 +1,50 @@
+#!/usr/bin/env python3
+"""Compare experiments (losses, precisions, seeds) with the first one, drug by drug.
+
+Paired tests over the drugs that both have: Wilcoxon's signed rank, Student's t, sign; with
+several experiments also adjusted by Holm's method. A drug is better if its error is lower, or
+its correlation or r2 higher.
+"""
+
+import argparse
+from pathlib import Path
+
+from hed import aggregate, command, compare, output
+
+
+def main() -> None:
+    """Parse the arguments, read the scores and print the comparison."""
+    args = parse()
+    tables = {name: aggregate.scores(path) for name, path in compare.name(args.experiments).items()}
+    paired = compare.pair(tables, args.metric)
+    for note in compare.unmatched(paired):
+        output.say(note)
+    if args.drugs:
+        output.show(paired, args.format)
+        return
+    tests = compare.test(paired, args.metric)
+    # One comparison has many numbers: a line for each.
+    output.show(compare.upright(tests) if args.format == "table" else tests, args.format)
+
+
+def parse() -> argparse.Namespace:
+    """Parse the arguments."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "experiments", metavar="DIR", type=Path, nargs="+", help="experiments, as EXP010 EXP011"
+    )
+    parser.add_argument(
+        "--metric", choices=aggregate.METRICS, default="rmse", help="default: %(default)s"
+    )
+    parser.add_argument("--drugs", action="store_true", help="a row per drug, without tests")
+    output.add_format(parser)
+    args = parser.parse_args()
+    if len(args.experiments) < 2:
+        parser.error("give two experiments or more")
+    return args
+
+
+if __name__ == "__main__":
+    command.run(main)

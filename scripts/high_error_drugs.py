@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+"""List the high error drugs of an experiment, worst first, with errors, intervals, baselines.
+
+A drug is listed if its error lies far out among all drugs, by default with a robust z-score of
+3.5 or more. `probability` is the share of bootstrap draws of cells in which it is listed. A table
+has the main columns, csv and json have all. With --against, say which of the drugs another
+experiment (another seed, loss or precision) lists too.
+"""
+
+import argparse
+from pathlib import Path
+
+import polars as pl
+
+from hed import command, heldout, high_error, output, stability
+from hed.bootstrap import Resampling
+
+MAIN = ["rank", "drug", "run", "cells", "rmse", "rmse_low", "rmse_high", "bias", "auc_sd"]
+MAIN += ["cell_mean_mse", "skill_cell_mean", "robust_z", "quantile", "high", "probability"]
+
+
+def main() -> None:
+    """Parse the arguments, read the predictions and print the list."""
+    args = parse()
+    rule = high_error.Rule(metric=args.metric, by=args.by, threshold=args.threshold)
+    how = Resampling(replicates=args.replicates, seed=args.seed)
+    table = tabulate(args.experiment, rule, how)
+    output.say(f"{table['high'].sum()} of {len(table)} drugs are high error drugs: {rule.text}")
+    if args.against:
+        names = (str(args.experiment), str(args.against))
+        joined = stability.join(
+            {names[0]: table, names[1]: tabulate(args.against, rule, how)}, rule
+        )
+        output.say("\n".join(stability.unmatched(joined, names)) or "both have all drugs")
+        chosen = joined if args.all else joined.filter(pl.col("listed") != "neither")
+        output.show(stability.agree(joined) if args.agreement else chosen, args.format)
+        return
+    listed = table if args.all else table.filter("high")
+    columns = [*MAIN[:4], args.metric, *MAIN[4:]] if args.metric not in MAIN else MAIN
+    output.show(listed.select(columns) if args.format == "table" else listed, args.format)
+
+
+def tabulate(directory: Path, rule: high_error.Rule, how: Resampling) -> pl.DataFrame:
+    """Return the table of an experiment; say what is missing."""
+    held = heldout.read(directory)
+    table = high_error.tabulate(held, rule, how=how)
+    for note in (*held.notes, *high_error.unlisted(table, rule)):
+        output.say(f"{directory}: {note}")
+    return table
+
+
+def parse() -> argparse.Namespace:
+    """Parse the arguments."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("experiment", metavar="DIR", type=Path, help="an experiment, as EXP011")
+    parser.add_argument(
+        "--metric", choices=high_error.METRICS, default="rmse", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--by",
+        choices=high_error.THRESHOLDS,
+        default="robust_z",
+        help="what has to reach the threshold; top: the place (default: %(default)s)",
+    )
+    defaults = ", ".join(f"{name} {value:g}" for name, value in high_error.THRESHOLDS.items())
+    parser.add_argument("--threshold", type=float, help=f"default: {defaults}")
+    parser.add_argument("--all", action="store_true", help="print all drugs, listed or not")
+    parser.add_argument("--against", metavar="DIR", type=Path, help="compare with this experiment")
+    parser.add_argument(
+        "--agreement", action="store_true", help="with --against: print how far both lists agree"
+    )
+    parser.add_argument("--replicates", type=int, default=1000, help="of the bootstrap")
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+    output.add_format(parser)
+    args = parser.parse_args()
+    if args.agreement and not args.against:
+        parser.error("--agreement needs --against DIR")
+    if args.against and args.against.resolve() == args.experiment.resolve():
+        parser.error("--against needs another experiment than DIR")
+    return args
+
+
+if __name__ == "__main__":
+    command.run(main)

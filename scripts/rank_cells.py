@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+"""Show how well an experiment ranks drugs for each cell, from the held-out predictions.
+
+Lowest AUC, the most sensitive, first. Spearman and Kendall (tau-b) compare whole orders; recall is
+the share of the true top drugs among as many predicted ones; ndcg weighs their places. Printed
+over all cells, or with --cells for each, beside a random order and drug_mean, an oracle that
+knows the drug's mean over the other cells, which nobody knows of a new drug.
+With --classify: precision, recall and F-beta of calling a pair sensitive.
+"""
+
+import argparse
+from pathlib import Path
+
+import polars as pl
+
+from hed import classification, command, heldout, output, ranking
+from hed.heldout import HeldOut
+
+
+def main() -> None:
+    """Parse the arguments, read the predictions and print the table."""
+    args = parse()
+    held = heldout.read(args.experiment)
+    for note in (*held.notes, *heldout.replicates(held)):
+        output.say(note)
+    table = classify(held, args) if args.classify else rank(held, args)
+    if args.method:
+        table = table.filter(pl.col("method").is_in(args.method))
+    if args.format == "table":
+        table = table.select(pl.exclude(r"^.*_sd$"))
+    output.show(table, args.format)
+
+
+def rank(held: HeldOut, args: argparse.Namespace) -> pl.DataFrame:
+    """Return the ranking quality of each cell or over all."""
+    cells = ranking.rank_cells(held, k=args.top)
+    for note in ranking.undefined(cells):
+        output.say(note)
+    return cells if args.cells else ranking.summarise(cells)
+
+
+def classify(held: HeldOut, args: argparse.Namespace) -> pl.DataFrame:
+    """Return the classification of each cell or over all."""
+    table = classification.classify(held, threshold=args.sensitive, beta=args.beta)
+    return table.filter(pl.col("cell").is_not_null() == args.cells)
+
+
+def parse() -> argparse.Namespace:
+    """Parse the arguments."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("experiment", metavar="DIR", type=Path, help="an experiment, as EXP011")
+    parser.add_argument(
+        "--top", metavar="K", type=int, default=10, help="drugs that count (default: %(default)s)"
+    )
+    parser.add_argument("--cells", action="store_true", help="a row per cell, not over all cells")
+    parser.add_argument(
+        "--method", action="append", choices=ranking.METHODS, help="only this; may be repeated"
+    )
+    parser.add_argument("--classify", action="store_true", help="sensitive or not, by a threshold")
+    parser.add_argument(
+        "--sensitive",
+        metavar="AUC",
+        type=float,
+        default=0.5,
+        help="an AUC below this is sensitive (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--beta", type=float, default=1.0, help="weight of the recall (default: %(default)s)"
+    )
+    output.add_format(parser)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    command.run(main)

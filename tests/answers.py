@@ -1,0 +1,67 @@
+"""Held-out predictions with known answers, in memory and on disk."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from experiments import name_drug, name_run, write_experiment, write_json
+
+from hed.heldout import HeldOut
+from hed.runs import Run
+
+Rows = dict[int, list[tuple[str, float, float]]]
+
+
+def hold(rows: Rows, directory: Path = Path("nowhere")) -> HeldOut:
+    """Return held-out predictions from (cell, true, predicted) by the index of the drug."""
+    runs = tuple(
+        Run(name_run(i), i, name_drug(i), directory / name_run(i), 20, 20, "done") for i in rows
+    )
+    table = [
+        (run.id, run.index, run.drug, *row)
+        for run, each in zip(runs, rows.values(), strict=True)
+        for row in each
+    ]
+    names: Any = {"run": pl.String, "index": pl.Int64, "drug": pl.String, "cell": pl.String}
+    schema = {**names, "true": pl.Float64, "predicted": pl.Float64}
+    return HeldOut("EXP000", runs, pl.DataFrame(table, schema=schema, orient="row"), ())
+
+
+def draw(drugs: int, cells: int, *, seed: int = 0, noise: float = 0.05, decimals: int = 2) -> Rows:
+    """Return random rows of every drug in every cell, so coarse that ties are frequent."""
+    rng = np.random.default_rng(seed)
+    true = np.clip(0.6 + rng.normal(0, 0.15, (drugs, cells)), 0, 1).round(decimals)
+    predicted = np.clip(true + rng.normal(0, noise, (drugs, cells)), 0, 1).round(decimals)
+    return {
+        d: [(f"C{c:03d}", float(true[d, c]), float(predicted[d, c])) for c in range(cells)]
+        for d in range(drugs)
+    }
+
+
+def write(directory: Path, rows: Rows, *, states: list[str] | None = None, **kind: bool) -> Path:
+    """Write an experiment with these predictions; a run that is not done has none."""
+    states = states or ["done"] * (max(rows) + 1)
+    experiment = write_experiment(directory, states, **kind)
+    for index, each in rows.items():
+        if states[index] == "done":
+            write_rows(experiment / "run" / name_run(index), each)
+    return experiment
+
+
+def write_rows(run: Path, rows: list[tuple[str, float, float]]) -> None:
+    """Write the predictions and the mse of one run."""
+    lines = [f"{true:.4f},{predicted:.4f},{cell}\n" for cell, true, predicted in rows]
+    path = run / "test_y_data_predicted.csv"
+    path.write_text("auc_true,auc_pred,labels\n" + "".join(lines))
+    mse = float(np.mean([(predicted - true) ** 2 for _, true, predicted in rows]))
+    write_json(
+        run / "test_scores.json",
+        {"mse": mse, "rmse": mse**0.5, "pcc": None, "scc": None, "r2": None},
+    )
+
+
+def write_baselines(run: Path, *, train_mean: float, cell_mean: float) -> None:
+    """Write the mse of both baselines of one run."""
+    values = {"train_mean": {"mse": train_mean}, "cell_mean": {"mse": cell_mean}}
+    write_json(run / "baseline_scores.json", values)

@@ -1,0 +1,133 @@
+"""Histories of all runs are put together, whatever a run recorded."""
+
+import json
+
+import polars as pl
+import pytest
+from experiments import run_script, write_experiment, write_json
+
+from hed import convergence
+from hed.runs import read_runs
+
+
+@pytest.fixture
+def three(tmp_path):
+    """Return an experiment: one run of four epochs, one stopped after two, one waiting."""
+    experiment = write_experiment(tmp_path / "EXP000", ["done", "done", "waiting"], epochs=4)
+    histories = ([0.4, 0.3, 0.2, 0.2], [0.5, 0.6])
+    for name, losses in zip(("RUN000", "RUN001"), histories, strict=True):
+        run = experiment / "run" / name
+        rates = [1e-3] * len(losses)
+        write_json(run / "history.txt", {"loss": losses, "val_loss": losses, "lr": rates})
+        write_json(run / "timings.json", {"epoch_seconds": [9.0] + [2.0] * (len(losses) - 1)})
+    (experiment / "run/RUN001/stop.marker").write_text("early stopping: 2/4\n")
+    return experiment
+
+
+def tables(experiment):
+    runs = read_runs(experiment)
+    histories = convergence.read_histories(runs)
+    return runs, histories, convergence.per_run(runs, histories)
+
+
+def test_every_epoch_of_every_run_is_a_row(three):
+    _, histories, _ = tables(three)
+    assert histories.schema == convergence.SCHEMA
+    expected = [("RUN000", i) for i in (1, 2, 3, 4)] + [("RUN001", 1), ("RUN001", 2)]
+    assert histories.select("run", "epoch").rows() == expected
+    assert histories["seconds"].to_list() == [9, 2, 2, 2, 9, 2]
+    assert histories["r2_val"].null_count() == 6
+
+
+def test_the_best_epoch_is_the_first_of_the_least_loss(three):
+    _, _, table = tables(three)
+    columns = ["run", "epochs", "planned", "best_epoch", "best_val_loss", "last_val_loss"]
+    assert table.select(columns).rows() == [
+        ("RUN000", 4, 4, 3, 0.2, 0.2),
+        ("RUN001", 2, 4, 1, 0.5, 0.6),
+    ]
+
+
+def test_times_are_summed_and_their_median_forgets_the_slow_first_epoch(three):
+    _, _, table = tables(three)
+    assert table.select("seconds", "seconds_per_epoch").row(0) == (15, 2)
+
+
+def test_early_stops_and_missing_histories_are_told(three):
+    runs, _, table = tables(three)
+    assert table["stopped"].to_list() == [False, True]
+    assert list(convergence.remarks(runs, table)) == [
+        "1 of 2 runs stopped early",
+        "1 of 3 runs have no history yet, first RUN002",
+    ]
+
+
+def test_a_band_is_over_the_runs_that_reached_the_epoch(three):
+    _, histories, _ = tables(three)
+    band = convergence.band(histories).filter(measure="val_loss")
+    assert band["epoch"].to_list() == [1, 2, 3, 4]
+    assert band["runs"].to_list() == [2, 2, 1, 1]
+    assert band["median"].to_list() == pytest.approx([0.45, 0.45, 0.2, 0.2])
+    assert band["low"][0] == pytest.approx(0.4 + 0.05 * 0.1)
+    assert band["q75"][1] == pytest.approx(0.3 + 0.75 * 0.3)
+
+
+def test_measures_that_no_run_recorded_are_not_in_the_band(three):
+    _, histories, _ = tables(three)
+    measures = convergence.band(histories)["measure"].unique(maintain_order=True).to_list()
+    assert measures == ["loss", "val_loss", "lr", "seconds"]
+
+
+def test_the_summary_is_over_the_runs_that_have_a_quantity(three):
+    (three / "run/RUN001/timings.json").unlink()
+    _, _, table = tables(three)
+    summary = convergence.summarise(table)
+    found = dict(summary.select("quantity", "runs").iter_rows())
+    assert (found["best_epoch"], found["seconds"]) == (2, 1)
+    row = summary.filter(quantity="best_epoch").row(0, named=True)
+    assert (row["mean"], row["median"]) == (2, 2)
+
+
+def test_a_diverged_training_is_told_and_its_losses_are_missing(three):
+    path = three / "run/RUN001/history.txt"
+    path.write_text('{"loss": [0.1, NaN], "val_loss": [NaN, Infinity]}')
+    runs, histories, table = tables(three)
+    assert histories.filter(run="RUN001")["val_loss"].to_list() == [None, None]
+    assert table.select("best_epoch", "diverged").row(1) == (None, True)
+    assert "1 runs diverged, first RUN001" in " ".join(convergence.remarks(runs, table))
+
+
+@pytest.mark.parametrize("content", ['{"loss": [0.1', "[]", '{"loss": 3}', ""])
+def test_a_history_that_is_not_whole_counts_as_none(three, content):
+    (three / "run/RUN001/history.txt").write_text(content)
+    _, histories, _ = tables(three)
+    assert histories["run"].unique().to_list() == ["RUN000"]
+
+
+def test_an_experiment_without_a_history_has_empty_tables(tmp_path):
+    runs, histories, table = tables(write_experiment(tmp_path / "EXP000", ["waiting"]))
+    assert (len(histories), len(table), len(convergence.band(histories))) == (0, 0, 0)
+    assert convergence.summarise(table)["runs"].to_list() == [0] * 6
+    assert len(list(convergence.remarks(runs, table))) == 2
+
+
+def test_the_originals_experiments_have_losses_but_no_times(tmp_path):
+    experiment = write_experiment(tmp_path / "EXP000", ["done"], original=True)
+    _, histories, table = tables(experiment)
+    assert (len(histories), histories["seconds"].null_count()) == (20, 20)
+    assert table.select("best_epoch", "seconds").row(0) == (20, None)
+
+
+@pytest.mark.parametrize(("option", "rows"), [((), 6), (("--runs",), 2), (("--epochs",), 16)])
+def test_the_command_prints_what_is_asked_for(three, option, rows):
+    result = run_script("convergence.py", three, *option, "--format", "json")
+    assert len(json.loads(result.stdout, parse_constant=pytest.fail)) == rows
+    assert "1 of 2 runs stopped early" in result.stderr
+
+
+def test_types_are_the_same_with_and_without_rows(three, tmp_path):
+    _, empty, without = tables(write_experiment(tmp_path / "EXP001", ["waiting"]))
+    _, full, rows = tables(three)
+    assert (empty.schema, without.schema) == (full.schema, rows.schema)
+    assert convergence.band(empty).schema == convergence.band(full).schema
+    assert pl.concat([convergence.summarise(t) for t in (without, rows)]).height == 12
