@@ -85,7 +85,7 @@ docs: setup ## renew the generated pages of docs/
 
 bench: dev ## measure speed on this machine (GDSC2=DIR adds the accuracy on those raw tables)
 	@$(ACTIVATE) && python benchmarks/graph.py && python benchmarks/partition.py && \
-	    python benchmarks/training.py
+	    python benchmarks/training.py && python benchmarks/answers.py && python benchmarks/stage.py
 	@$(if $(GDSC2),$(ACTIVATE) && python benchmarks/accuracy.py $(GDSC2))
 
 clean: ## remove what the targets made, except experiments

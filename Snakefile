@@ -20,6 +20,7 @@ include: "rules/train.smk"
 include: "rules/score.smk"
 include: "rules/restart.smk"
 include: "rules/aggregate.smk"
+include: "rules/report.smk"
 include: "rules/export.smk"
 
 
@@ -36,5 +37,5 @@ rule all:
     default_target: True
     input:
         MARKERS,
-        "figures/errors.png",
+        SHOWN,
         f"{EXPERIMENT.name}.tgz",

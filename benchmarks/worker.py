@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,29 +19,33 @@ STARTED = time.perf_counter()
 def main() -> None:
     """Measure what the arguments name."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("who", choices=["reference", "hed"])
+    parser.add_argument("who", choices=["reference", "hed", "adam"])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--partition", type=Path, required=True)
     parser.add_argument("--parameters", type=json.loads, default={}, help="overrides, as JSON")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--steps", type=int, default=60)
     args = parser.parse_args()
-    measured = {"reference": _reference, "hed": _hed}[args.who](args)
+    measured = {"reference": _reference, "hed": _hed, "adam": _adam}[args.who](args)
     measured["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps(measured))
+
+
+WARM = 10  # steps before those that are timed
 
 
 def _reference(args: argparse.Namespace) -> dict[str, Any]:
     import reference
 
     tables = reference.read(args.data, args.partition / "rsp_train_data.parquet")
-    step = reference.seconds_per_step(tables, batch=32, rate=3.2e-4, warm=10, steps=args.steps)
+    times = reference.train(tables, batch=32, rate=3.2e-4, steps=WARM + args.steps)
+    step = (times[-1] - times[WARM - 1]) / args.steps
     val = reference.read(args.data, args.partition / "rsp_val_data.parquet")
-    rows = reference.prediction_rows_per_second(val, batch=1024, steps=5)
     return {
         "ms_per_step": 1000 * step,
         "epoch_s": step * len(tables.response) / 32,
-        "validation_rows_per_s": rows,
+        "validation_rows_per_s": reference.prediction_rows_per_second(val, batch=1024, steps=5),
+        "start_up_s": times[0] - STARTED,
     }
 
 
@@ -55,21 +60,57 @@ def _hed(args: argparse.Namespace) -> dict[str, Any]:
     cells, drugs = uno.read_features(args.data)
     train, val = (uno.read_rows(params, stage, cells, drugs) for stage in ("train", "val"))
     some = first(train, args.steps * params["batch_size"])
+    steps = -(-len(some) // params["batch_size"])
     trainer = Trainer(uno.build(params, cells, drugs), Data(cells, drugs, some, val), params)
     trainer.epoch(0, 1e-5)
-    start_up = time.perf_counter() - STARTED
-    begun = time.perf_counter()
+    warmed = time.perf_counter()
     trainer.epoch(1, 1e-5)
-    seconds = time.perf_counter() - begun
+    seconds = time.perf_counter() - warmed
     trainer.predict(val)
     begun = time.perf_counter()
     trainer.predict(val)
     return {
-        "ms_per_step": 1000 * seconds / args.steps,
+        "ms_per_step": 1000 * seconds / steps,
         "epoch_s": seconds * len(train) / len(some),
         "validation_rows_per_s": len(val) / (time.perf_counter() - begun),
-        "start_up_s": start_up - seconds,
+        # All that came before the second epoch, less the steps of the first but one.
+        "start_up_s": warmed - STARTED - seconds * (steps - 1) / steps,
     }
+
+
+def _adam(args: argparse.Namespace) -> dict[str, Any]:
+    """Measure the update of all weights by itself, and how fast memory is copied."""
+    from hed import backend, hyperparameters, optimizer, uno
+    from hed.backend import tf
+
+    backend.configure(threads=args.threads)
+    net = uno.build(uno.initialize_parameters(), *uno.read_features(args.data))
+    adam = optimizer.optimizer(hyperparameters.default("optimizer"), net.model)
+    gradients = [tf.zeros(weight.shape) for weight in net.model.trainable_variables]
+    count = sum(int(tf.size(gradient)) for gradient in gradients)
+    source, target = tf.Variable(tf.ones([count])), tf.Variable(tf.zeros([count]))
+    update = tf.function(lambda: adam.apply(gradients, tf.constant(1e-5)), autograph=False)
+    copy = tf.function(lambda: target.assign(source), autograph=False)
+    # Reads weight, both moments and gradient, writes the first three: 4 bytes each.
+    traffic = 7 * 4 * count / 1e9
+    seconds, copied = (_fastest(call, args.steps) for call in (update, copy))
+    return {
+        "weights": count,
+        "update_ms": 1000 * seconds,
+        "update_gb_per_s": traffic / seconds,
+        "copy_gb_per_s": 2 * 4 * count / 1e9 / copied,
+    }
+
+
+def _fastest(call: Callable[[], Any], times: int) -> float:
+    """Return the fewest seconds of a call: what the memory can do, not what others left of it."""
+    call()
+    seconds = []
+    for _ in range(times):
+        begun = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - begun)
+    return min(seconds)
 
 
 def first(rows: "Rows", count: int) -> "Rows":

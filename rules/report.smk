@@ -13,6 +13,7 @@ if config["partition"]["mode"] == "by_drug":
 
 rule plot:
     """Draw a figure over all runs."""
+    localrule: True
     input:
         "scores.parquet",
     output:
@@ -31,6 +32,7 @@ rule plot:
 
 rule report:
     """Write the page with numbers, figures and every drug's predictions."""
+    localrule: True
     input:
         "scores.parquet",
     output:

@@ -1,12 +1,24 @@
-"""The figure names every drug of a small experiment, and the worst of a large one."""
+"""The figures show what the tables say, for few runs and for many."""
 
+import json
+import random
+
+import numpy as np
 import polars as pl
 import pytest
-from experiments import call_script, scatter_errors, write_experiment
+from experiments import (
+    assert_is_refused,
+    call_script,
+    run_script,
+    scatter_errors,
+    write_experiment,
+)
 
-from hed import aggregate
+from hed import aggregate, convergence, figures
 from hed.errors import InputError
-from hed.figures import MAX_NAMED, WORST, arrange, draw_errors
+from hed.plots import comparison, predictions, ranks, tiles, training
+from hed.plots.errors import MAX_NAMED, WORST, arrange, high_error_limit
+from hed.ranking import CELL_SCHEMA
 
 
 def make_table(count, **columns):
@@ -72,7 +84,7 @@ def test_the_command_draws_a_png_of_the_width_of_a_page(tmp_path):
     experiment = write_experiment(tmp_path / "EXP000", ["done"] * 5 + ["running"])
     scatter_errors(experiment)
     picture = tmp_path / "figures" / "errors.png"
-    call_script("plot_errors.py", experiment, picture)
+    call_script("plot.py", "errors", experiment, picture)
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert int.from_bytes(picture.read_bytes()[16:20], "big") == 1300
 
@@ -80,17 +92,162 @@ def test_the_command_draws_a_png_of_the_width_of_a_page(tmp_path):
 @pytest.mark.filterwarnings("error")
 def test_the_originals_experiment_is_drawn_as_svg(tmp_path):
     experiment = write_experiment(tmp_path / "EXP000", ["done"], original=True)
-    draw_errors(experiment, tmp_path / "errors.svg")
+    figures.draw("errors", experiment, tmp_path / "errors.svg")
     assert b"<svg" in (tmp_path / "errors.svg").read_bytes()
 
 
 def test_an_unknown_kind_of_picture_is_refused(tmp_path):
     with pytest.raises(InputError, match="let its name end with pdf or png or svg"):
-        draw_errors(write_experiment(tmp_path / "EXP000", ["done"]), tmp_path / "errors.tiff")
+        figures.draw("errors", write_experiment(tmp_path / "E", ["done"]), tmp_path / "errors.tiff")
 
 
 def test_an_experiment_without_scores_is_refused(tmp_path):
     experiment = write_experiment(tmp_path / "EXP000", ["running"])
-    with pytest.raises(InputError, match="no run of .* has test scores yet"):
-        draw_errors(experiment, tmp_path / "errors.png")
+    with pytest.raises(InputError, match="no run has test scores yet"):
+        figures.draw("errors", experiment, tmp_path / "errors.png")
     assert not (tmp_path / "errors.png").exists()
+
+
+@pytest.mark.parametrize(("high", "named"), [(5, WORST), (20, 20), (60, MAX_NAMED)])
+def test_of_many_drugs_the_high_error_drugs_are_named(high, named):
+    errors = [0.05 + 0.001 * (i % 10) for i in range(770 - high)] + [0.5] * high
+    _, lower = panels(make_table(770, rmse=pl.Series(errors)))
+    assert lower["row"].n_unique() == named
+
+
+def test_the_limit_of_high_error_is_a_robust_z_score_of_three_and_a_half():
+    table = make_table(5, rmse=pl.Series([0.1, 0.2, 0.3, 0.4, 0.9]))
+    assert high_error_limit(table) == pytest.approx(0.3 + 3.5 * 0.1 / 0.6745)
+    assert high_error_limit(make_table(3, rmse=pl.lit(0.1))) is None
+
+
+def scatter(experiment):
+    """Give every run predictions that scatter, for more drugs than the top ten."""
+    draw = random.Random(0)
+    for run in sorted((experiment / "run").iterdir()):
+        rows = [f"{draw.random():.4f},{draw.random():.4f},ACH-{i:06d}\n" for i in range(6)]
+        text = "auc_true,auc_pred,labels\n" + "".join(rows)
+        (run / "test_y_data_predicted.csv").write_text(text)
+
+
+def write_tiles(experiment, records):
+    """Write what a pilot records of its tiles: run, node, tile, start and end in hours."""
+    folder = experiment / ".pilot" / "tiles"
+    folder.mkdir(parents=True)
+    for run, node, tile, start, end in records:
+        times = {"start": 1e9 + 3600 * start, "end": 1e9 + 3600 * end}
+        record = {"run": run, "block": "1.pbs", "node": node, "tile": tile, **times}
+        with (folder / f"{node}.txt").open("a") as stream:
+            stream.write(json.dumps({"job": run, **record, "state": "success"}) + "\n")
+
+
+TILES = [
+    ("RUN000", "x1", "10", 0, 2),
+    ("RUN001", "x1", "2", 0, 1),
+    ("RUN002", "x1", "2", 1, 2),
+    ("RUN003", "x0", "2", 0, 4),
+]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("figure", figures.FIGURES)
+def test_each_figure_is_drawn_for_few_runs_without_a_warning(tmp_path, figure):
+    experiment = write_experiment(tmp_path / "EXP000", ["done"] * 3 + ["running"])
+    scatter(experiment)
+    write_tiles(experiment, TILES)
+    call_script("plot.py", figure, experiment, tmp_path / f"{figure}.svg")
+    assert b"<svg" in (tmp_path / f"{figure}.svg").read_bytes()
+
+
+@pytest.mark.filterwarnings("error")
+def test_experiments_are_compared_in_a_figure(tmp_path):
+    directories = [write_experiment(tmp_path / f"EXP00{i}", ["done"] * 6) for i in range(3)]
+    for seed, directory in enumerate(directories):
+        scatter_errors(directory, seed=seed)
+    call_script("plot.py", "comparison", *directories, tmp_path / "comparison.svg")
+    assert b"<svg" in (tmp_path / "comparison.svg").read_bytes()
+
+
+def test_a_comparison_needs_two_experiments(tmp_path):
+    result = run_script("plot.py", "comparison", tmp_path, tmp_path / "a.png")
+    assert result.returncode == 2
+    assert "comparison needs two experiments or more" in result.stderr
+
+
+@pytest.mark.parametrize(("metric", "change"), [("rmse", "worse"), ("pcc", "better")])
+def test_more_is_worse_for_errors_and_better_for_correlations(metric, change):
+    table = pl.DataFrame(
+        {
+            "drug": ["A", None],
+            "index": [0, 1],
+            "experiment": ["E1", "E1"],
+            "reference": ["E0", "E0"],
+            "value": [0.3, 0.2],
+            "reference_value": [0.2, 0.2],
+            "difference": [0.1, 0.0],
+        }
+    )
+    points = comparison.arrange(table, metric=metric)
+    assert points["change"].to_list() == [change, "equal"]
+    assert points["named"].to_list() == [True, False]
+    assert points["drug"].to_list() == ["A", "index 1"]
+
+
+def test_every_row_is_in_one_square():
+    values = np.random.default_rng(0).random((2, 10_000))
+    squares = predictions.count_squares(*values, ends=(values.min(), values.max()))
+    assert squares["rows"].sum() == 10_000
+
+
+def test_medians_are_of_equally_many_rows_and_only_of_enough():
+    true = pl.Series(range(1200), dtype=pl.Float64)
+    rows = pl.DataFrame({"true": true, "predicted": true / 2})
+    medians = predictions.group_medians(rows)
+    assert medians["true"].to_list() == [29.5 + 60 * i for i in range(20)]
+    assert medians["predicted"].to_list() == [(29.5 + 60 * i) / 2 for i in range(20)]
+    assert predictions.group_medians(rows.head(40)).is_empty()
+
+
+def test_random_orders_stay_in_the_range_of_the_measure():
+    random_row = {"cell": "a", "method": "random", "drugs": 3, "spearman": 0.0, "spearman_sd": 0.7}
+    random_row |= {"recall": 0.1, "recall_sd": 0.2}
+    spread = ranks.spread_of_random(pl.DataFrame([random_row], schema=CELL_SCHEMA), k=2)
+    assert spread["measure"].to_list() == ["Spearman", "recall of the top 2"]
+    assert spread["low"].to_list() == [-1.0, 0.0]
+    assert spread["high"].to_list() == pytest.approx([1.0, 0.1 + 1.959964 * 0.2])
+
+
+def test_a_run_that_ended_before_others_is_marked_and_joined_to_no_other():
+    losses = {"RUN000": [3.0, 2.0], "RUN001": [3.0, 2.5, 1.0]}
+    rows = [
+        {"run": run, "epoch": epoch, "loss": loss}
+        for run, values in losses.items()
+        for epoch, loss in enumerate(values, start=1)
+    ]
+    lines = training.arrange(pl.DataFrame(rows, schema=convergence.SCHEMA))
+    assert lines["next"].to_list() == [2.0, None, 2.5, 1.0, None]
+    assert lines["is_last"].to_list() == [False, True, False, False, False]
+
+
+def test_tiles_are_in_the_order_of_their_numbers_and_idle_time_is_counted(tmp_path):
+    experiment = write_experiment(tmp_path / "EXP000", ["done"] * 4)
+    write_tiles(experiment, TILES)
+    table = tiles.tabulate(figures.read_tiles(experiment))
+    rows = table.select("node", "tile", "row").unique().sort("row").rows()
+    assert rows == [("x0", "2", 0), ("x1", "2", 1), ("x1", "10", 2)]
+    assert tiles.idle_share(table) == pytest.approx(1 - 8 / 12)
+    assert tiles.count_busy(table).rows() == [(0.0, 3), (1.0, 3), (2.0, 1), (4.0, 0)]
+
+
+def test_an_experiment_without_a_record_of_tiles_has_no_such_figure(tmp_path):
+    experiment = write_experiment(tmp_path / "EXP000", ["done"])
+    result = run_script("plot.py", "tiles", experiment, tmp_path / "tiles.png")
+    assert_is_refused(result, "has no record of tiles", "the other figures need none")
+
+
+def test_a_damaged_record_of_tiles_is_named(tmp_path):
+    experiment = write_experiment(tmp_path / "EXP000", ["done"])
+    write_tiles(experiment, TILES)
+    (experiment / ".pilot/tiles/x9.txt").write_text('{"run": "RUN0')
+    with pytest.raises(InputError, match="a file of .*tiles is damaged"):
+        figures.draw("tiles", experiment, tmp_path / "tiles.png")

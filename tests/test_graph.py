@@ -34,7 +34,7 @@ LAST_OUTPUTS = [
     "figures/errors.png",
     "EXP000.tgz",
 ]
-ONCE = {"aggregate": 1, "plot_errors": 1, "export": 1, "all": 1}
+ONCE = {"aggregate": 1, "plot": 1, "report": 1, "export": 1, "all": 1}
 
 
 def snakemake(config, *options):

@@ -1,0 +1,185 @@
+#!/usr/bin/env python3
+"""How long experiments take on many nodes, and why tiles are idle meanwhile: simulated.
+
+The costs are those that dispatch.py measured (docs/overheads.md); what only the machine can tell
+is assumed below. --measured FILE... simulates experiments of dispatch.py again, with costs from
+their own times, and sets makespan and idle shares side by side.
+"""
+
+import argparse
+import json
+import math
+import random
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import listscheduling
+from chainmodel import Costs, simulate, spread
+from listscheduling import Idle, Placed
+
+# Seconds; measured, as docs/overheads.md tells, but for the start-up.
+COSTS = Costs(
+    submit=0.07,
+    finish=0.33,
+    status=0.003,
+    look=0.2,
+    dispatch=0.002,
+    latency=0.5,
+    # ASSUME: inner Snakemake, partition and TensorFlow from node-local disk.
+    startup=20.0,
+    jobs=5000,
+)
+# Seconds from the command to the first submission, for each run of the graph.
+BEGIN = 0.008
+# ASSUME: nodes of a block are staged and ready within a minute, half of it at random.
+READY, STRAGGLING = 30.0, 30.0
+TILES_PER_NODE = 12
+# Median seconds of a training.
+LENGTHS = (120, 600, 3600)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How the lengths of trainings differ: lognormal, cut off at a multiple of the median."""
+
+    width: float
+    longest: float
+
+
+SPREADS = {
+    # All train for the same number of epochs, on slightly different rows.
+    "20 epochs": Spread(0.03, math.inf),
+    # Early stopping ends most of them at any time before epoch 200.
+    "early stopping": Spread(0.35, 2.0),
+}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """So many runs on so many nodes."""
+
+    nodes: int
+    runs: int
+    jobs: int = COSTS.jobs
+
+    @property
+    def tiles(self) -> int:
+        """Return the number of tiles."""
+        return self.nodes * TILES_PER_NODE
+
+    @property
+    def costs(self) -> Costs:
+        """Return what the steps take with so many runs."""
+        return replace(COSTS, begin=BEGIN * self.runs, jobs=self.jobs)
+
+
+SCENARIOS = {
+    "13 nodes": Scenario(13, 770),
+    "65 nodes": Scenario(65, 770),
+    "257 nodes": Scenario(257, 4 * 770),
+    "1,000 nodes": Scenario(1000, 12_000),
+    "1,000 nodes, jobs: 20000": Scenario(1000, 12_000, jobs=20_000),
+}
+
+
+def main() -> None:
+    """Simulate and print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--measured", metavar="FILE", nargs="+", type=Path, default=[])
+    args = parser.parse_args()
+    if args.measured:
+        for path in args.measured:
+            print(repeat(path))
+        return
+    print(HEADER)
+    for name, scenario in SCENARIOS.items():
+        for spread_name, widths in SPREADS.items():
+            for seconds in LENGTHS:
+                print(f"{name:<26}{spread_name:<16}{line(scenario, seconds, widths)}", flush=True)
+    for name, scenario in SCENARIOS.items():
+        print(f"{name}: {limits(scenario)}")
+
+
+HEADER = (
+    f"{'':<42}{'min/run':>8}{'makespan':>10}{'known':>7}{'list':>7}{'least':>7}{'most':>7}"
+    f"{'submission':>12}{'dispatch':>10}{'tail':>6}{'start-up':>10}"
+    f"{'main %':>8}{'dispatcher %':>14}"
+)
+
+
+def line(scenario: Scenario, seconds: float, widths: Spread) -> str:
+    """Return what trainings of a median length make of a scenario: minutes and per cent."""
+    longest = widths.longest * seconds
+    durations = spread(scenario.runs, seconds, width=widths.width, longest=longest)
+    begins = ready(scenario.tiles)
+    outcome = simulate(durations, begins, scenario.costs)
+    makespan, idle = outcome.makespan, listscheduling.idle(outcome.placed, named(begins))
+    startup = scenario.costs.startup * scenario.runs / sum(makespan - begin for begin in begins)
+    percent = [idle.submission, idle.dispatch, idle.tail, startup]
+    shares = [f"{100 * share:.1f}" for share in percent]
+    return (
+        f"{seconds / 60:>8.0f}{makespan / 60:>10.1f}{outcome.known / 60:>7.1f}"
+        f"{bounds(durations, scenario.tiles)}"
+        f"{shares[0]:>12}{shares[1]:>10}{shares[2]:>6}{shares[3]:>10}"
+        f"{100 * outcome.main / outcome.known:>8.1f}{100 * outcome.dispatcher / makespan:>14.1f}"
+    )
+
+
+def bounds(durations: Sequence[float], tiles: int) -> str:
+    """Return how long a chain that costs nothing takes, and between what it must be: minutes."""
+    functions = listscheduling.makespan, listscheduling.least, listscheduling.most
+    return "".join(f"{function(durations, tiles) / 60:>7.1f}" for function in functions)
+
+
+def ready(tiles: int) -> list[float]:
+    """Return when each tile begins, those of a node together."""
+    draw = random.Random(0)
+    nodes = [READY + draw.uniform(0, STRAGGLING) for _ in range(tiles // TILES_PER_NODE)]
+    return [begin for begin in nodes for _ in range(TILES_PER_NODE)]
+
+
+def named(begins: Sequence[float]) -> dict[str, float]:
+    """Return the beginnings by the names that the model gives tiles."""
+    return {str(tile): begin for tile, begin in enumerate(begins)}
+
+
+def limits(scenario: Scenario) -> str:
+    """Return how long runs must be for the chain to keep up with the tiles, wave after wave."""
+    costs = scenario.costs
+    main = scenario.tiles * (costs.submit + costs.finish)
+    dispatcher = scenario.tiles * costs.dispatch
+    return (
+        f"the main process keeps up with all tiles if a run takes {main:.0f} s on its tile, "
+        f"the dispatcher if it takes {dispatcher:.0f} s"
+    )
+
+
+def repeat(path: Path) -> str:
+    """Return an experiment of dispatch.py beside its simulation, with costs from its own times."""
+    measured = json.loads(path.read_text())
+    runs = sorted((Placed(*run) for run in measured["runs"]), key=lambda run: run.submitted)
+    begins, zero = measured["begins"], runs[0].submitted
+    submit = (runs[-1].submitted - zero) / (len(runs) - 1)
+    waits = statistics.mean(listscheduling.latencies(runs))
+    costs = Costs(submit=submit, look=0.2, latency=waits)
+    start = [max(0.0, begin - zero) for begin in begins.values()]
+    outcome = simulate([run.end - run.start for run in runs], start, costs)
+    real = listscheduling.idle(runs, begins)
+    makespan = max(run.end for run in runs) - zero
+    model = listscheduling.idle(outcome.placed, named(start))
+    return (
+        f"{path.stem}: measured {makespan:.1f} s, {shares(real)}; "
+        f"simulated {outcome.makespan:.1f} s, {shares(model)}"
+    )
+
+
+def shares(idle: Idle) -> str:
+    """Return the idle shares in per cent."""
+    parts = {"submission": idle.submission, "dispatch": idle.dispatch, "tail": idle.tail}
+    return ", ".join(f"{name} {100 * share:.1f} %" for name, share in parts.items())
+
+
+if __name__ == "__main__":
+    main()

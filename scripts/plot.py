@@ -1,0 +1,57 @@
+#!/usr/bin/env python3
+"""Draw a figure of an experiment, to PNG, PDF or SVG.
+
+errors: of each held-out drug beside the baselines, high error drugs named; predictions: true
+against predicted AUC; ranking: of drugs for each cell; convergence: loss by epoch over all runs;
+tiles: which run was on which tile when, of experiments on a cluster; comparison: each drug's
+score in several experiments against that in the first.
+"""
+
+import argparse
+from pathlib import Path
+
+from hed import aggregate, command, figures
+
+COMPARISON = "comparison"
+
+
+def main() -> None:
+    """Parse the arguments and draw the figure."""
+    args = parse()
+    if args.figure == COMPARISON:
+        figures.draw_comparison(args.experiments, args.output, metric=args.metric)
+    else:
+        figures.draw(args.figure, args.experiments[0], args.output)
+
+
+def parse() -> argparse.Namespace:
+    """Parse the arguments."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="example: plot.py errors output/EXP000 errors.pdf",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    choices = (*figures.FIGURES, COMPARISON)
+    parser.add_argument("figure", metavar="FIGURE", choices=choices, help=" | ".join(choices))
+    parser.add_argument(
+        "experiments",
+        metavar="DIR",
+        type=Path,
+        nargs="+",
+        help=f"an experiment, as EXP011; for {COMPARISON} two or more",
+    )
+    parser.add_argument("output", metavar="OUT.png", type=Path, help="or .pdf or .svg")
+    parser.add_argument(
+        "--metric",
+        choices=aggregate.METRICS,
+        default="rmse",
+        help=f"for {COMPARISON} (default: %(default)s)",
+    )
+    args = parser.parse_args()
+    if (args.figure == COMPARISON) != (len(args.experiments) > 1):
+        parser.error(f"{COMPARISON} needs two experiments or more, the other figures one")
+    return args
+
+
+if __name__ == "__main__":
+    command.run(main)
