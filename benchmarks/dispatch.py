@@ -67,7 +67,11 @@ def main() -> None:
     parser.add_argument("--blocks", nargs="+", type=int, default=[1, 2, 4])
     parser.add_argument("--runs", type=int, default=770)
     parser.add_argument(
-        "--wave", metavar="SECONDS", type=float, default=0.0, help="median of the trainings"
+        "--wave",
+        metavar="SECONDS",
+        type=float,
+        default=0.0,
+        help="median of the trainings for each block, so that the experiment takes as long",
     )
     parser.add_argument("--repetitions", type=int, default=1)
     parser.add_argument("--keep", type=Path, help="directory for the runs' times")

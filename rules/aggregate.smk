@@ -5,6 +5,7 @@ Inputs: every run's marker. Outputs: scores.csv, scores.parquet, epochs.txt, pro
 
 
 rule aggregate:
+    """Collect the scores, epochs and progress of all runs."""
     input:
         MARKERS,
     output:
@@ -14,7 +15,6 @@ rule aggregate:
         progress="progress.txt",
     log:
         "out/out-aggregate.txt",
-    """Collect the scores, epochs and progress of all runs."""
     localrule: True
     conda:
         "../envs/workflow.yaml"

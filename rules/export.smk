@@ -5,6 +5,7 @@ Inputs: the aggregated tables. Output: EXPnnn.tgz with the scores, predictions a
 
 
 rule export:
+    """Pack what a reader of the results needs, the same bytes each time."""
     input:
         "scores.csv",
         "scores.parquet",
@@ -15,7 +16,6 @@ rule export:
         f"{EXPERIMENT.name}.tgz",
     log:
         "out/out-export.txt",
-    """Pack what a reader of the results needs, the same bytes each time."""
     localrule: True
     conda:
         "../envs/workflow.yaml"

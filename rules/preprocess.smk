@@ -6,13 +6,13 @@ Outputs: data/{rsp_merged,ge_merged_data,md_merged_data}.parquet.
 
 
 rule preprocess:
+    """Join, drop what is incomplete, scale; not part of the graph when the data come preprocessed."""
     output:
         response="data/rsp_merged.parquet",
         expression="data/ge_merged_data.parquet",
         descriptors="data/md_merged_data.parquet",
     log:
         "out/out-preprocess.txt",
-    """Join, drop what is incomplete, scale; not part of the graph when the data come preprocessed."""
     localrule: True
     conda:
         "../envs/workflow.yaml"

@@ -13,7 +13,6 @@ if config["partition"]["mode"] == "by_drug":
 
 rule plot:
     """Draw a figure over all runs."""
-    localrule: True
     input:
         "scores.parquet",
     output:
@@ -22,6 +21,7 @@ rule plot:
         "out/out-plot-{figure}.txt",
     wildcard_constraints:
         figure="errors|predictions|ranking|convergence",
+    localrule: True
     conda:
         "../envs/workflow.yaml"
     params:
@@ -32,13 +32,13 @@ rule plot:
 
 rule report:
     """Write the page with numbers, figures and every drug's predictions."""
-    localrule: True
     input:
         "scores.parquet",
     output:
         report("report.html", category="Report"),
     log:
         "out/out-report.txt",
+    localrule: True
     conda:
         "../envs/workflow.yaml"
     params:

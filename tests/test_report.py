@@ -29,6 +29,7 @@ VENDOR = Path(page.__file__).parent / "vendor"
 # What would run, or end the script that holds the data, if it were not escaped.
 EVIL = "</script><script>document.title='broken'</script><b>\"'&"
 DRUGS = 30
+CONSTANT = 8  # its predictions have no correlation with anything
 pytestmark = pytest.mark.xdist_group("chromium")
 
 
@@ -42,6 +43,8 @@ def write_predicted(directory):
     for index in range(DRUGS):
         cells = sorted(draw.sample(range(60), 40))
         lines = [f"{draw.random():.4f},{draw.random():.4f},ACH-{cell:06d}\n" for cell in cells]
+        if index == CONSTANT:
+            lines = [f"{draw.random():.4f},0.5000,{line.split(',')[2]}" for line in lines]
         draw.shuffle(lines)
         run = experiment / "run" / f"RUN{index:03d}"
         (run / "test_y_data_predicted.csv").write_text(
@@ -139,12 +142,13 @@ def test_the_keyboard_sorts_by_a_column_and_screen_readers_hear_it(opened):
     assert names(opened)[0] == "Drug-29"
 
 
-def test_errors_are_sorted_as_numbers(opened):
-    heading(opened, "robust z").find_element(By.CSS_SELECTOR, "[tabindex='0']").click()
-    cells = opened.find_elements(By.CSS_SELECTOR, "#table tbody tr td:nth-child(10)")
-    values = [float(cell.text) for cell in cells]
-    assert values == sorted(values)
-    assert values[0] < 0 < values[-1]
+def test_scores_are_sorted_as_numbers_where_some_are_undefined(opened):
+    heading(opened, "pcc").find_element(By.CSS_SELECTOR, "[tabindex='0']").click()
+    cells = opened.find_elements(By.CSS_SELECTOR, "#table tbody tr td:last-child")
+    undefined, *values = [cell.text for cell in cells]
+    assert undefined == "–"
+    assert [float(value) for value in values] == sorted(map(float, values))
+    assert float(values[0]) < 0 < float(values[-1])
 
 
 def test_a_drug_opens_its_own_predictions(opened, experiment):

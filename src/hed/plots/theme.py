@@ -19,7 +19,7 @@ CAPTION = 112  # characters of a line of a caption
 DPI = 200
 
 # Okabe and Ito's colours, which the colour-blind can tell apart.
-BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
+BLUE, ORANGE, SKY = "#0072B2", "#D55E00", "#56B4E9"
 GREY = "#666666"
 # From light to dark, so that grey print and the colour-blind see the order.
 DENSITY = ("#d4e4f1", "#0072B2", "#05233f")

@@ -26,7 +26,9 @@ MARGINS = 1.7  # inches, all that is above and below the panels
 BUSY_HEIGHT = 1.1  # inches, of the upper panel
 NAMED_ROW, LEAST_HEIGHT, MOST_HEIGHT = 0.15, 0.8, 5.0  # inches, of the lower panel
 
-COLOURS = {"success": theme.BLUE, "failed": theme.ORANGE}
+# Two shades tell a run from the next on the same tile.
+SHADES = (theme.BLUE, theme.SKY)
+FAILED = theme.ORANGE
 
 
 def tabulate(records: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
@@ -90,8 +92,7 @@ def plot(table: pl.DataFrame, *, title: str) -> p9.ggplot:
         + p9.facet_grid("panel", scales="free_y", space={"x": [1], "y": [BUSY_HEIGHT, height]})
         + _busy(busy, tiles)
         + _bars(runs, thickness=POINTS * height / tiles)
-        + p9.scale_colour_manual(COLOURS, limits=list(COLOURS))
-        + p9.guides(colour=p9.guide_legend(override_aes={"size": 2.5}))
+        + p9.scale_colour_identity()
         + p9.scale_y_continuous(
             expand=(0, 0.6),
             breaks=lambda limits: _ticks(limits, names),
@@ -103,7 +104,7 @@ def plot(table: pl.DataFrame, *, title: str) -> p9.ggplot:
             axis_text_y=p9.element_text(size=6.5, colour="black"),
             panel_grid_major_y=p9.element_blank(),
             panel_spacing_y=0.03,
-            legend_position="top" if table["state"].n_unique() > 1 else "none",
+            legend_position="none",
         )
     )
 
@@ -135,13 +136,17 @@ def _busy(busy: pl.DataFrame, tiles: int) -> list[Any]:
 
 def _bars(runs: pl.DataFrame, thickness: float) -> list[Any]:
     """Return a bar per run, and a cross at the end of one that failed, `thickness` in points."""
-    bar = p9.aes(x="start", xend="end", y="y", yend="y", colour="state")
+    bar = p9.aes(x="start", xend="end", y="y", yend="y", colour="colour")
+    even = pl.int_range(pl.len()).over("row") % 2 == 0
+    shade = pl.when(even).then(pl.lit(SHADES[0])).otherwise(pl.lit(SHADES[1]))
     failed = runs.filter(state="failed")
+    is_failed = pl.col("state") == "failed"
+    coloured = runs.with_columns(colour=pl.when(is_failed).then(pl.lit(FAILED)).otherwise(shade))
     cross: dict[str, Any] = {"shape": "x", "size": 1.6, "colour": "black", "show_legend": False}
     marks = [p9.geom_point(p9.aes("end", "y"), failed, **cross)] if len(failed) else []
     # plotnine's size of a line is 1.07 points.
     size = max(0.75 * thickness, 0.3) / 1.07
-    return [p9.geom_segment(bar, runs, size=size, lineend="butt"), *marks]
+    return [p9.geom_segment(bar, coloured, size=size, lineend="butt"), *marks]
 
 
 def _labels(title: str, table: pl.DataFrame) -> p9.labs:
@@ -149,10 +154,11 @@ def _labels(title: str, table: pl.DataFrame) -> p9.labs:
     failed = int((table["state"] == "failed").sum())
     explained = (
         f"tiles were idle for {100 * idle_share(table):.1f} % of the time between the first start "
-        "and the last end of their block; tiles that never had a run are not counted"
+        "and the last end of their block (tiles that never had a run are not counted); a bar: a "
+        "run, in two shades to tell it from the next"
     )
     if failed:
-        explained += f"; {failed} runs failed (cross) and were repeated or are missing"
+        explained += f"; orange with a cross: {failed} runs that failed"
     return p9.labs(
         title="Runs on tiles",
         subtitle=title,

@@ -87,8 +87,8 @@ function listWorst(points, most) {
 let chart = null;
 function drawPoints(points, name) {
   const values = points.flatMap((p) => [p.x, p.y]);
-  const low = Math.max(0, Math.floor(Math.min(...values) * 20) / 20);
-  const high = Math.ceil(Math.max(...values) * 20) / 20;
+  const low = Math.max(0, Math.floor(Math.min(...values) * 10) / 10);
+  const high = Math.ceil(Math.max(...values) * 10) / 10;
   const axis = (text) => ({ min: low, max: high, title: { display: true, text } });
   const label = (item) => {
     const p = item.raw;
