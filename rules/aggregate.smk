@@ -9,7 +9,7 @@ rule aggregate:
     input:
         MARKERS,
     output:
-        scores="scores.csv",
+        scores=report("scores.csv", category="Tables"),
         table="scores.parquet",
         epochs="epochs.txt",
         progress="progress.txt",

@@ -184,6 +184,13 @@ def test_a_finished_experiment_has_nothing_to_do(undisturbed: Path) -> None:
     assert not (undisturbed.parent / "EXP001").exists()
 
 
+def test_the_provenance_report_shows_scores_figure_and_page(undisturbed: Path) -> None:
+    page = undisturbed.parents[1] / "provenance.html"
+    snakemake(undisturbed.parents[1], "--report", str(page))
+    for shown in ("scores.csv", "errors.png", "report.html"):
+        assert shown in page.read_text()
+
+
 def test_the_tarball_holds_the_scores_and_predictions(undisturbed: Path) -> None:
     with tarfile.open(undisturbed / "EXP000.tgz") as archive:
         names = archive.getnames()

@@ -57,10 +57,7 @@ def plot(table: pl.DataFrame, *, title: str) -> p9.ggplot:
         + p9.facet_grid("panel", scales="free_y", space={"x": [1], "y": heights})
         + _threshold(limit)
         + _layers(points)
-        + [p9.scale_colour_manual(COLOURS), p9.scale_shape_manual(SHAPES)]
-        + [p9.scale_fill_manual(FILLS), p9.scale_size_manual(SIZES)]
-        + p9.scale_x_continuous(expand=(0, 0, 0.04, 0))
-        + p9.expand_limits(x=0)
+        + _scales()
         + _labels(title, with_baselines=levels > 1, high=_count_high(table, limit), limit=limit)
         + theme.look(
             MARGINS + sum(heights),
@@ -144,6 +141,18 @@ def _label(table: pl.DataFrame) -> pl.DataFrame:
     )
     ordered = numbered.sort("rmse", descending=True, maintain_order=True)
     return ordered.with_row_index("rank")
+
+
+def _scales() -> list[Any]:
+    """Return how series look, and an axis that begins at zero."""
+    return [
+        p9.scale_colour_manual(COLOURS),
+        p9.scale_shape_manual(SHAPES),
+        p9.scale_fill_manual(FILLS),
+        p9.scale_size_manual(SIZES),
+        p9.scale_x_continuous(expand=(0, 0, 0.04, 0)),
+        p9.expand_limits(x=0),
+    ]
 
 
 def _threshold(limit: float | None) -> list[Any]:
