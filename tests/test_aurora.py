@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 MODELS = ROOT / "tests" / "models"
 MASKS = ("0", "1", "2")
 
-pytestmark = pytest.mark.xdist_group("pilot")
+pytestmark = [pytest.mark.xdist_group("pilot"), pytest.mark.flaky(reruns=1)]
 
 
 class Project:

@@ -32,6 +32,8 @@ if names := world.gather(socket.gethostname()):
     print(*names)
 """
 
+pytestmark = [pytest.mark.xdist_group("pbs"), pytest.mark.flaky(reruns=1)]
+
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:

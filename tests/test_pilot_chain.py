@@ -14,7 +14,7 @@ from chains import TILES, Chain, wait_for
 from hed.pilot.spool import Spool
 
 # Each of them needs the whole machine.
-pytestmark = pytest.mark.xdist_group("pilot")
+pytestmark = [pytest.mark.xdist_group("pilot"), pytest.mark.flaky(reruns=1)]
 
 
 @pytest.fixture

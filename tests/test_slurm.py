@@ -26,7 +26,7 @@ from slurm.cluster import Cluster, environment, start, wait_for
 from hed.pilot.spool import Spool
 
 pytest_plugins = ["slurm.fixture"]
-pytestmark = pytest.mark.xdist_group("slurm")
+pytestmark = [pytest.mark.xdist_group("slurm"), pytest.mark.flaky(reruns=1)]
 
 # On each node a process that is told to end and does not, and one that left its parents.
 STUBBORN = """
