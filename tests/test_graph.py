@@ -32,6 +32,7 @@ LAST_OUTPUTS = [
     "epochs.txt",
     "progress.txt",
     "figures/errors.png",
+    "report.html",
     "EXP000.tgz",
 ]
 ONCE = {"aggregate": 1, "plot": 1, "report": 1, "export": 1, "all": 1}
@@ -187,7 +188,7 @@ def test_a_mistake_ends_with_one_sentence_before_any_job(config, tmp_path, keys,
 
 def is_preamble(line):
     """Tell whether a line is one with which Snakemake says what it read."""
-    return line.startswith(("Using workflow specific profile", "Config file config/config.yaml"))
+    return line.startswith(("Using workflow specific profile", f"Config file {ROOT}/config/config.yaml"))
 
 
 def test_an_experiment_that_is_being_run_is_refused_before_any_job(config, begun, monkeypatch):
