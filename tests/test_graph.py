@@ -188,7 +188,9 @@ def test_a_mistake_ends_with_one_sentence_before_any_job(config, tmp_path, keys,
 
 def is_preamble(line):
     """Tell whether a line is one with which Snakemake says what it read."""
-    return line.startswith(("Using workflow specific profile", f"Config file {ROOT}/config/config.yaml"))
+    return line.startswith(
+        ("Using workflow specific profile", f"Config file {ROOT}/config/config.yaml")
+    )
 
 
 def test_an_experiment_that_is_being_run_is_refused_before_any_job(config, begun, monkeypatch):
