@@ -7,11 +7,13 @@ Three chains, each with 1, 2 and 4 blocks of 12 workers on this machine:
   whole    the same, and each run starts a Snakemake on its tile, as it really does
 Prints a line per experiment and writes its runs to --keep, for simulation.py --measured.
 Walls and latencies depend on what else this machine does, CPU seconds less: each line has the load.
+CPU seconds are those after the first run's start, but for the main process's.
 """
 
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -76,6 +78,8 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=1)
     parser.add_argument("--keep", type=Path, help="directory for the runs' times")
     args = parser.parse_args()
+    # Else the experiment would outlive this process.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
     print(HEADER)
     for repetition in range(args.repetitions):
         for chain in args.chains:
