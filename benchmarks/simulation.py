@@ -21,12 +21,12 @@ from listscheduling import Idle, Placed
 
 # Seconds; measured, as docs/overheads.md tells, but for the start-up.
 COSTS = Costs(
-    submit=0.07,
+    submit=0.033,
     finish=0.33,
     status=0.003,
     look=0.2,
     dispatch=0.002,
-    latency=0.5,
+    latency=0.4,
     # ASSUME: inner Snakemake, partition and TensorFlow from node-local disk.
     startup=20.0,
     jobs=5000,
