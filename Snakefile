@@ -25,7 +25,7 @@ include: "rules/export.smk"
 
 
 onstart:
-    experiment.start(EXPERIMENT)
+    opening.start(EXPERIMENT)
 
 
 onsuccess:

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from hed import hyperparameters, metrics
+from hed.config import hyperparameters
+from hed.training import metrics
 
 Floats = npt.NDArray[np.float64]
 

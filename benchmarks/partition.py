@@ -10,7 +10,7 @@ from pathlib import Path
 
 from timing import alternate, spread
 
-from hed import generate, preprocess
+from hed.data import generate, preprocess
 
 ROOT = Path(__file__).parents[1]
 

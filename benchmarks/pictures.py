@@ -18,8 +18,8 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-from hed import figures
-from hed.report import page
+from hed.answers import figures
+from hed.answers.report import page
 
 ROOT = Path(__file__).parents[1]
 # The tests have the browser.

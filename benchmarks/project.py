@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hed import generate, preprocess
+from hed.data import generate, preprocess
 
 ROOT = Path(__file__).parents[1]
 TILES = 12

@@ -21,7 +21,8 @@ from typing import Any
 import figure
 from timing import spread
 
-from hed import generate, hyperparameters, partition, preprocess
+from hed.config import hyperparameters
+from hed.data import generate, partition, preprocess
 
 HERE = Path(__file__).parent
 FAST = hyperparameters.read_dflts(HERE.parent / "config" / "dflts-e20-fast.json")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hed.dataset import Rows
+    from hed.data.dataset import Rows
 
 STARTED = time.perf_counter()
 
@@ -50,9 +50,11 @@ def _reference(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _hed(args: argparse.Namespace) -> dict[str, Any]:
-    from hed import backend, hyperparameters, uno
-    from hed.dataset import Data
-    from hed.trainer import Trainer
+    from hed import uno
+    from hed.config import hyperparameters
+    from hed.data.dataset import Data
+    from hed.training import backend
+    from hed.training.trainer import Trainer
 
     line = hyperparameters.UpfLine("RUN000", 0, {})
     params = hyperparameters.resolve(args.parameters, line) | {"input_dir": str(args.partition)}
@@ -80,8 +82,10 @@ def _hed(args: argparse.Namespace) -> dict[str, Any]:
 
 def _adam(args: argparse.Namespace) -> dict[str, Any]:
     """Measure the update of all weights by itself, and how fast memory is copied."""
-    from hed import backend, hyperparameters, optimizer, uno
-    from hed.backend import tf
+    from hed import uno
+    from hed.config import hyperparameters
+    from hed.training import backend, optimizer
+    from hed.training.backend import tf
 
     backend.configure(threads=args.threads)
     net = uno.build(uno.initialize_parameters(), *uno.read_features(args.data))

@@ -6,12 +6,12 @@ Later rules of a run have higher priorities, so that a run is finished before an
 from pathlib import Path
 from shlex import quote
 
-from hed import experiment
+from hed.experiment import opening
 
 ROOT = Path(workflow.basedir)
 SCRIPTS = ROOT / "scripts"
 
-EXPERIMENT = experiment.open_or_exit(config, ROOT, main=workflow.is_main_process)
+EXPERIMENT = opening.open_or_exit(config, ROOT, main=workflow.is_main_process)
 DATA = EXPERIMENT.data
 # A run's partition, on the disk of the node that runs its jobs.
 LOCAL = f"{EXPERIMENT.local}/{{run}}"
@@ -32,7 +32,7 @@ logger.addFilter(lambda record: "temporary output" not in record.getMessage())
 
 
 envvars:
-    experiment.VARIABLE,
+    opening.VARIABLE,
 
 
 wildcard_constraints:

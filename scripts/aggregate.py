@@ -4,7 +4,8 @@
 import argparse
 from pathlib import Path
 
-from hed import aggregate, command
+from hed import command
+from hed.experiment import aggregate
 
 
 def main() -> None:

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import yaml
 
-from hed import capacity, command, hyperparameters, outlook, plan, runs, settings, site
+from hed import command
+from hed.config import hyperparameters, settings
 from hed.errors import InputError
+from hed.experiment import plan, runs
+from hed.site import capacity, outlook, site
 
 ROOT = Path(__file__).parents[1]
 # More than a year.

@@ -7,7 +7,8 @@ What best or last point to always stays, and a run that is being trained is left
 import argparse
 from pathlib import Path
 
-from hed import cleaning, command, output
+from hed import command, output
+from hed.experiment import cleaning
 
 
 def parse() -> argparse.Namespace:

@@ -9,7 +9,9 @@ its correlation or r2 higher.
 import argparse
 from pathlib import Path
 
-from hed import aggregate, command, compare, output
+from hed import command, output
+from hed.answers import compare
+from hed.experiment import aggregate
 
 
 def main() -> None:

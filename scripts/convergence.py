@@ -7,7 +7,9 @@ Printed over all runs; with --epochs the losses in each epoch, with --runs a row
 import argparse
 from pathlib import Path
 
-from hed import command, convergence, output, runs
+from hed import command, output
+from hed.answers import convergence
+from hed.experiment import runs
 
 
 def main() -> None:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import yaml
 
-from hed import command, hyperparameters, reference, site
+from hed import command
+from hed.config import hyperparameters, reference
 from hed.files import write_text
+from hed.site import site
 
 ROOT = Path(__file__).parents[1]
 

@@ -9,7 +9,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from hed import aggregate, command, files, health, output, runs
+from hed import command, files, output
+from hed.experiment import aggregate, health, runs
 
 
 def parse() -> argparse.Namespace:

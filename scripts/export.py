@@ -9,7 +9,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from hed import aggregate, archive, command
+from hed import command
+from hed.experiment import aggregate, archive
 
 
 def main() -> None:

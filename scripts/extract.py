@@ -9,7 +9,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from hed import aggregate, command, output, runs, summary
+from hed import command, output
+from hed.experiment import aggregate, runs, summary
 
 
 def main() -> None:

@@ -4,7 +4,8 @@
 import argparse
 from pathlib import Path
 
-from hed import command, hyperparameters
+from hed import command
+from hed.config import hyperparameters
 from hed.errors import InputError
 from hed.files import write_text
 

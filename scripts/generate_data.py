@@ -9,7 +9,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from hed import command, generate, preprocess
+from hed import command
+from hed.data import generate, preprocess
 
 SMALL = {"drugs": 24, "cells": 60, "genes": 50, "descriptors": 60}
 

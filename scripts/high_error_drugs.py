@@ -8,12 +8,14 @@ experiment (another seed, loss or precision) lists too.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
-from hed import command, heldout, high_error, output, stability
-from hed.bootstrap import Resampling
+from hed import command, output
+from hed.answers import heldout, high_error, stability
+from hed.answers.bootstrap import Resampling
 
 MAIN = ["rank", "drug", "run", "cells", "rmse", "rmse_low", "rmse_high", "bias", "auc_sd"]
 MAIN += ["cell_mean_mse", "skill_cell_mean", "robust_z", "quantile", "high", "probability"]
@@ -24,13 +26,14 @@ def main() -> None:
     args = parse()
     rule = high_error.Rule(metric=args.metric, by=args.by, threshold=args.threshold)
     how = Resampling(replicates=args.replicates, seed=args.seed)
-    table = tabulate(args.experiment, rule, how)
+    # Both lists need little of each drug: intervals would take the time of another experiment.
+    columns = (*high_error.JUDGED, rule.metric) if args.against else high_error.COLUMNS
+    table = tabulate(args.experiment, rule, how, columns)
     output.say(f"{table['high'].sum()} of {len(table)} drugs are high error drugs: {rule.text}")
     if args.against:
         names = (str(args.experiment), str(args.against))
-        joined = stability.join(
-            {names[0]: table, names[1]: tabulate(args.against, rule, how)}, rule
-        )
+        other = tabulate(args.against, rule, how, columns)
+        joined = stability.join({names[0]: table, names[1]: other}, rule)
         output.say("\n".join(stability.unmatched(joined, names)) or "both have all drugs")
         chosen = joined if args.all else joined.filter(pl.col("listed") != "neither")
         output.show(stability.agree(joined) if args.agreement else chosen, args.format)
@@ -40,10 +43,12 @@ def main() -> None:
     output.show(listed.select(columns) if args.format == "table" else listed, args.format)
 
 
-def tabulate(directory: Path, rule: high_error.Rule, how: Resampling) -> pl.DataFrame:
+def tabulate(
+    directory: Path, rule: high_error.Rule, how: Resampling, columns: Sequence[str]
+) -> pl.DataFrame:
     """Return the table of an experiment; say what is missing."""
     held = heldout.read(directory)
-    table = high_error.tabulate(held, rule, how=how)
+    table = high_error.tabulate(held, rule, how=how, columns=columns)
     for note in (*held.notes, *high_error.unlisted(table, rule)):
         output.say(f"{directory}: {note}")
     return table

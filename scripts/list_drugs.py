@@ -8,7 +8,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from hed import command, inventory, output, tables
+from hed import command, output
+from hed.answers import inventory
+from hed.data import tables
 
 
 def main() -> None:

@@ -8,7 +8,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from hed import command, output, sensitivity
+from hed import command, output
+from hed.answers import sensitivity
 
 
 def main() -> None:

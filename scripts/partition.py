@@ -4,7 +4,8 @@
 import argparse
 from pathlib import Path
 
-from hed import command, partition, tables
+from hed import command
+from hed.data import partition, tables
 
 
 def main() -> None:

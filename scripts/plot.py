@@ -10,7 +10,9 @@ score in several experiments against that in the first.
 import argparse
 from pathlib import Path
 
-from hed import aggregate, command, figures
+from hed import command
+from hed.answers import figures
+from hed.experiment import aggregate
 
 COMPARISON = "comparison"
 

@@ -14,10 +14,11 @@ import polars as pl
 import yaml
 from rich.console import Console
 
-from hed import command, output, site
+from hed import command, output
 from hed.preflight.checks import Result
 from hed.preflight.disks import Places
 from hed.preflight.inspection import inspect
+from hed.site import site
 
 ROOT = Path(__file__).parents[1]
 

@@ -5,7 +5,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from hed import command, preprocess, raw
+from hed import command
+from hed.data import preprocess, raw
 
 
 def parse() -> argparse.Namespace:

@@ -15,8 +15,9 @@ from pathlib import Path
 import polars as pl
 from rich.console import Console
 
-from hed import command, output, progress, watch
+from hed import command, output
 from hed.errors import InputError
+from hed.experiment import progress, watch
 
 SECONDS = 10.0
 

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import polars as pl
 
-from hed import classification, command, heldout, output, ranking
-from hed.heldout import HeldOut
+from hed import command, output
+from hed.answers import classification, heldout, ranking
+from hed.answers.heldout import HeldOut
 
 
 def main() -> None:

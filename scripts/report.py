@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from hed import command
-from hed.report import page
+from hed.answers.report import page
 
 
 def main() -> None:

@@ -5,8 +5,9 @@ import argparse
 import shutil
 from pathlib import Path
 
-from hed import checkpoint, command
+from hed import command
 from hed.files import replacing, write_json
+from hed.training import checkpoint
 
 
 def main() -> None:

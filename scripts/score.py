@@ -6,8 +6,10 @@ from pathlib import Path
 
 import polars as pl
 
-from hed import candle, command, metrics, partition, predictions, tables
+from hed import candle, command
+from hed.data import partition, tables
 from hed.files import read_json, write_json
+from hed.training import metrics, predictions
 
 
 def main() -> None:

@@ -9,7 +9,8 @@ traceback and warning is kept. Logs that were not written to since the last time
 import argparse
 from pathlib import Path
 
-from hed import command, output, summaries
+from hed import command, output
+from hed.experiment import summaries
 
 
 def main() -> None:

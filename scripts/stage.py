@@ -15,7 +15,8 @@ import json
 import sys
 from pathlib import Path
 
-from hed import command, stage
+from hed import command
+from hed.staging import stage
 from hed.staging.clock import Report
 from hed.staging.nodes import Nodes, StageError
 

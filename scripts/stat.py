@@ -6,7 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
-from hed import command, inventory, output
+from hed import command, output
+from hed.answers import inventory
 
 
 def main() -> None:

@@ -4,7 +4,8 @@
 import argparse
 from pathlib import Path
 
-from hed import command, summary
+from hed import command
+from hed.experiment import summary
 
 
 def main() -> None:

@@ -8,7 +8,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from hed import command, heldout, output, sensitivity
+from hed import command, output
+from hed.answers import heldout, sensitivity
 
 
 def parse() -> argparse.Namespace:

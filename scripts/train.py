@@ -4,9 +4,11 @@
 import argparse
 from pathlib import Path
 
-from hed import candle, checkpoint, command, hyperparameters, lock
+from hed import candle, command, lock
+from hed.config import hyperparameters
 from hed.files import write_json
-from hed.monitor import monitoring
+from hed.training import checkpoint
+from hed.training.monitor import monitoring
 
 
 def main() -> None:

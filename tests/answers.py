@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 from experiments import name_drug, name_run, write_experiment, write_json
 
-from hed.heldout import HeldOut
-from hed.runs import Run
+from hed.answers.heldout import HeldOut
+from hed.experiment.runs import Run
 
 Rows = dict[int, list[tuple[str, float, float]]]
 

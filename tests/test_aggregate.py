@@ -16,8 +16,8 @@ from experiments import (
     write_upf,
 )
 
-from hed import aggregate
 from hed.errors import InputError
+from hed.experiment import aggregate
 
 MIXED = ["done", "running", "done", "waiting"]
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from hed import hyperparameters, schema
-from hed.architecture import BLOCKS, Layer, architecture, parameter_count
+from hed.config import hyperparameters, schema
 from hed.errors import InputError
+from hed.training.architecture import BLOCKS, Layer, architecture, parameter_count
 
 DEFAULTS = schema.defaults(hyperparameters.definition())
 

@@ -14,8 +14,8 @@ from experiments import (
     write_experiment,
 )
 
-from hed import aggregate, archive
-from hed.archive import export
+from hed.experiment import aggregate, archive
+from hed.experiment.archive import export
 
 OF_A_RUN = {
     "baseline_scores.json",

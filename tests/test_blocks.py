@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from experiments import assert_is_refused, call_script, run_script, write_experiment
 
-from hed import capacity, outlook, site
 from hed.errors import InputError
+from hed.site import capacity, outlook, site
 
 ROOT = Path(__file__).parents[1]
 AURORA = site.read(ROOT / "profiles" / "aurora" / "site.yaml", {})

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hed import bootstrap
-from hed.bootstrap import Resampling
+from hed.answers import bootstrap
+from hed.answers.bootstrap import Resampling
 from hed.errors import InputError
 
 

@@ -13,8 +13,8 @@ import polars as pl
 import pytest
 
 from hed import candle
+from hed.config.hyperparameters import UpfLine
 from hed.errors import InputError
-from hed.hyperparameters import UpfLine
 
 ROOT = Path(__file__).parents[1]
 MODELS = ROOT / "tests" / "models"

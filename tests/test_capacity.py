@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hed import capacity, site
 from hed.errors import InputError
-from hed.limits import Limits
+from hed.site import capacity, site
+from hed.site.limits import Limits
 
 ROOT = Path(__file__).parents[1]
 AURORA = site.read(ROOT / "profiles" / "aurora" / "site.yaml", {})

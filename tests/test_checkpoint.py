@@ -20,9 +20,10 @@ from experiments import digest_tree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hed import checkpoint, hyperparameters, schema
-from hed.checkpoint import Policy
+from hed.config import hyperparameters, schema
 from hed.errors import InputError
+from hed.training import checkpoint
+from hed.training.checkpoint import Policy
 
 DEFAULTS = schema.defaults(hyperparameters.definition())
 

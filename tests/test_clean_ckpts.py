@@ -16,9 +16,10 @@ from experiments import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hed import cleaning, lock
+from hed import lock
 from hed.errors import InputError
-from hed.health import UNTIMED_PATIENCE
+from hed.experiment import cleaning
+from hed.experiment.health import UNTIMED_PATIENCE
 
 MODEL_BYTES = len(b"weights")
 

@@ -18,8 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from hed import aggregate, compare
+from hed.answers import compare
 from hed.errors import InputError
+from hed.experiment import aggregate
 
 
 def scored(values, *, named=True):

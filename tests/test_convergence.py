@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 from experiments import run_script, write_experiment, write_json
 
-from hed import convergence
-from hed.runs import read_runs
+from hed.answers import convergence
+from hed.experiment.runs import read_runs
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from hed import dataset, tables
-from hed.dataset import Features
+from hed.data import dataset, tables
+from hed.data.dataset import Features
 from hed.errors import InputError
 
 CELLS = Features(pl.Series(["c2", "c1", "c3"]), np.zeros((3, 2), np.float32))

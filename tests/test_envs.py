@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hed import site
+from hed.site import site
 
 ROOT = Path(__file__).parents[1]
 # An old shell's way to hand a function to the shells that it starts.

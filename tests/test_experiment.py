@@ -13,21 +13,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hed import experiment, hyperparameters, plan, tables
-from hed.hyperparameters import UpfLine
+from hed.config import hyperparameters
+from hed.config.hyperparameters import UpfLine
+from hed.data import tables
+from hed.experiment import opening, plan
 
 ROOT = Path(__file__).parents[1]
 # Opens and starts the experiment of each configuration that it reads, and says which it got.
 STARTER = """
 import json, sys
 from pathlib import Path
-from hed import experiment
+from hed.experiment import opening
 
 opened = []
 for line in sys.stdin:
     try:
-        opened.append(experiment.open_or_exit(json.loads(line), Path(sys.argv[1]), main=True))
-        experiment.start(opened[-1])
+        opened.append(opening.open_or_exit(json.loads(line), Path(sys.argv[1]), main=True))
+        opening.start(opened[-1])
         print(opened[-1].name, flush=True)
     except SystemExit as refusal:
         print(refusal.code, flush=True)
@@ -37,8 +39,8 @@ for line in sys.stdin:
 @pytest.fixture(autouse=True)
 def own_environment(monkeypatch):
     """Let no test see which experiment another one opened."""
-    monkeypatch.setenv(experiment.VARIABLE, "")
-    monkeypatch.delenv(experiment.VARIABLE)
+    monkeypatch.setenv(opening.VARIABLE, "")
+    monkeypatch.delenv(opening.VARIABLE)
 
 
 @pytest.fixture
@@ -88,7 +90,7 @@ def look(config):
     """Return a function that plans an experiment as `snakemake -n` does, and ends."""
 
     def look(**keys):
-        opened = experiment.open_or_exit(config(**keys), ROOT, main=True)
+        opened = opening.open_or_exit(config(**keys), ROOT, main=True)
         if opened.locked:
             opened.locked.close()
             opened.locked = None
@@ -103,7 +105,7 @@ def run(look):
 
     def run(**keys):
         opened = look(**keys)
-        experiment.start(opened)
+        opening.start(opened)
         opened.locked.close()
         return opened.name
 
@@ -116,7 +118,7 @@ def refuse(look):
 
     def refuse(**keys):
         with pytest.raises(SystemExit) as caught:
-            experiment.start(look(**keys))
+            opening.start(look(**keys))
         assert caught.value.code.startswith("error: ")
         assert "\n" not in caught.value.code
         return caught.value.code
@@ -181,7 +183,7 @@ def starters():
 
 def record(output, name="EXP000"):
     """Return the record of an experiment."""
-    return json.loads((output / name / experiment.RECORD).read_text())
+    return json.loads((output / name / opening.RECORD).read_text())
 
 
 @pytest.fixture
@@ -312,9 +314,9 @@ def test_what_a_dry_run_leaves_does_not_cost_a_number(look, run, output):
 
 def test_a_dry_run_changes_nothing_in_an_experiment(look, run, output):
     run(experiment="mine")
-    before = (output / "mine" / experiment.RECORD).read_bytes()
+    before = (output / "mine" / opening.RECORD).read_bytes()
     look(experiment="mine")
-    assert (output / "mine" / experiment.RECORD).read_bytes() == before
+    assert (output / "mine" / opening.RECORD).read_bytes() == before
 
 
 # A named experiment
@@ -452,7 +454,7 @@ def test_a_deleted_experiment_leaves_no_partition_to_one_of_its_name(look, upf):
 
 
 def test_a_user_without_a_name_has_a_node_local_directory(look, monkeypatch):
-    monkeypatch.setattr(experiment.getpass, "getuser", lambda: {}["name"])
+    monkeypatch.setattr(opening.getpass, "getuser", lambda: {}["name"])
     assert f"/{os.getuid()}/hed/" in look().local
 
 
@@ -499,13 +501,13 @@ def test_two_copies_cannot_have_one_name(refuse, tmp_path, upf):
     (tmp_path / "deep").mkdir()
     same = shutil.copy(upf(("a", 0)), tmp_path / "deep" / "dflts.json")
     assert "upf and dflts need two different names" in refuse(upf=same)
-    recorded = shutil.copy(same, tmp_path / experiment.RECORD)
+    recorded = shutil.copy(same, tmp_path / opening.RECORD)
     assert "neither of them experiment.json" in refuse(upf=recorded)
 
 
 def test_a_damaged_record_is_refused_with_its_path(run, refuse, output):
     run()
-    (output / "EXP000" / experiment.RECORD).write_text("{")
+    (output / "EXP000" / opening.RECORD).write_text("{")
     sentence = refuse(experiment="EXP000")
     assert f"{output}/EXP000/experiment.json is not valid JSON" in sentence
     assert run() == "EXP001"
@@ -513,7 +515,7 @@ def test_a_damaged_record_is_refused_with_its_path(run, refuse, output):
 
 def test_the_record_of_something_else_is_not_ours(run, output):
     (output / "EXP000").mkdir(parents=True)
-    (output / "EXP000" / experiment.RECORD).write_text("{}")
+    (output / "EXP000" / opening.RECORD).write_text("{}")
     assert run() == "EXP001"
 
 
@@ -577,7 +579,7 @@ def test_the_record_tells_what_the_experiment_is_and_when_it_began(run, output):
     first = record(output)
     assert [run["held_out"] for run in first["runs"]] == ["z", "b", "a"]
     assert (first["upf"], first["dflts"]) == ("upf.json", "dflts.json")
-    (output / "EXP000" / experiment.RECORD).write_text(json.dumps({**first, "created": "then"}))
+    (output / "EXP000" / opening.RECORD).write_text(json.dumps({**first, "created": "then"}))
     run()
     assert record(output) == {**first, "created": "then"}
 
@@ -601,9 +603,9 @@ def test_two_experiments_never_share_a_node_local_directory(look, tmp_path):
 
 def test_a_child_process_reads_the_record_and_nothing_else(look, config, data):
     main = look()
-    experiment.start(main)
+    opening.start(main)
     shutil.rmtree(data)
-    child = experiment.open_or_exit(config(), ROOT, main=False)
+    child = opening.open_or_exit(config(), ROOT, main=False)
     names = ("directory", "runs", "data", "raw", "local", "upf", "dflts", "restart_from")
     for name in names:
         assert getattr(child, name) == getattr(main, name)
@@ -616,7 +618,7 @@ def test_the_user_s_own_start_does_not_read_what_an_earlier_one_left(run):
 
 def test_a_start_completes_the_configuration_that_the_rules_read(config):
     keys = config(seed=4)
-    opened = experiment.open_or_exit(keys, ROOT, main=True)
+    opened = opening.open_or_exit(keys, ROOT, main=True)
     opened.locked.close()
     assert (keys["seed"], keys["partition"]["mode"]) == (4, "by_drug")
 
@@ -654,7 +656,7 @@ def test_an_experiment_that_is_being_run_is_refused_with_the_process_until_that_
     (holder,) = starters(1)
     holder.ask(config())
     assert holder.answer() == "EXP000"
-    path = output / "EXP000" / experiment.RECORD
+    path = output / "EXP000" / opening.RECORD
     before = path.stat()
     sentence = refuse()
     assert f"EXP000 is being run by process {holder.process.pid} on " in sentence

@@ -14,11 +14,12 @@ from experiments import (
     write_experiment,
 )
 
-from hed import aggregate, convergence, figures
+from hed.answers import convergence, figures
+from hed.answers.plots import comparison, predictions, ranks, tiles, training
+from hed.answers.plots.errors import MAX_NAMED, WORST, arrange, high_error_limit
+from hed.answers.ranking import CELL_SCHEMA
 from hed.errors import InputError
-from hed.plots import comparison, predictions, ranks, tiles, training
-from hed.plots.errors import MAX_NAMED, WORST, arrange, high_error_limit
-from hed.ranking import CELL_SCHEMA
+from hed.experiment import aggregate
 
 
 def make_table(count, **columns):

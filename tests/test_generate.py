@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from hed import generate, preprocess, raw, tables
+from hed.data import generate, preprocess, raw, tables
+from hed.data.tables import AUC, CELL, DRUG
 from hed.errors import InputError
-from hed.tables import AUC, CELL, DRUG
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "generate_data.py"
 SMALL = {"drugs": 12, "cells": 30, "rows": 250, "genes": 20, "descriptors": 25, "seed": 1}

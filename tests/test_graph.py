@@ -11,8 +11,9 @@ import polars as pl
 import pytest
 from experiments import write_experiment
 
-from hed import experiment, tables
-from hed.hyperparameters import UpfLine, format_upf
+from hed.config.hyperparameters import UpfLine, format_upf
+from hed.data import tables
+from hed.experiment import opening
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
@@ -42,7 +43,7 @@ def snakemake(config, *options):
     """Run snakemake as a user does, with a configuration."""
     keys = [f"{key}={value}" for key, value in config.items()]
     environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
-    environment.pop(experiment.VARIABLE, None)
+    environment.pop(opening.VARIABLE, None)
     return subprocess.run(
         [BIN / "snakemake", *options, "--config", *keys],
         cwd=ROOT,
@@ -91,12 +92,12 @@ def config(tmp_path, data):
 @pytest.fixture
 def begun(config, monkeypatch):
     """Return a function that makes the directory of an experiment as its start does."""
-    monkeypatch.setenv(experiment.VARIABLE, "")
+    monkeypatch.setenv(opening.VARIABLE, "")
 
     def begun(**keys):
         text = {key: str(value) for key, value in {**config, **keys}.items()}
-        opened = experiment.open_or_exit(text, ROOT, main=True)
-        experiment.start(opened)
+        opened = opening.open_or_exit(text, ROOT, main=True)
+        opening.start(opened)
         opened.locked.close()
         return opened.directory
 
@@ -195,8 +196,8 @@ def is_preamble(line):
 
 def test_an_experiment_that_is_being_run_is_refused_before_any_job(config, begun, monkeypatch):
     directory = begun()
-    opened = experiment.open_or_exit({k: str(v) for k, v in config.items()}, ROOT, main=True)
-    experiment.start(opened)
+    opened = opening.open_or_exit({k: str(v) for k, v in config.items()}, ROOT, main=True)
+    opening.start(opened)
     done = snakemake(config, "--cores", "1")
     opened.locked.close()
     assert done.returncode == 1

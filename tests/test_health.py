@@ -9,8 +9,9 @@ import time
 import pytest
 from experiments import call_script, write_experiment
 
-from hed import health, lock
-from hed.runs import read_runs
+from hed import lock
+from hed.experiment import health
+from hed.experiment.runs import read_runs
 
 HOUR = 3600.0
 TRACEBACK = "Traceback (most recent call last):\n  File 'a.py'\nValueError: no rows\n"

@@ -6,7 +6,7 @@ import pytest
 from answers import draw, hold, write
 from experiments import name_run
 
-from hed import heldout
+from hed.answers import heldout
 from hed.errors import InputError
 
 ROWS = draw(3, 4)

@@ -11,12 +11,12 @@ from experiments import assert_is_refused, name_run, run_script
 from improvelib.metrics import compute_metrics
 from scipy import stats
 
-from hed import high_error, moments, stability
-from hed.bootstrap import Resampling
+from hed.answers import high_error, moments, stability
+from hed.answers.bootstrap import Resampling
+from hed.answers.grid import arrange
+from hed.answers.heldout import read, with_baselines
+from hed.answers.high_error import METRICS, Rule, standardise, tabulate
 from hed.errors import InputError
-from hed.grid import arrange
-from hed.heldout import read, with_baselines
-from hed.high_error import METRICS, Rule, standardise, tabulate
 
 QUICK = Resampling(replicates=300)
 
@@ -44,6 +44,16 @@ def test_errors_of_each_drug_are_those_of_improve():
         assert found["auc_sd"] == pytest.approx(true.std(ddof=1))
         assert found["auc_iqr"] == pytest.approx(stats.iqr(true))
         assert found["rmse_over_sd"] == pytest.approx(found["rmse"] / true.std(ddof=1))
+
+
+def test_a_column_is_the_same_alone_as_among_all():
+    held = hold(planted())
+    for rule in (Rule(), Rule(metric="pcc"), Rule(metric="skill_train_mean", by="z")):
+        whole = tabulate(held, rule, how=QUICK)
+        assert tuple(whole.columns) == high_error.COLUMNS
+        for name in high_error.COLUMNS:
+            alone = tabulate(held, rule, how=QUICK, columns=[name])
+            assert alone.equals(whole.select(name)), (rule, name)
 
 
 def test_drugs_made_bad_are_listed_first_with_certainty_and_no_others():

@@ -8,9 +8,9 @@ from experiments import assert_is_refused, call_script, run_script
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hed import hyperparameters, schema
+from hed.config import hyperparameters, schema
+from hed.config.hyperparameters import UpfLine
 from hed.errors import InputError
-from hed.hyperparameters import UpfLine
 
 # Uno's default file, as CANDLE and IMPROVE have it.
 UNO = {

@@ -9,8 +9,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from improvelib.metrics import compute_metrics
 
-from hed import metrics
-from hed.tables import AUC, CELL, DRUG
+from hed.data.tables import AUC, CELL, DRUG
+from hed.training import metrics
 
 # AUC has four decimals; on so coarse a grid ties are frequent.
 aucs = st.integers(0, 10_000).map(lambda value: value / 10_000)

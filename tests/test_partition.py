@@ -9,9 +9,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from hed import partition, tables
+from hed.data import partition, tables
+from hed.data.partition import Split
 from hed.errors import InputError
-from hed.partition import Split
 
 MODES = ("by_drug", "by_cell", "random")
 ROW = "row"

@@ -17,7 +17,6 @@ import pytest
 from chains import ROOT, wait_for
 from parsl.jobs.states import JobState, JobStatus
 
-from hed import site as sites
 from hed.pilot import (
     allocation,
     blocks,
@@ -34,7 +33,8 @@ from hed.pilot.providers import Local, Pbs, Refused
 from hed.pilot.scaling import Limits
 from hed.pilot.script import PerNode
 from hed.pilot.spool import Spool
-from hed.site import Site
+from hed.site import site as sites
+from hed.site.site import Site
 
 PILOT = ROOT / "profiles" / "pilot"
 

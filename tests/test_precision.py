@@ -2,8 +2,8 @@
 
 import pytest
 
-from hed import precision
 from hed.errors import InputError
+from hed.training import precision
 
 
 @pytest.mark.parametrize("extension", [True, False])

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from hed import site
 from hed.errors import InputError
 from hed.preflight import disks, inspection, node, trial
 from hed.preflight.checks import Check, attempt
 from hed.preflight.disks import Places
+from hed.site import site
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "scripts" / "preflight.py"

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from sklearn import preprocessing as sklearn_scalers
 
-from hed import preprocess, raw, tables
+from hed.data import preprocess, raw, tables
+from hed.data.tables import CELL, DRUG
 from hed.errors import InputError
-from hed.tables import CELL, DRUG
 
 ROOT = Path(__file__).parents[1]
 DEMO = ROOT / "data" / "gdsc2-demo"

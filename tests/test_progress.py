@@ -19,10 +19,10 @@ from experiments import (
 )
 from rich.console import Console
 
-from hed import watch
 from hed.errors import InputError
-from hed.health import diagnose
-from hed.progress import (
+from hed.experiment import watch
+from hed.experiment.health import diagnose
+from hed.experiment.progress import (
     read_progress,
     render,
     render_duration,
@@ -31,7 +31,7 @@ from hed.progress import (
     texts,
     write_progress,
 )
-from hed.runs import Run, list_runs, read_experiment, read_runs
+from hed.experiment.runs import Run, list_runs, read_experiment, read_runs
 
 KEYS = ["DIR", "JOB", "JSON", "PROCS", "PPN", "epochs", "OUTs", "RUNs", "NEWs", "DONE", "MKRs"]
 ADDED = ["WAIT", "FAIL", "RATE"]
@@ -301,6 +301,6 @@ def test_the_progress_of_an_experiment_of_another_user_is_shown(mixed, monkeypat
     def refuse(*_):
         raise PermissionError(13, "Permission denied", "progress.txt")
 
-    monkeypatch.setattr("hed.progress.write_progress", refuse)
+    monkeypatch.setattr("hed.experiment.progress.write_progress", refuse)
     assert "DONE: 2\n" in call_script("progress.py", mixed)
     assert "not written: Permission denied" in capsys.readouterr().err

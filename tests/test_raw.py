@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from hed import raw
+from hed.data import raw
+from hed.data.tables import AUC, CELL, DRUG
 from hed.errors import InputError
-from hed.tables import AUC, CELL, DRUG
 
 DEMO = Path(__file__).parents[1] / "data" / "gdsc2-demo"
 
@@ -346,6 +346,6 @@ def test_a_file_that_is_not_text_is_refused(write: Callable[..., Path]) -> None:
 
 
 def test_reading_needs_neither_scikit_learn_nor_tensorflow() -> None:
-    code = "import sys; from hed import raw; print({'sklearn', 'tensorflow'} & set(sys.modules))"
+    code = "import sys; from hed.data import raw; print({'sklearn', 'tensorflow'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.stdout == "set()\n"

@@ -23,7 +23,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
-from hed.report import packing, page
+from hed.answers.report import packing, page
 
 VENDOR = Path(page.__file__).parent / "vendor"
 # What would run, or end the script that holds the data, if it were not escaped.

@@ -17,9 +17,11 @@ import pytest
 import tiny
 from experiments import SCRIPTS
 
-from hed import backend, checkpoint, hyperparameters, lock, trainer, training, uno, weights
-from hed.backend import keras
+from hed import lock, uno
+from hed.config import hyperparameters
 from hed.errors import InputError
+from hed.training import backend, checkpoint, loop, trainer, weights
+from hed.training.backend import keras
 
 # Keras on NumPy 2 warns at each copy of a variable.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")
@@ -69,7 +71,7 @@ def stored(place: Path) -> dict[str, bytes]:
 REDUCING = {"epochs": 7, "learning_rate": 1e-7, "reduce_lr_patience": 1, "warmup_epochs": 1}
 
 # In an epoch, after its steps; after an epoch, before it is saved; while its links are replaced.
-PLACES = [(trainer.Trainer, "predict"), (training, "_report"), (checkpoint, "_link")]
+PLACES = [(trainer.Trainer, "predict"), (loop, "_report"), (checkpoint, "_link")]
 
 
 @pytest.mark.parametrize("precision", tiny.PRECISIONS)
@@ -131,7 +133,7 @@ def test_early_stopping_is_resumed_too(
     uno.run(tiny.run_parameters(source, tmp_path / "whole", **changes))
     params = tiny.run_parameters(source, tmp_path / "run", **changes)
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        interrupt(patch, training, "_report", call=call)
+        interrupt(patch, loop, "_report", call=call)
         uno.run(params)
     uno.run(params)
     assert_same(tmp_path / "run", tmp_path / "whole")

@@ -15,7 +15,7 @@ from experiments import (
 )
 
 from hed.errors import InputError
-from hed.runs import read_experiment, read_object, read_runs
+from hed.experiment.runs import read_experiment, read_object, read_runs
 
 MIXED = ["done", "running", "waiting"]
 

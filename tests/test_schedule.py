@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hed import schedule
-from hed.schedule import MIN_DELTA, Schedule, peak_rate
+from hed.training import schedule
+from hed.training.schedule import MIN_DELTA, Schedule, peak_rate
 
 PEAK = 1e-2
 

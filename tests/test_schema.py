@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hed import schema
+from hed.config import schema
 from hed.errors import InputError
 
 SCHEMA = {

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hed import schema, settings
+from hed.config import schema, settings
 from hed.errors import InputError
 
 ROOT = Path(__file__).parents[1]

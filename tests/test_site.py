@@ -10,9 +10,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hed import schema, site, walltime
+from hed.config import schema
 from hed.errors import InputError
-from hed.limits import Limits
+from hed.site import site, walltime
+from hed.site.limits import Limits
 
 ROOT = Path(__file__).parents[1]
 PROFILES = sorted((ROOT / "profiles").glob("*/site.yaml"))

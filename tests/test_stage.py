@@ -18,8 +18,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hed import lock, stage
-from hed.staging import checksums, local, sinks, transfer, unpack
+from hed import lock
+from hed.staging import checksums, local, sinks, stage, transfer, unpack
 from hed.staging.nodes import Alone, NoSpace, StageError, started_by_mpi
 
 SCRIPT = Path(__file__).parents[1] / "scripts/stage.py"

@@ -9,8 +9,8 @@ from experiments import (
     write_json,
 )
 
-from hed import aggregate, archive
-from hed.summary import drug_label, print_summary, shorten
+from hed.experiment import aggregate, archive
+from hed.experiment.summary import drug_label, print_summary, shorten
 
 
 @pytest.fixture

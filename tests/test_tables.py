@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hed import tables
+from hed.data import tables
+from hed.data.tables import AUC, CELL, DESCRIPTORS, DRUG, EXPRESSION
 from hed.errors import InputError
-from hed.tables import AUC, CELL, DESCRIPTORS, DRUG, EXPRESSION
 
 RESPONSE = {CELL: ["c2", "c1", "c2", "c2"], DRUG: ["7", "12", "12", "7"], AUC: [0.5, 1, 0.25, 0.5]}
 

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from experiments import assert_is_refused, call_script, run_script, write_experiment
 
-from hed import sensitivity
+from hed.answers import sensitivity
 from hed.errors import InputError
 
 HEADER = "auc_true,auc_pred,labels\n"

@@ -12,25 +12,25 @@ import polars as pl
 import pytest
 import tiny
 
-from hed import (
+from hed import uno
+from hed.config import hyperparameters
+from hed.data import dataset
+from hed.data.dataset import Data, Features, Rows
+from hed.errors import InputError
+from hed.training import (
     architecture,
     backend,
     checkpoint,
-    dataset,
-    hyperparameters,
+    loop,
     losses,
     network,
     optimizer,
     schedule,
-    training,
-    uno,
     weights,
 )
-from hed.backend import keras, tf
-from hed.dataset import Data, Features, Rows
-from hed.errors import InputError
-from hed.network import Network
-from hed.trainer import Trainer, data_order
+from hed.training.backend import keras, tf
+from hed.training.network import Network
+from hed.training.trainer import Trainer, data_order
 
 # Keras on NumPy 2 warns at each copy of a variable.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")
@@ -549,8 +549,8 @@ def test_the_history_ends_with_what_the_last_model_scores(source: Path, tmp_path
 
 
 def test_r2_of_a_constant_truth_is_undefined() -> None:
-    assert training._r2(0.1, np.float32([0.5, 0.5])) is None
-    assert training._r2(0.25, np.float32([0.0, 1.0])) == 0
+    assert loop._r2(0.1, np.float32([0.5, 0.5])) is None
+    assert loop._r2(0.25, np.float32([0.0, 1.0])) == 0
 
 
 def test_the_best_model_predicts_not_the_last(source: Path, tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from hed import generate, hyperparameters, partition, precision, schema, tables
+from hed.config import hyperparameters, schema
+from hed.data import generate, partition, tables
+from hed.training import precision
 
 SIZES = {"drugs": 5, "cells": 20, "rows": 300, "genes": 6, "descriptors": 5, "seed": 3}
 NETWORK = {

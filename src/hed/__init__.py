@@ -2,6 +2,14 @@
 
 The modules here compute and know nothing of Snakemake; `scripts/` are the commands over them,
 and `rules/` say which command depends on which file.
+
+data        tables: raw, preprocessed, partitioned, generated
+config      settings and hyperparameters with their schemas
+training    the network, its epochs, checkpoints and scores; `uno` and `candle` are its two doors
+experiment  the directory of an experiment: its plan, its runs, its progress, its tarball
+answers     what the predictions tell: high error drugs, rankings, figures, the report
+site        what a machine has and what its queues accept
+pilot, staging, preflight    blocks of nodes: filled, supplied with files, checked
 """
 
 __version__ = "0.1.0"

@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from hed import hyperparameters
+from hed.config import hyperparameters
+from hed.config.hyperparameters import Parameters, UpfLine
 from hed.errors import InputError
 from hed.files import write_json
-from hed.hyperparameters import Parameters, UpfLine
 
 HISTORY = "history.txt"
 PREDICTED = "test_y_data_predicted.csv"

@@ -8,27 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from hed import (
-    architecture,
-    backend,
-    candle,
-    checkpoint,
-    dataset,
-    hyperparameters,
-    network,
-    partition,
-    precision,
-    predictions,
-    schema,
-    tables,
-    weights,
-)
-from hed.backend import tf
-from hed.dataset import Data, Features, Rows
+from hed import candle
+from hed.config import hyperparameters, schema
+from hed.data import dataset, partition, tables
+from hed.data.dataset import Data, Features, Rows
 from hed.files import write_json, write_text
-from hed.network import Network
-from hed.trainer import Trainer, matrix, predict
-from hed.training import State, train
+from hed.training import architecture, backend, checkpoint, network, precision, predictions, weights
+from hed.training.backend import tf
+from hed.training.loop import State, train
+from hed.training.network import Network
+from hed.training.trainer import Trainer, matrix, predict
 
 
 def initialize_parameters() -> dict[str, Any]:

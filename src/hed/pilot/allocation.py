@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from hed.site import Site
+from hed.site.site import Site
 
 
 def nodes(environ: Mapping[str, str] = os.environ) -> int:

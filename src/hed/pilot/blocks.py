@@ -12,13 +12,13 @@ from parsl.providers.base import ExecutionProvider
 
 from hed import files
 from hed.errors import InputError
+from hed.experiment.record import RECORD
 from hed.pilot import allocation, script
 from hed.pilot.executor import Blocks
 from hed.pilot.providers import Local, Pbs, Slurm
 from hed.pilot.script import PerNode, Staging
 from hed.pilot.spool import Spool
-from hed.record import RECORD
-from hed.site import Site
+from hed.site.site import Site
 
 # A node says every PERIOD seconds that it is there, and is lost after MISSED periods of silence.
 PERIOD = 15

@@ -15,13 +15,13 @@ from pathlib import Path
 
 from parsl.utils import Timer
 
-from hed import site as sites
 from hed.errors import InputError
 from hed.pilot import blocks, journal, tile
 from hed.pilot.executor import Blocks
 from hed.pilot.spool import Spool
 from hed.pilot.tile import Tiles
 from hed.pilot.worker import run
+from hed.site import site as sites
 
 log = logging.getLogger("hed.pilot")
 

@@ -10,7 +10,7 @@ from parsl.launchers.base import Launcher
 
 import hed
 from hed.pilot.spool import Spool
-from hed.site import Site
+from hed.site.site import Site
 
 ROOT = Path(hed.__file__).parents[2]
 # What trainings and scorings read; the responses are read once, by the partition of a run.

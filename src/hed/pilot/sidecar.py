@@ -16,11 +16,11 @@ from types import FrameType
 import psutil
 
 from hed import command, files, lock
-from hed import site as sites
 from hed.errors import InputError
 from hed.pilot import journal, processes, release, spool
 from hed.pilot.journal import REFUSED
 from hed.pilot.spool import Spool
+from hed.site import site as sites
 
 log = logging.getLogger("hed.pilot")
 

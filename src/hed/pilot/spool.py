@@ -121,4 +121,5 @@ def _submission(entry: os.DirEntry[str]) -> tuple[int, int]:
 
     ASSUME: of two jobs within one tick of the kernel's clock (4 ms) the later has the larger id.
     """
-    return entry.stat().st_mtime_ns, int(entry.name.rpartition("-")[2])
+    process = entry.name.rpartition("-")[2]
+    return entry.stat().st_mtime_ns, int(process) if process.isdigit() else 0

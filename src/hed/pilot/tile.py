@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hed.site import Site
+from hed.site.site import Site
 
 
 @dataclass(frozen=True)

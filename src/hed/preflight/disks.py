@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hed import output
 from hed.preflight.checks import Check, Fault
-from hed.site import Site
+from hed.site.site import Site
 
 MIB = 2**20
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from hed.preflight import disks, node, trial
 from hed.preflight.checks import Result, attempt
 from hed.preflight.disks import Places
-from hed.site import Site
+from hed.site.site import Site
 
 
 def inspect(

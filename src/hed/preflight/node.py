@@ -10,7 +10,7 @@ from importlib import metadata
 import psutil
 
 from hed.preflight.checks import Check, Fault
-from hed.site import Site
+from hed.site.site import Site
 
 WORKFLOW = ("snakemake", "snakemake-executor-plugin-cluster-generic", "parsl", "polars")
 

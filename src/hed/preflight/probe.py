@@ -26,7 +26,7 @@ def main() -> None:
         import_module(name)
     tell("packages", **{name: metadata.version(name) for name in PACKAGES})
     start = time.perf_counter()
-    from hed.backend import tf
+    from hed.training.backend import tf
 
     tell("tensorflow", version=tf.__version__, seconds=time.perf_counter() - start)
     for name in sys.argv[1:]:

@@ -17,7 +17,7 @@ import hed
 from hed.errors import InputError
 from hed.pilot import tile
 from hed.preflight.checks import Check, Fault
-from hed.site import Site
+from hed.site.site import Site
 
 # Seconds for all of it; importing TensorFlow takes 4, and on a node that reads it for the first
 # time from a busy file system up to a minute.

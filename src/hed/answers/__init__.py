@@ -1,0 +1,1 @@
+"""From predictions to answers: high error drugs, rankings, comparisons, figures, the report."""

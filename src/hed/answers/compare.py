@@ -1,0 +1,208 @@
+"""Experiments side by side, drug by drug, with paired tests."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from scipy import stats
+
+from hed import output
+from hed.answers import pairing
+from hed.answers.grid import Floats
+from hed.errors import InputError
+from hed.experiment import aggregate
+
+TESTS = ("wilcoxon", "t", "sign")
+SCHEMA: dict[str, type[pl.DataType]] = {
+    **dict.fromkeys(("experiment", "reference", "metric"), pl.String),
+    **dict.fromkeys(("drugs", "missing", "better", "worse", "equal"), pl.Int64),
+    **dict.fromkeys(("mean", "reference_mean", "difference", "low", "high"), pl.Float64),
+    "median_difference": pl.Float64,
+    **{f"{test}_p": pl.Float64 for test in TESTS},
+    **{f"{test}_holm": pl.Float64 for test in TESTS},
+    **dict.fromkeys(("rank_biserial", "cohen_d"), pl.Float64),
+    "reason": pl.String,
+}
+
+
+def name(directories: Sequence[Path]) -> dict[str, Path]:
+    """Return experiments by name, by path where two have one name.
+
+    Raises:
+        InputError: if one is given twice.
+    """
+    names = [path.resolve().name for path in directories]
+    if len(set(names)) < len(names):
+        names = [str(path) for path in directories]
+    named = dict(zip(names, directories, strict=True))
+    if len(set(path.resolve() for path in directories)) < len(directories):
+        raise InputError("an experiment cannot be compared with itself: give different directories")
+    return named
+
+
+def pair(tables: Mapping[str, pl.DataFrame], metric: str) -> pl.DataFrame:
+    """Return a row per drug in any experiment: drug, index, and a column per experiment.
+
+    The columns have the experiments' names and the metric, null where an experiment has no score
+    of the drug. Rows are in order of the index.
+
+    Args:
+        tables: those of `aggregate.scores`, by the experiments' names; the first is the reference.
+
+    Raises:
+        InputError: if there is no such metric, or drugs cannot be matched.
+    """
+    if metric not in aggregate.METRICS:
+        raise InputError(f"no metric {metric!r}: choose one of {', '.join(aggregate.METRICS)}")
+    by = pairing.key(list(tables.values()))
+    pairing.check(tables, by)
+    other = "drug" if by == "index" else "index"
+    names = pl.concat(table.select("drug", "index") for table in tables.values())
+    joined = names.group_by(by, maintain_order=True).agg(pl.col(other).drop_nulls().first())
+    for name, table in tables.items():
+        column = table.select(by, pl.col(metric).alias(_reserved(name)))
+        joined = joined.join(column, on=by, how="left", maintain_order="left")
+    return joined.select("drug", "index", pl.exclude("drug", "index")).sort(
+        "index", nulls_last=True, maintain_order=True
+    )
+
+
+def differences(paired: pl.DataFrame) -> pl.DataFrame:
+    """Return a row per drug and other experiment that both have, in the order of `paired`.
+
+    Columns: drug, index, experiment, reference (the first experiment), value, reference_value,
+    difference (value - reference_value).
+    """
+    reference, *others = paired.columns[2:]
+    parts = [
+        paired.select(
+            "drug",
+            "index",
+            experiment=pl.lit(other),
+            reference=pl.lit(reference),
+            value=pl.col(other),
+            reference_value=pl.col(reference),
+            difference=pl.col(other) - pl.col(reference),
+        ).drop_nulls("difference")
+        for other in others
+    ]
+    return pl.concat(parts)
+
+
+def test(paired: pl.DataFrame, metric: str) -> pl.DataFrame:
+    """Return a row per comparison of an experiment with the first one, over the drugs of both.
+
+    Columns:
+        experiment, reference, metric, drugs (in both), missing (in one of them only, or without a
+        value); mean, reference_mean, difference (of the means; positive is more), low, high (its
+        95 % t interval), median_difference; better, worse, equal: drugs, by the metric's sense;
+        wilcoxon_p: signed rank (differences of zero by Pratt, 1959); t_p: paired t; sign_p: exact;
+        {test}_holm: adjusted for the number of comparisons (Holm, Scand. J. Stat. 6, 1979);
+        rank_biserial: Kerby, Compr. Psychol. 3 (2014), -1 to 1, positive where the experiment has
+        more; cohen_d: mean difference / its standard deviation; reason: why a test is null.
+    """
+    reference, *others = paired.columns[2:]
+    rows = [_compare(paired, reference, other, metric) for other in others]
+    table = pl.DataFrame(rows, schema=SCHEMA)
+    adjusted = {f"{t}_holm": holm(table[f"{t}_p"]) for t in TESTS}
+    return table.with_columns(**adjusted)
+
+
+def upright(tests: pl.DataFrame) -> pl.DataFrame:
+    """Return the comparisons of `test` as texts, a line per number and a column per comparison."""
+    names = (tests["experiment"] + " - " + tests["reference"]).to_list()
+    numbers = tests.drop("experiment", "reference")
+    columns = {
+        title: [output.render_value(value) for value in row]
+        for title, row in zip(names, numbers.iter_rows(), strict=True)
+    }
+    return pl.DataFrame({"": numbers.columns, **columns})
+
+
+def unmatched(paired: pl.DataFrame) -> Iterator[str]:
+    """Yield sentences on drugs of which an experiment has no score."""
+    for name in paired.columns[2:]:
+        count = paired[name].null_count()
+        if count:
+            yield f"{count} of {len(paired)} drugs have no score in {name}"
+
+
+def holm(p_values: pl.Series) -> pl.Series:
+    """Return p-values adjusted by Holm's step-down procedure; null stays null and counts not."""
+    known = p_values.drop_nulls().to_numpy()
+    place = np.argsort(known, kind="stable")
+    stepped = np.maximum.accumulate(known[place] * np.arange(len(known), 0, -1))
+    adjusted = np.empty_like(known)
+    adjusted[place] = np.minimum(stepped, 1.0)
+    values = iter(adjusted.tolist())
+    return pl.Series([None if p is None else next(values) for p in p_values], dtype=pl.Float64)
+
+
+def rank_biserial(difference: Floats) -> float:
+    """Return the matched-pairs rank-biserial correlation; zeros share their ranks but not a side.
+
+    The sum of the ranks of |difference| with the sign of the difference, over the sum of all.
+    """
+    ranks = stats.rankdata(np.abs(difference))
+    return float((ranks * np.sign(difference)).sum() / ranks.sum())
+
+
+def _reserved(name: str) -> str:
+    """Refuse an experiment's name that is a column's."""
+    if name in ("drug", "index"):
+        raise InputError(f"an experiment cannot be named {name!r} here: rename its directory")
+    return name
+
+
+def _compare(paired: pl.DataFrame, reference: str, other: str, metric: str) -> dict[str, Any]:
+    """Return the row of one comparison, but for the adjusted p-values."""
+    both = paired.select(reference, other).drop_nulls()
+    old, new = both[reference].to_numpy(), both[other].to_numpy()
+    difference = new - old
+    more, less = int((difference > 0).sum()), int((difference < 0).sum())
+    better, worse = (less, more) if metric in ("mse", "rmse") else (more, less)
+    present = paired.select(pl.any_horizontal(pl.col(reference, other).is_not_null()).sum()).item()
+    return {
+        "experiment": other,
+        "reference": reference,
+        "metric": metric,
+        "drugs": len(both),
+        "missing": present - len(both),
+        "better": better,
+        "worse": worse,
+        "equal": len(both) - more - less,
+        "mean": both[other].mean(),
+        "reference_mean": both[reference].mean(),
+        "difference": float(difference.mean()) if len(both) else None,
+        "median_difference": float(np.median(difference)) if len(both) else None,
+        **_tested(difference),
+    }
+
+
+def _tested(difference: Floats) -> dict[str, float | str | None]:
+    """Return the tests of paired differences, or why there are none."""
+    if len(difference) < 2:
+        return {"reason": "fewer than two drugs in both"}
+    if not difference.any():
+        return {"reason": "no drug differs"}
+    deviation = float(difference.std(ddof=1))
+    signs = int((difference > 0).sum()), int((difference != 0).sum())
+    found: dict[str, float | str | None] = {
+        "wilcoxon_p": float(stats.wilcoxon(difference, zero_method="pratt").pvalue),
+        "sign_p": float(stats.binomtest(*signs).pvalue),
+        "rank_biserial": rank_biserial(difference),
+    }
+    # Rounding leaves a trace of a spread where all differ by the same.
+    if deviation <= 1e-12 * float(np.abs(difference).max()):
+        return {**found, "reason": "all drugs differ by the same: no t test"}
+    ends = stats.ttest_1samp(difference, 0.0)
+    interval = ends.confidence_interval()
+    return {
+        **found,
+        "t_p": float(ends.pvalue),
+        "low": float(interval.low),
+        "high": float(interval.high),
+        "cohen_d": float(difference.mean()) / deviation,
+    }

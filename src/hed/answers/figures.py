@@ -1,0 +1,109 @@
+"""The figures of an experiment by name: what each reads, and what is drawn of it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import plotnine as p9
+
+from hed.answers import compare, convergence, heldout, ranking
+from hed.answers.plots import comparison, errors, predictions, ranks, theme, tiles, training
+from hed.errors import InputError
+from hed.experiment import aggregate
+from hed.experiment.runs import list_runs, read_experiment, read_runs
+from hed.pilot.spool import NAME as SPOOL
+from hed.pilot.spool import Spool
+
+
+def draw(figure: str, directory: Path, output: Path) -> None:
+    """Draw a figure of `FIGURES` to a PNG, PDF or SVG file.
+
+    Raises:
+        InputError: if the directory is not an experiment or has nothing to draw yet, or the name
+            of `output` has no known ending.
+    """
+    theme.check(output)
+    theme.save(FIGURES[figure](directory), output)
+
+
+def draw_comparison(directories: Sequence[Path], output: Path, *, metric: str) -> None:
+    """Draw each drug's score in several experiments against that in the first.
+
+    Raises:
+        InputError: if there is no such metric, the experiments cannot be compared, or the name of
+            `output` has no known ending.
+    """
+    theme.check(output)
+    tables = {name: aggregate.scores(path) for name, path in compare.name(directories).items()}
+    differences = compare.differences(compare.pair(tables, metric))
+    theme.save(comparison.plot(differences, metric=metric), output)
+
+
+def of_errors(directory: Path) -> p9.ggplot:
+    """Return the error of each held-out drug beside the baselines."""
+    experiment = read_experiment(directory)
+    runs = list_runs(experiment)
+    table = aggregate.tabulate(runs).drop_nulls("rmse")
+    title = f"{experiment.name}: {len(table)} of {len(runs)} runs"
+    return errors.plot(table, title=f"{title}, each tested on a drug that its training never saw")
+
+
+def of_predictions(directory: Path) -> p9.ggplot:
+    """Return true against predicted AUC of all held-out rows."""
+    held = heldout.read(directory)
+    return predictions.plot(held.rows, title=told(held))
+
+
+def of_ranks(directory: Path) -> p9.ggplot:
+    """Return how well drugs are ranked for each cell."""
+    held = heldout.read(directory)
+    return ranks.plot(ranking.rank_cells(held), title=told(held))
+
+
+def of_training(directory: Path) -> p9.ggplot:
+    """Return loss by epoch over all runs."""
+    runs = read_runs(directory)
+    histories = convergence.read_histories(runs)
+    title = f"{read_experiment(directory).name}: {histories['run'].n_unique()} of {len(runs)} runs"
+    return training.plot(histories, title=title)
+
+
+def of_tiles(directory: Path) -> p9.ggplot:
+    """Return which run was on which tile when."""
+    name = read_experiment(directory).name
+    records = read_tiles(directory)
+    if not records:
+        raise InputError(
+            f"{directory} has no record of tiles, which only runs on blocks of a cluster leave "
+            "(profiles/aurora and its like): the other figures need none"
+        )
+    table = tiles.tabulate(records)
+    return tiles.plot(table, title=f"{name}: {len(table)} runs that ended")
+
+
+def read_tiles(directory: Path) -> list[dict[str, Any]]:
+    """Return the pilot's records of its tiles, [] where there are none.
+
+    Raises:
+        InputError: if one is damaged.
+    """
+    place = Spool(directory / SPOOL)
+    try:
+        return place.tiles()
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"a file of {place.directory / 'tiles'} is damaged: remove it") from None
+
+
+def told(held: heldout.HeldOut) -> str:
+    """Return what predictions are of, as a figure's subtitle."""
+    runs = f"{held.rows['run'].n_unique()} of {len(held.runs)} runs"
+    return f"{held.name}: {runs}, {len(held.rows):,} held-out rows"
+
+
+FIGURES: Mapping[str, Callable[[Path], p9.ggplot]] = {
+    "errors": of_errors,
+    "predictions": of_predictions,
+    "ranking": of_ranks,
+    "convergence": of_training,
+    "tiles": of_tiles,
+}

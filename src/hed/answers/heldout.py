@@ -1,0 +1,179 @@
+"""All held-out predictions of an experiment in one table, with two baselines for every row."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from hed.answers.grid import Floats, Grid, arrange
+from hed.data.tables import first_line
+from hed.errors import InputError
+from hed.experiment.runs import Run, list_runs, read_experiment, read_object
+from hed.experiment.summary import drug_label, missing
+
+FILE = "test_y_data_predicted.csv"
+COLUMNS = {"labels": "cell", "auc_true": "true", "auc_pred": "predicted"}
+TYPES = {"labels": pl.String(), "auc_true": pl.Float64(), "auc_pred": pl.Float64()}
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The held-out predictions of one experiment.
+
+    `rows` has a row per prediction: run, index (null if unknown), drug (its id; `index N` or the
+    run where the directory does not name it; never null), cell, true, predicted (AUC, rounded to
+    4 decimals as in the files). `notes` are sentences on what is missing or was left out.
+    """
+
+    name: str
+    runs: tuple[Run, ...]
+    rows: pl.DataFrame
+    notes: tuple[str, ...]
+
+    @cached_property
+    def grid(self) -> Grid:
+        """The rows by drug and cell."""
+        return arrange(self.rows)
+
+
+def read(directory: Path) -> HeldOut:
+    """Read run/*/test_y_data_predicted.csv of an experiment, also one of the original's.
+
+    Raises:
+        InputError: if the directory is not an experiment that holds out drugs, or no run has
+            predictions.
+    """
+    experiment = read_experiment(directory)
+    _refuse_other_modes(directory)
+    runs = list_runs(experiment)
+    # An empty file is one that a run is about to fill.
+    paths = {run.directory / FILE: run for run in runs if _has_bytes(run.directory / FILE)}
+    found, counts, unreadable = _read_files(list(paths))
+    whole = pl.all_horizontal(pl.col("true", "predicted").is_finite(), pl.col("cell").is_not_null())
+    places = np.repeat(np.arange(len(paths)), counts)
+    rows = _named(paths.values())[places].hstack(found).filter(whole)
+    if rows.is_empty():
+        raise InputError(f"no run of {directory} has predictions yet: wait for the first to end")
+    return HeldOut(
+        name=experiment.name,
+        runs=tuple(runs),
+        rows=rows,
+        notes=(
+            *missing(runs, scored=set(rows["run"].unique())),
+            *(f"{path} was left out: {reason}" for path, reason in unreadable.items()),
+            *_left_out(len(found) - len(rows)),
+        ),
+    )
+
+
+def with_baselines(held: HeldOut) -> pl.DataFrame:
+    """Return the rows with `train_mean` and `cell_mean`.
+
+    They are the mean AUC of all rows of the other drugs, and of those of the same cell (the former
+    where there are none): what `baseline_scores.json` compares with, except that the rows kept for
+    validation count too. Null if there is no other drug.
+    """
+    grid = held.grid
+    total, count = grid.sum(held.rows["true"].to_numpy()), grid.count()
+    others, number = total.sum(axis=0) - total, count.sum(axis=0) - count
+    train = _ratio(others.sum(axis=1), number.sum(axis=1))
+    cell = _ratio(others, number)[grid.drug, grid.cell]
+    train_mean = pl.Series("train_mean", train[grid.drug]).fill_nan(None)
+    cell_mean = pl.Series("cell_mean", cell).fill_nan(None)
+    return held.rows.with_columns(train_mean, cell_mean.fill_null(train_mean))
+
+
+def replicates(held: HeldOut) -> Iterator[str]:
+    """Yield a sentence on pairs of cell and drug with several rows, where their mean is used."""
+    count = held.grid.count()
+    several = int((count > 1).sum())
+    if several:
+        yield (
+            f"{several:,} of {int((count > 0).sum()):,} pairs of cell and drug have several rows "
+            "(replicates, or several runs): their mean is used"
+        )
+
+
+def _ratio(total: Floats, count: Floats) -> Floats:
+    """Return means, NaN where there is nothing to take one of."""
+    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+
+
+def _refuse_other_modes(directory: Path) -> None:
+    """Refuse an experiment whose runs hold out something else than drugs."""
+    record = read_object(directory / "experiment.json") or {}
+    mode = record.get("identity", {}).get("partition", {}).get("mode", "by_drug")
+    if mode != "by_drug":
+        raise InputError(
+            f"{directory} was partitioned {mode}, so its predictions do not tell the drugs: "
+            "give an experiment that was partitioned by_drug"
+        )
+
+
+def _has_bytes(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False
+
+
+def _read_files(paths: Sequence[Path]) -> tuple[pl.DataFrame, list[int], dict[Path, str]]:
+    """Return the rows of all files, how many each has, and why some could not be read."""
+    try:
+        files = [path.read_bytes() for path in paths]
+        table, counts = _parse(_join(files)), [_count(file) for file in files]
+    except (pl.exceptions.PolarsError, OSError):
+        return _read_each(paths)
+    return (table, counts, {}) if len(table) == sum(counts) else _read_each(paths)
+
+
+def _join(files: Sequence[bytes]) -> bytes:
+    """Return all files as one, which is parsed ten times as fast as one by one.
+
+    Nothing if they begin with different lines, or one has quotes, which may hold line breaks.
+    """
+    parts = [file.partition(b"\n") for file in files]
+    if len({header for header, *_ in parts}) != 1 or any(b'"' in file for file in files):
+        return b""
+    rows = (body if body.endswith(b"\n") else body + b"\n" for *_, body in parts if body)
+    return b"".join([parts[0][0], b"\n", *rows])
+
+
+def _count(file: bytes) -> int:
+    """Return the lines after the first one."""
+    return file.count(b"\n") - file.endswith(b"\n")
+
+
+def _read_each(paths: Sequence[Path]) -> tuple[pl.DataFrame, list[int], dict[Path, str]]:
+    """Read one file after the other, so that one that is not whole does not spoil the others."""
+    none = pl.DataFrame(schema=TYPES).rename(COLUMNS)
+    tables, unreadable = [], {}
+    for path in paths:
+        try:
+            tables.append(_parse(path.read_bytes()))
+        except (pl.exceptions.PolarsError, OSError) as error:
+            tables.append(none)
+            unreadable[path] = first_line(error)
+    return pl.concat([none, *tables]), [len(table) for table in tables], unreadable
+
+
+def _parse(file: bytes) -> pl.DataFrame:
+    """Return the rows of a file of predictions: cell, true, predicted; columns by name."""
+    table = pl.read_csv(file, schema_overrides=TYPES, infer_schema=False)
+    return table.select(*TYPES).rename(COLUMNS).rechunk()
+
+
+def _named(runs: Iterable[Run]) -> pl.DataFrame:
+    """Return each run, its index, and what to call its drug."""
+    rows = [(run.id, run.index, drug_label(run.id, run.index, run.drug)) for run in runs]
+    names = {"run": pl.String, "index": pl.Int64, "drug": pl.String}
+    return pl.DataFrame(rows, schema=names, orient="row")
+
+
+def _left_out(count: int) -> Iterator[str]:
+    """Yield a sentence on rows that lack a value."""
+    if count:
+        yield f"{count:,} rows of predictions were left out: they lack a finite value or a cell"

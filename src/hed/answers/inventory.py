@@ -1,0 +1,132 @@
+"""What a response table, or an experiment, holds: its drugs, its cells, and how many of each."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from hed.answers import heldout
+from hed.data import raw, tables
+from hed.data.tables import CELL, DRUG, NOUN
+from hed.errors import InputError
+from hed.experiment.runs import read_experiment, read_object, read_runs
+
+
+def is_experiment(path: Path) -> bool:
+    """Return whether `path` is the directory of an experiment, not a data set."""
+    return (path / "run").is_dir() or (path / "experiment.json").is_file()
+
+
+def names(path: Path, column: str) -> list[str]:
+    """Return the drugs or cells of a response table, or of a data directory's, in index order.
+
+    In a directory of raw tables those are the ones that have features.
+
+    Raises:
+        InputError: if there is no table, it lacks `column`, or a row has no id there.
+    """
+    if raw.is_raw(path):
+        return tables.distinct(raw.read(path).response[column])
+    table = path / tables.RESPONSE_FILE if path.is_dir() else path
+    ids = tables.scan(table, [column]).select(column).collect()[column]
+    if ids.null_count():
+        raise InputError(f"{ids.null_count():,} rows of {table} have no {column}")
+    return tables.distinct(ids)
+
+
+def numbered(ids: Sequence[str], column: str, indices: Iterable[int]) -> pl.DataFrame:
+    """Return index and drug (or cell) of `ids`, of all or only of those at `indices`.
+
+    Raises:
+        InputError: if there is none at an index.
+    """
+    chosen = sorted(set(indices))
+    for index in chosen:
+        tables.check_index(index, len(ids), NOUN[column])
+    table = pl.DataFrame({NOUN[column]: ids}, schema={NOUN[column]: pl.String})
+    return table.with_row_index("index")[chosen] if chosen else table.with_row_index("index")
+
+
+def held_out_drugs(experiment: Path, indices: Iterable[int]) -> pl.DataFrame:
+    """Return index and drug of what the runs of an experiment hold out, in index order.
+
+    Raises:
+        InputError: if the experiment does not name its drugs, as the original's do not, or none
+            of its runs has an index.
+    """
+    described = read_experiment(experiment)
+    if described.is_original:
+        raise InputError(
+            f"{experiment} does not name its drugs, since the original wrote it: "
+            "give its DATA_SOURCE instead"
+        )
+    record = read_object(experiment / "experiment.json") or {}
+    mode = record.get("identity", {}).get("partition", {}).get("mode", "by_drug")
+    if mode != "by_drug":
+        raise InputError(f"{experiment} was partitioned {mode}: give its DATA_SOURCE instead")
+    drugs = {r.index: r.drug for r in read_runs(experiment) if r.index is not None and r.drug}
+    unknown = [index for index in indices if index not in drugs]
+    if unknown:
+        raise InputError(f"no run of {experiment} has index {unknown[0]}")
+    chosen = sorted(set(indices) or drugs)
+    return pl.DataFrame(
+        {"index": chosen, "drug": [drugs[index] for index in chosen]},
+        schema={"index": pl.Int64, "drug": pl.String},
+    )
+
+
+def predicted_cells(experiment: Path) -> pl.DataFrame:
+    """Return the cells that the runs of an experiment predict, by name: cell, runs, rows.
+
+    Raises:
+        InputError: if it is not an experiment, or no run has predictions.
+    """
+    rows = heldout.read(experiment).rows
+    return rows.group_by("cell").agg(runs=pl.col("run").n_unique(), rows=pl.len()).sort("cell")
+
+
+def render_numbered(table: pl.DataFrame) -> str:
+    """Return `%03i NAME` lines, as the original lists drugs."""
+    return "".join(f"{index:03d} {name}\n" for index, name in table.iter_rows())
+
+
+def count(path: Path) -> dict[str, str | int]:
+    """Return the rows, drugs, cells and bytes of a response table, parquet or TSV.
+
+    A directory stands for its response table. All rows count, also replicates; a missing id is
+    no drug and no cell.
+
+    Raises:
+        InputError: if there is no table, or it lacks a column.
+    """
+    table = _response_table(path)
+    distinct = {"drugs": pl.col(DRUG), "cells": pl.col(CELL)}
+    found = _scan(table).select(
+        rows=pl.len(), **{name: ids.drop_nulls().n_unique() for name, ids in distinct.items()}
+    )
+    counts = found.collect().row(0, named=True)
+    return {"table": str(table), **counts, "bytes": table.stat().st_size}
+
+
+def _response_table(path: Path) -> Path:
+    """Return the response table that a file or directory means."""
+    if not path.is_dir():
+        return path
+    return path / (raw.RESPONSE_TSV if raw.is_raw(path) else tables.RESPONSE_FILE)
+
+
+def _scan(table: Path) -> pl.LazyFrame:
+    """Scan the ids of a response table, as strings."""
+    if table.suffix not in (".tsv", ".txt"):
+        return tables.scan(table, [CELL, DRUG])
+    if not table.is_file():
+        raise InputError(f"no such file: {table}")
+    try:
+        frame = pl.scan_csv(
+            table, separator="\t", infer_schema=False, null_values=list(raw.MISSING)
+        )
+        present = frame.collect_schema().names()
+    except pl.exceptions.PolarsError as error:
+        raise InputError(f"{table} cannot be read as TSV: {tables.first_line(error)}") from None
+    tables.require_columns(present, [CELL, DRUG], table)
+    return frame

@@ -1,0 +1,110 @@
+"""Errors of every run from sums over its rows, so that a bootstrap of all runs is a product.
+
+Each draw of cells is a row of weights; weights times sums per cell are the sums of the drawn rows.
+"""
+
+from collections.abc import Collection, Mapping
+
+import numpy as np
+import polars as pl
+
+from hed.answers.bootstrap import Resampling, draw
+from hed.answers.grid import Floats, Grid
+
+# Sums by name; the last axis is that of the runs.
+Sums = Mapping[str, Floats]
+
+BASELINES = ("train_mean", "cell_mean")
+# Below this a variance is that of a constant: AUC has four decimals.
+LEAST_VARIANCE = 1e-20
+OF_MODEL = ("n", "ee", "ae", "e", "t", "tt", "p", "pp", "tp")
+NEEDED: Mapping[str, tuple[str, ...]] = {
+    "mse": ("ee",),
+    "rmse": ("ee",),
+    "mae": ("ae",),
+    "bias": ("e",),
+    "pcc": ("t", "tt", "p", "pp", "tp"),
+    "r2": ("ee", "t", "tt"),
+    **{f"skill_{name}": ("ee", name) for name in BASELINES},
+}
+
+
+def per_cell(
+    rows: pl.DataFrame, grid: Grid, metrics: Collection[str] = tuple(NEEDED)
+) -> dict[str, Floats]:
+    """Return the sums over the rows of each cell and run, by name, cells x runs.
+
+    Names: n rows, e error, ee its square, ae its size, t and p true and predicted AUC about their
+    means over the run, tt, pp, tp their products; for each baseline its squared error (NaN where
+    it is undefined). Those are there that `metrics` need. `rows` are those of
+    `heldout.with_baselines`, `grid` is theirs by run.
+    """
+    true, predicted = (rows[name].to_numpy() for name in ("true", "predicted"))
+    error = predicted - true
+    t, p = _centred(true, grid), _centred(predicted, grid)
+    values = (None, error**2, np.abs(error), error, t, t * t, p, p * p, t * p)
+    wanted = needed(metrics)
+    sums = {k: grid.sum(v).T for k, v in zip(OF_MODEL, values, strict=True) if k in wanted}
+    for name in wanted.intersection(BASELINES):
+        sums[name] = grid.sum((rows[name].to_numpy() - true) ** 2).T
+    return sums
+
+
+def needed(metrics: Collection[str]) -> set[str]:
+    """Return the names of the sums that metrics are computed from."""
+    return {"n"}.union(*(NEEDED.get(metric, ()) for metric in metrics))
+
+
+def _centred(values: Floats, grid: Grid) -> Floats:
+    """Return the values about the mean of their run: a constant has exactly no variance then."""
+    count = np.bincount(grid.drug)
+    mean = np.bincount(grid.drug, values) / count
+    centred: Floats = values - mean[grid.drug]
+    return centred
+
+
+def total(cells: Sums) -> dict[str, Floats]:
+    """Return the sums over all cells, by name, one per run."""
+    return {name: values.sum(axis=0) for name, values in cells.items()}
+
+
+def replicate(cells: Sums, how: Resampling) -> dict[str, Floats]:
+    """Return the sums over the cells of each draw, by name, replicates x runs.
+
+    A draw takes whole cells and the same for all runs. ASSUME: the rows of one cell depend on each
+    other, cells do not.
+    """
+    weights = draw(len(cells["n"]), how)
+    return {name: weights @ values for name, values in cells.items()}
+
+
+def without_each(cells: Sums) -> dict[str, Floats]:
+    """Return the sums without each cell, cells x runs; NaN for a cell that the run lacks."""
+    present = cells["n"] > 0
+    return {k: np.where(present, v.sum(axis=0) - v, np.nan) for k, v in cells.items()}
+
+
+def compute(metric: str, sums: Sums) -> Floats:
+    """Return a metric of `NEEDED` from sums; NaN where it is undefined."""
+    n = np.where(sums["n"] > 0, sums["n"], np.nan)
+    if metric in ("mse", "mae", "bias"):
+        return _divide(sums[NEEDED[metric][0]], n)
+    if metric == "rmse":
+        return np.sqrt(_divide(sums["ee"], n))
+    if metric == "r2":
+        return 1 - _divide(sums["ee"], n * _variance(sums["t"], sums["tt"], n))
+    if metric == "pcc":
+        covariance = sums["tp"] / n - sums["t"] * sums["p"] / n**2
+        product = _variance(sums["t"], sums["tt"], n) * _variance(sums["p"], sums["pp"], n)
+        return _divide(covariance, np.sqrt(product))
+    return 1 - _divide(sums["ee"], sums[NEEDED[metric][1]])
+
+
+def _variance(linear: Floats, square: Floats, n: Floats) -> Floats:
+    variance = square / n - (linear / n) ** 2
+    return np.where(variance > LEAST_VARIANCE, variance, 0.0)
+
+
+def _divide(above: Floats, below: Floats) -> Floats:
+    """Return quotients, NaN where the divisor is zero or undefined."""
+    return np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)

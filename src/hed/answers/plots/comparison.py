@@ -1,0 +1,82 @@
+"""Experiments side by side: each drug's score in one against that in another."""
+
+# plotnine's own functions are mostly without types.
+# mypy: disable-error-code="no-untyped-call, no-any-return"
+
+import math
+
+import plotnine as p9
+import polars as pl
+
+from hed.answers.plots import theme
+from hed.errors import InputError
+
+# Drugs of the largest differences that are named in each panel.
+NAMED = 3
+MARGINS, ONE_PANEL, PANEL = 1.5, 4.5, 2.9  # inches: around the panels, a panel
+# Errors are better when they are lower, the other metrics when they are higher.
+LOWER_IS_BETTER = ("mse", "rmse")
+CHANGES = ("better", "worse", "equal")
+COLOURS = dict(zip(CHANGES, (theme.BLUE, theme.ORANGE, theme.GREY), strict=True))
+SHAPES = dict(zip(CHANGES, ("o", "^", "s"), strict=True))
+
+
+def plot(differences: pl.DataFrame, *, metric: str) -> p9.ggplot:
+    """Return the figure of `compare.differences` of that metric.
+
+    Raises:
+        InputError: if the experiments have no drug in common.
+    """
+    if differences.is_empty():
+        raise InputError("the experiments have no scored drug in common: nothing to compare")
+    points = arrange(differences, metric=metric)
+    reference = points["reference"][0]
+    values = pl.concat([points["value"], points["reference_value"]])
+    ends = values.min(), values.max()
+    return (
+        p9.ggplot(points, p9.aes("reference_value", "value"))
+        + p9.geom_abline(intercept=0, slope=1, colour=theme.GREY, linetype="dashed", size=0.5)
+        + p9.geom_point(p9.aes(colour="change", shape="change"), size=1.5, alpha=0.7, stroke=0.2)
+        + p9.geom_text(p9.aes(label="drug"), points.filter("named"), size=6.5, ha="left", va="top")
+        + p9.facet_wrap("experiment", ncol=2)
+        + p9.coord_fixed(xlim=ends, ylim=ends)
+        + [p9.scale_colour_manual(COLOURS), p9.scale_shape_manual(SHAPES)]
+        + _labels(reference, metric)
+        + theme.look(_height(points["experiment"].n_unique()))
+    )
+
+
+def arrange(differences: pl.DataFrame, *, metric: str) -> pl.DataFrame:
+    """Return the differences with `change` (better, worse, equal) and `named`, what to label.
+
+    Named are those of the largest differences in each experiment.
+    """
+    gain = -pl.col("difference") if metric in LOWER_IS_BETTER else pl.col("difference")
+    change = pl.when(gain > 0).then(pl.lit("better")).when(gain < 0).then(pl.lit("worse"))
+    place = pl.col("difference").abs().rank("ordinal", descending=True).over("experiment")
+    return differences.with_columns(
+        pl.col("experiment").cast(pl.Enum(differences["experiment"].unique(maintain_order=True))),
+        drug=pl.coalesce("drug", pl.format("index {}", "index")),
+        change=change.otherwise(pl.lit("equal")).cast(pl.Enum(CHANGES)),
+        named=(place <= NAMED) & (gain != 0),
+    )
+
+
+def _height(panels: int) -> float:
+    """Return the height of the figure in inches, for square panels, two to a row."""
+    return MARGINS + (ONE_PANEL if panels == 1 else PANEL * math.ceil(panels / 2))
+
+
+def _labels(reference: str, metric: str) -> p9.labs:
+    """Return title, axes and what the marks are."""
+    explained = (
+        f"a mark: a drug, by its {metric} in {reference} and in the other experiment; dashed: "
+        f"equal; named: the {NAMED} of largest difference"
+    )
+    return p9.labs(
+        title="Experiments compared, drug by drug",
+        subtitle=f"beside {reference}",
+        x=f"{metric} in {reference}",
+        y=f"{metric} in the other experiment",
+        caption=theme.wrap(explained),
+    )

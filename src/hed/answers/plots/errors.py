@@ -1,0 +1,206 @@
+"""The error of each held-out drug beside the baselines, with the high error drugs named."""
+
+# plotnine's own functions are mostly without types.
+# mypy: disable-error-code="no-untyped-call, no-any-return"
+
+from typing import Any
+
+import numpy as np
+import plotnine as p9
+import polars as pl
+
+from hed.answers.high_error import NORMAL_MAD, THRESHOLDS
+from hed.answers.plots import theme
+from hed.errors import InputError
+from hed.experiment.summary import drug_label, shorten
+
+# Above this many, only the worst are named: a row needs 5 mm to be read in print.
+MAX_NAMED = 40
+WORST = 15
+MAX_LABEL = 28
+
+MARGINS = 2.4  # inches, all that is above and below the panels
+ROW = 0.19  # inches, of a named drug
+LEVEL_ROW = 0.36  # inches, of a series over all drugs: its points are scattered over the height
+
+SERIES = {
+    "rmse": "model",
+    "cell_mean_rmse": "cell mean",
+    "train_mean_rmse": "training mean",
+}
+# Shapes tell the series apart in grey.
+COLOURS = {"model": theme.BLUE, "cell mean": theme.ORANGE, "training mean": theme.GREY}
+SHAPES = {"model": "o", "cell mean": "D", "training mean": "|"}
+FILLS = {**COLOURS, "cell mean": "white"}
+# The model's mark lies on top: the others are larger, to be seen behind it.
+SIZES = {"model": 1.9, "cell mean": 2.4, "training mean": 3.4}
+
+
+def plot(table: pl.DataFrame, *, title: str) -> p9.ggplot:
+    """Return the figure of a table of scores (see `aggregate.scores`), one row per run.
+
+    `title` goes below the figure's own title. The upper panel has all drugs, a row per series;
+    the lower names the drugs, worst first: all, or the high error drugs and at least `WORST`.
+
+    Raises:
+        InputError: if no run has an rmse.
+    """
+    if table["rmse"].count() == 0:
+        raise InputError("no run has test scores yet: wait for the first to end")
+    table = table.drop_nulls("rmse")
+    points = arrange(table)
+    levels, drugs = (part["row"].n_unique() for part in points.partition_by("panel"))
+    heights = [LEVEL_ROW * levels, ROW * drugs]
+    limit = high_error_limit(table)
+    return (
+        p9.ggplot(points, p9.aes("rmse", "row", colour="series", shape="series", size="series"))
+        + p9.facet_grid("panel", scales="free_y", space={"x": [1], "y": heights})
+        + _threshold(limit)
+        + _layers(points)
+        + _scales()
+        + _labels(title, with_baselines=levels > 1, high=_count_high(table, limit), limit=limit)
+        + theme.look(
+            MARGINS + sum(heights),
+            axis_text_y=p9.element_text(colour="black", ma="right"),
+            panel_spacing_y=0.03,
+            legend_position="top" if levels > 1 else "none",
+        )
+    )
+
+
+def high_error_limit(table: pl.DataFrame) -> float | None:
+    """Return the rmse from which on a drug is a high error drug, by the robust z-score.
+
+    None if the errors of the drugs have no spread about their median.
+    """
+    errors = table["rmse"].drop_nulls().to_numpy()
+    median = np.median(errors)
+    spread = float(np.median(np.abs(errors - median)))
+    return float(median + THRESHOLDS["robust_z"] * spread / NORMAL_MAD) if spread > 0 else None
+
+
+def arrange(table: pl.DataFrame) -> pl.DataFrame:
+    """Return the points of the figure: panel, row, series, rmse, and the rank of the drug.
+
+    Categories are ordered: panels and series from the top down, rows from the bottom up. The
+    model's points come last, so that they lie on top.
+    """
+    points = _points(_label(table))
+    count = _count_named(table)
+    lower = "each drug" if count == len(table) else f"the {count} of highest error"
+    upper = f"all {len(table)}"
+    named = points.filter(pl.col("rank") < count)
+    drugs = named.sort("rank", descending=True)["label"].unique(maintain_order=True)
+    levels = points["level"].unique(maintain_order=True)
+    return pl.concat(
+        [
+            points.with_columns(panel=pl.lit(upper), row="level"),
+            named.with_columns(panel=pl.lit(lower), row="label"),
+        ]
+    ).select(
+        pl.col("panel").cast(pl.Enum([upper, lower])),
+        pl.col("row").cast(pl.Enum([*drugs, *levels])),
+        pl.col("series").cast(pl.Enum(SERIES.values())),
+        "rmse",
+        "rank",
+    )
+
+
+def _count_named(table: pl.DataFrame) -> int:
+    """Return how many drugs are named."""
+    if len(table) <= MAX_NAMED:
+        return len(table)
+    return min(max(WORST, _count_high(table, high_error_limit(table))), MAX_NAMED)
+
+
+def _count_high(table: pl.DataFrame, limit: float | None) -> int:
+    """Return how many drugs reach the limit."""
+    return 0 if limit is None else int((table["rmse"] >= limit).sum())
+
+
+def _points(labelled: pl.DataFrame) -> pl.DataFrame:
+    """Return one row per drug and series, with `level`, the text that names the series' row."""
+    names = list(SERIES.values())
+    points = labelled.rename(SERIES).unpivot(
+        names[::-1], index=["label", "rank"], variable_name="series", value_name="rmse"
+    )
+    points = points.drop_nulls("rmse")
+    medians = points.group_by("series").agg(pl.col("rmse").median()).rows()
+    levels = {name: f"{name}\nmedian {median:.3f}" for name, median in medians}
+    return points.with_columns(level=pl.col("series").replace(levels))
+
+
+def _label(table: pl.DataFrame) -> pl.DataFrame:
+    """Return `table`, highest error first, with the name of each row and its rank."""
+    rows = table.select("run", "index", "drug").iter_rows()
+    names = pl.Series("label", [shorten(drug_label(*row), MAX_LABEL) for row in rows])
+    numbered = table.with_columns(
+        label=pl.when(names.is_duplicated())
+        .then(names + " (" + table["run"] + ")")
+        .otherwise(names)
+    )
+    ordered = numbered.sort("rmse", descending=True, maintain_order=True)
+    return ordered.with_row_index("rank")
+
+
+def _scales() -> list[Any]:
+    """Return how series look, and an axis that begins at zero."""
+    return [
+        p9.scale_colour_manual(COLOURS),
+        p9.scale_shape_manual(SHAPES),
+        p9.scale_fill_manual(FILLS),
+        p9.scale_size_manual(SIZES),
+        p9.scale_x_continuous(expand=(0, 0, 0.04, 0)),
+        p9.expand_limits(x=0),
+    ]
+
+
+def _threshold(limit: float | None) -> list[Any]:
+    """Return the line from which on drugs are high error drugs."""
+    return [] if limit is None else [p9.geom_vline(xintercept=limit, linetype="dashed", size=0.4)]
+
+
+def _layers(points: pl.DataFrame) -> list[Any]:
+    """Return the marks: scattered points and medians above, one row per drug below."""
+    above, below = points.partition_by("panel", maintain_order=True)
+    medians = above.group_by("panel", "row", "series").agg(pl.col("rmse").median())
+    scatter = p9.position_jitter(width=0, height=0.28, random_state=0)
+    hidden: dict[str, Any] = {"show_legend": False}
+    size = 1.6 if len(above) < 200 else 0.9
+    return [
+        p9.geom_point(
+            data=above, position=scatter, size=size, alpha=0.45, shape="o", stroke=0, **hidden
+        ),
+        p9.geom_point(data=medians, shape="|", size=9, stroke=1.1, colour="black", **hidden),
+        p9.geom_segment(
+            p9.aes(x="low", xend="high", y="row", yend="row"),
+            data=below.group_by("panel", "row").agg(
+                low=pl.col("rmse").min(), high=pl.col("rmse").max()
+            ),
+            inherit_aes=False,
+            colour="#bbbbbb",
+            size=0.4,
+        ),
+        p9.geom_point(p9.aes(fill="series"), data=below, stroke=0.7),
+    ]
+
+
+def _labels(title: str, *, with_baselines: bool, high: int, limit: float | None) -> p9.labs:
+    """Return title, axis and the sentences that explain the rows."""
+    explained = "black bar: median"
+    if limit is not None:
+        score = f"robust z-score {THRESHOLDS['robust_z']}, rmse {limit:.3f}"
+        drugs = f"{high or 'no'} drug{'' if high == 1 else 's'}"
+        explained += f"; dashed: high error drugs reach it ({score}): {drugs}"
+    if with_baselines:
+        explained += (
+            "; cell mean: predicts each cell's mean AUC over the training drugs; "
+            "training mean: predicts the mean AUC of all training rows"
+        )
+    return p9.labs(
+        title="Error of each held-out drug",
+        subtitle=title,
+        x="root mean squared error of the AUC (AUC is dimensionless, 0 to 1)",
+        y="",
+        caption=theme.wrap(explained),
+    )

@@ -1,0 +1,184 @@
+"""What the report of an experiment says: numbers, figures, a row per drug, every prediction."""
+
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import plotnine as p9
+import polars as pl
+from PIL import Image
+
+from hed.answers import convergence, figures, heldout, high_error, ranking
+from hed.answers.high_error import Rule
+from hed.answers.plots import errors, predictions, ranks, training
+from hed.answers.report import packing
+from hed.answers.report.packing import Packed
+from hed.errors import InputError
+from hed.experiment import aggregate
+
+DPI = 170
+# Figures of few colours: a quarter of the bytes, and no difference to see.
+PALETTE = 96
+
+# Of the table of high error drugs, what the page has of each drug.
+COLUMNS = (
+    *("index", "drug", "run", "rows", "cells", "auc_mean", "auc_sd"),
+    *("rmse", "rmse_low", "rmse_high", "mse", "bias", "pcc", "scc", "r2"),
+    *("cell_mean_rmse", "train_mean_rmse", "skill_cell_mean"),
+    *("z", "robust_z", "quantile", "high", "probability"),
+)
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A headline number, what it is, and what it compares with."""
+
+    label: str
+    value: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture and what it shows: `image` is a PNG, `width` and `height` are its pixels."""
+
+    name: str
+    title: str
+    text: str
+    image: bytes
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Contents:
+    """All that a report says.
+
+    `drugs` has the columns `COLUMNS`, worst first; `notes` are sentences on what is missing.
+    """
+
+    name: str
+    facts: tuple[Fact, ...]
+    figures: tuple[Figure, ...]
+    drugs: pl.DataFrame
+    predictions: Packed
+    rule: str
+    notes: tuple[str, ...]
+
+
+def read(directory: Path) -> Contents:
+    """Read an experiment and compute what its report says.
+
+    Raises:
+        InputError: if the directory is not an experiment that holds out drugs, or no run has
+            predictions.
+    """
+    held, rule = heldout.read(directory), Rule()
+    judged = high_error.tabulate(held, rule)
+    cells = ranking.rank_cells(held)
+    scores = aggregate.tabulate(held.runs)
+    histories = convergence.read_histories(held.runs)
+    trained = convergence.per_run(held.runs, histories)
+    drawn, left_out = _draw(directory, held, cells, scores, histories)
+    return Contents(
+        name=held.name,
+        facts=(*_error_facts(judged, held), *_rank_facts(cells), *_training_facts(trained)),
+        figures=tuple(drawn),
+        drugs=_with_rmse(judged).select(COLUMNS),
+        predictions=packing.pack(held.rows),
+        rule=rule.text,
+        notes=(*held.notes, *high_error.unlisted(judged, rule), *left_out),
+    )
+
+
+def _with_rmse(judged: pl.DataFrame) -> pl.DataFrame:
+    """Add the root of the baselines' errors, to compare with that of the model."""
+    return judged.with_columns(
+        pl.col(f"{name}_mse").sqrt().alias(f"{name}_rmse") for name in aggregate.BASELINES
+    )
+
+
+def _error_facts(judged: pl.DataFrame, held: heldout.HeldOut) -> Iterator[Fact]:
+    """Yield how many runs there are, how large their errors, and how many are high."""
+    table = _with_rmse(judged)
+    medians = {name: _shown(table[name].median(), 4) for name in errors.SERIES}
+    runs = f"{len(judged):,} of {len(held.runs):,}"
+    yield Fact("runs with predictions", runs, f"{len(held.rows):,} held-out rows")
+    baselines = f"cell mean {medians['cell_mean_rmse']}, training mean "
+    yield Fact("median rmse", medians["rmse"], baselines + medians["train_mean_rmse"])
+    both = table.drop_nulls("skill_cell_mean")
+    better = int((both["skill_cell_mean"] > 0).sum())
+    yield Fact("drugs predicted better than by the cell mean", f"{better:,}", f"of {len(both):,}")
+    yield Fact("high error drugs", f"{int(judged['high'].sum()):,}", Rule().text)
+
+
+def _rank_facts(cells: pl.DataFrame) -> Iterator[Fact]:
+    """Yield how well drugs are ranked for a cell."""
+    summary = ranking.summarise(cells)
+    titles = {"spearman": "Spearman over cells, mean", "recall": "recall of the top 10, mean"}
+    for measure, title in titles.items():
+        model, random = (
+            summary.filter(method=method, measure=measure).row(0, named=True)
+            for method in ("model", "random")
+        )
+        if model["mean"] is not None:
+            ends = f"{_shown(model['mean_low'], 3)} to {_shown(model['mean_high'], 3)}"
+            detail = f"95 %: {ends}; random order {_shown(random['mean'], 3)}"
+            yield Fact(title, _shown(model["mean"], 3), detail)
+
+
+def _training_facts(trained: pl.DataFrame) -> Iterator[Fact]:
+    """Yield how training went, if it was recorded."""
+    best = trained["best_val_loss"].drop_nulls()
+    if len(best):
+        stopped = f"{int(trained['stopped'].sum()):,} of {len(trained):,} runs stopped early"
+        yield Fact("median of the best val_loss", _shown(best.median(), 4), stopped)
+    seconds = trained["seconds_per_epoch"].drop_nulls()
+    if len(seconds):
+        hours = float(trained["seconds"].sum()) / 3600
+        median = f"{_shown(seconds.median(), 1)} s"
+        yield Fact("median time of an epoch", median, f"{hours:,.1f} h of training in all")
+
+
+def _shown(value: object, digits: int) -> str:
+    """Return a number in decimals, a dash where there is none."""
+    return f"{value:.{digits}f}" if isinstance(value, float) else "–"
+
+
+def _draw(
+    directory: Path,
+    held: heldout.HeldOut,
+    cells: pl.DataFrame,
+    scores: pl.DataFrame,
+    histories: pl.DataFrame,
+) -> tuple[list[Figure], list[str]]:
+    """Return the figures that can be drawn, and sentences on those that cannot."""
+    told, runs = figures.told(held), f"{held.name}: {len(held.runs):,} runs"
+    wanted: dict[str, tuple[str, Callable[[], p9.ggplot]]] = {
+        "errors": ("Error of each held-out drug", lambda: errors.plot(scores, title=told)),
+        "predictions": (
+            "True and predicted AUC",
+            lambda: predictions.plot(held.rows, title=told),
+        ),
+        "ranking": ("How well drugs are ranked for a cell", lambda: ranks.plot(cells, title=told)),
+        "convergence": ("Loss by epoch", lambda: training.plot(histories, title=runs)),
+        "tiles": ("Runs on tiles", lambda: figures.of_tiles(directory)),
+    }
+    drawn, left_out = [], []
+    for name, (title, make) in wanted.items():
+        try:
+            drawn.append(_render(name, title, make()))
+        except InputError as error:
+            left_out.append(f"the figure “{title}” is left out: {error}")
+    return drawn, left_out
+
+
+def _render(name: str, title: str, plot: p9.ggplot) -> Figure:
+    """Return a figure as a small PNG."""
+    drawn, small = io.BytesIO(), io.BytesIO()
+    plot.save(drawn, format="png", dpi=DPI, verbose=False)
+    image = Image.open(drawn).convert("RGB").quantize(PALETTE, dither=Image.Dither.NONE)
+    image.save(small, format="png", optimize=True)
+    text = " ".join(str(plot.labels.caption).split())
+    return Figure(name, title, text, small.getvalue(), *image.size)

@@ -1,0 +1,185 @@
+"""The hyperparameters of a run: Uno's defaults, overridden by DFLTS, overridden by its UPF line."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from hed.config import schema
+from hed.errors import InputError
+
+Parameters = dict[str, Any]
+
+# A run's id becomes a directory, a log's name and part of a batch job's name.
+RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+
+
+# The model whose hyperparameters are defined here.
+OURS = "hed.uno"
+
+
+@dataclass(frozen=True)
+class UpfLine:
+    """One run of a UPF: its id, the index of its drug (or cell), and what it overrides."""
+
+    id: str
+    index: int
+    overrides: Parameters
+
+
+@cache
+def definition() -> Mapping[str, Any]:
+    """Return the schema of the hyperparameters: name to type, range, default and description."""
+    text = files("hed.config").joinpath("hyperparameters.json").read_text()
+    loaded: Mapping[str, Any] = json.loads(text)
+    return loaded
+
+
+def default(name: str) -> Any:
+    """Return Uno's default of a hyperparameter."""
+    return definition()["properties"][name]["default"]
+
+
+def model_of(dflts: Parameters, default: str = OURS) -> str:
+    """Return the model that DFLTS or a UPF line names."""
+    return str(dflts.get("model", default))
+
+
+def resolve(
+    dflts: Parameters, line: UpfLine, defaults: Mapping[str, Any] | None = None
+) -> Parameters:
+    """Return every hyperparameter of a run, with its `id` and `index`.
+
+    Args:
+        defaults: those of a model other than Uno.
+    """
+    return {
+        "id": line.id,
+        "index": line.index,
+        **(schema.defaults(definition()) if defaults is None else defaults),
+        **dflts,
+        **line.overrides,
+    }
+
+
+def planned(dflts: Parameters, line: UpfLine) -> Parameters:
+    """Return what is known of a run before it begins: of another model, only what is set."""
+    model = model_of(line.overrides, model_of(dflts))
+    return resolve(dflts, line, None if model == OURS else {"model": model})
+
+
+def read_dflts(path: Path) -> Parameters:
+    """Return the hyperparameters that a DFLTS file sets for every run.
+
+    Lines starting with # are comments. Hyperparameters of the original that the pipeline decides
+    itself (`input_dir`, `pre_module`, ...) are accepted and left out. Those of another `model`
+    than Uno are that model's own and checked when a run begins.
+
+    Raises:
+        InputError: if the file is missing, is not a JSON object, or sets something unknown.
+    """
+    lines = ("" if line.lstrip().startswith("#") else line for line in read_lines(path))
+    value = _parse("\n".join(lines), str(path))
+    return check(value, str(path), model_of(value))
+
+
+def read_upf(path: Path, model: str = OURS) -> list[UpfLine]:
+    """Return the runs of a UPF, one JSON object per line; # lines and blank lines are comments.
+
+    Args:
+        model: the model of lines that name none.
+
+    Raises:
+        InputError: if the file is missing or empty, a line is wrong, or a run id stands twice.
+    """
+    numbered = enumerate(read_lines(path), start=1)
+    runs = [
+        _upf_line(text, f"{path} line {number}", model)
+        for number, text in numbered
+        if text.strip() and not text.lstrip().startswith("#")
+    ]
+    if not runs:
+        raise InputError(f"{path} names no run; `scripts/gen_upf.py COUNT {path}` writes one")
+    seen: set[str] = set()
+    for run in runs:
+        if run.id in seen:
+            raise InputError(f"run id {run.id!r} stands twice in {path}: ids must be unique")
+        seen.add(run.id)
+    return runs
+
+
+def find(upf: Path, run_id: str, model: str = OURS) -> UpfLine:
+    """Return the line of a run in a UPF.
+
+    Raises:
+        InputError: if there is none.
+    """
+    for line in read_upf(upf, model):
+        if line.id == run_id:
+            return line
+    raise InputError(f"{upf} has no run {run_id!r}")
+
+
+def read_lines(path: Path) -> list[str]:
+    """Return the lines of a text file that the user named."""
+    try:
+        return path.read_text().splitlines()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not a text file") from None
+
+
+def generate_upf(count: int) -> list[UpfLine]:
+    """Return one run for each index from 0 to `count` - 1: RUN000, RUN001, ..."""
+    return [UpfLine(id=f"RUN{index:03d}", index=index, overrides={}) for index in range(count)]
+
+
+def format_upf(runs: Sequence[UpfLine]) -> str:
+    """Return a UPF's text."""
+    lines = (json.dumps({"id": r.id, "index": r.index, **r.overrides}) for r in runs)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _upf_line(text: str, source: str, model: str) -> UpfLine:
+    value = _parse(text, source)
+    run_id, index = value.pop("id", None), value.pop("index", None)
+    if not isinstance(run_id, str) or not RUN_ID.fullmatch(run_id):
+        raise InputError(
+            f"id in {source} must be a name of letters, digits and . _ + - "
+            f"(it names a directory), not {json.dumps(run_id)}"
+        )
+    if not isinstance(index, int) or isinstance(index, bool) or index < 0:
+        raise InputError(f"index in {source} must be an integer from 0, not {json.dumps(index)}")
+    return UpfLine(run_id, index, check(value, source, model_of(value, model)))
+
+
+def check(value: Parameters, source: str, model: str = OURS) -> Parameters:
+    """Return the hyperparameters that count, after refusing what no run could use."""
+    if model != OURS:
+        return value
+    moved = definition()["x-moved"]
+    for name in value:
+        if name in moved:
+            raise InputError(f"{name} in {source} belongs in config/config.yaml: {moved[name]}")
+    ignored = set(definition()["x-ignored"]["names"])
+    counted = {name: given for name, given in value.items() if name not in ignored}
+    schema.check(counted, definition(), source=source, noun="hyperparameter")
+    return counted
+
+
+def _parse(text: str, source: str) -> Parameters:
+    def no_constant(name: str) -> None:
+        raise InputError(f"{source} holds {name}, which is not JSON")
+
+    try:
+        value = json.loads(text, parse_constant=no_constant)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{source} is not valid JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{source} must be a JSON object")
+    return value

@@ -1,0 +1,93 @@
+"""The configuration of an experiment, checked and with its paths resolved."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hed.config import schema
+from hed.errors import InputError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `config/config.yaml` says, with defaults filled in and paths absolute."""
+
+    output: Path
+    experiment: str
+    restart_from: Path | None
+    data_source: Path
+    upf: Path | None
+    dflts: Path | None
+    seed: int
+    preprocess: Mapping[str, str]
+    partition: Mapping[str, Any]
+    local_dir: Path
+
+
+def complete(config: Mapping[str, Any], root: Path) -> dict[str, Any]:
+    """Return `config` with the schema's defaults, after checking it.
+
+    Args:
+        root: the project's top directory, which holds `config/schema.yaml`.
+
+    Raises:
+        InputError: if a key is unknown or a value is not allowed.
+    """
+    definition = yaml.safe_load((root / "config" / "schema.yaml").read_text())
+    # `--config upf=` on the command line is null.
+    given = {key: value for key, value in config.items() if value is not None}
+    schema.check(given, definition, source="the configuration")
+    return schema.complete(given, definition)
+
+
+def read(config: Mapping[str, Any], root: Path) -> Settings:
+    """Return the settings of a completed configuration; relative paths start at `root`.
+
+    `restart_from` may also be the name of an experiment in `output`.
+
+    Raises:
+        InputError: if a file or directory that it names is missing.
+    """
+    output = _path(config["output"], root)
+    restart_from = config["restart_from"]
+    settings = Settings(
+        output=output,
+        experiment=config["experiment"],
+        restart_from=_optional(restart_from, root if "/" in restart_from else output),
+        data_source=_path(config["data_source"], root),
+        upf=_optional(config["upf"], root),
+        dflts=_optional(config["dflts"], root),
+        seed=config["seed"],
+        preprocess=config["preprocess"],
+        partition=config["partition"],
+        local_dir=Path(config["local_dir"]).expanduser(),
+    )
+    _check_paths(settings)
+    return settings
+
+
+def _path(name: str, base: Path) -> Path:
+    return base / Path(name).expanduser()
+
+
+def _optional(name: str, base: Path) -> Path | None:
+    return _path(name, base) if name else None
+
+
+def _check_paths(settings: Settings) -> None:
+    for key in ("data_source", "restart_from"):
+        path = getattr(settings, key)
+        if path is not None and not path.is_dir():
+            raise InputError(f"{key}: no such directory: {path}")
+    if settings.restart_from and not (settings.restart_from / "run").is_dir():
+        raise InputError(f"restart_from: {settings.restart_from} is no experiment: it has no run/")
+    for key in ("upf", "dflts"):
+        path = getattr(settings, key)
+        if path is not None and not path.is_file():
+            problem = "is a directory, not a file:" if path.is_dir() else "no such file:"
+            raise InputError(f"{key}: {problem} {path}")
+    if not settings.local_dir.is_absolute():
+        raise InputError(f"local_dir must be an absolute path, not {settings.local_dir}")

@@ -1,0 +1,151 @@
+"""The results of all runs of an experiment, in one table and in the original's text files."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from hed import files
+from hed.errors import InputError
+from hed.experiment.progress import count_epochs, summarise, write_progress
+from hed.experiment.runs import (
+    Run,
+    Values,
+    epoch_seconds,
+    list_runs,
+    read_experiment,
+    read_object,
+    read_runs,
+)
+
+METRICS = ("mse", "rmse", "pcc", "scc", "r2")
+BASELINES = ("train_mean", "cell_mean")
+
+SCORES_FILE = "scores.csv"
+TABLE_FILE = "scores.parquet"
+EPOCHS_FILE = "epochs.txt"
+
+SCHEMA: dict[str, type[pl.DataType]] = {
+    "run": pl.String,
+    "index": pl.Int64,
+    "drug": pl.String,
+    **dict.fromkeys(METRICS, pl.Float64),
+    **{f"{baseline}_{metric}": pl.Float64 for baseline in BASELINES for metric in METRICS},
+    "rows": pl.Int64,
+    "epochs": pl.Int64,
+    "seconds": pl.Float64,
+}
+
+
+def scores(experiment: Path) -> pl.DataFrame:
+    """Return the test scores of an experiment: a row per run that has them, in index order.
+
+    Columns are those of `SCHEMA`: errors in AUC units, test `rows`, `epochs` trained, `seconds`
+    of training. What a run does not tell, or cannot be defined, is null.
+
+    Raises:
+        InputError: if the directory is not an experiment.
+    """
+    return tabulate(read_runs(experiment))
+
+
+def tabulate(runs: Sequence[Run]) -> pl.DataFrame:
+    """Return the test scores of `runs`, as `scores` does."""
+    found = ((run, read_object(run.directory / "test_scores.json")) for run in runs)
+    rows = [_row(run, values) for run, values in found if values]
+    table = pl.DataFrame(rows, schema=SCHEMA, orient="row")
+    return table.sort("index", nulls_last=True, maintain_order=True)
+
+
+def write_scores(experiment: Path, metric: str) -> None:
+    """Write scores.csv (`%03i,%.9f`: index, metric) and scores.parquet (all of `scores`).
+
+    Raises:
+        InputError: if the directory is not an experiment or there is no such metric.
+    """
+    write_table(experiment, scores(experiment), metric=metric)
+
+
+def write_epochs(experiment: Path) -> None:
+    """Write epochs.txt: each run's epochs done and planned, its state, and the total."""
+    files.write_text(experiment / EPOCHS_FILE, render_epochs(read_runs(experiment)))
+
+
+def write_all(directory: Path, metric: str) -> None:
+    """Write scores.csv, scores.parquet, epochs.txt and progress.txt from one reading.
+
+    Raises:
+        InputError: if the directory is not an experiment or there is no such metric.
+    """
+    experiment = read_experiment(directory)
+    runs = list_runs(experiment)
+    write_table(directory, tabulate(runs), metric=metric)
+    files.write_text(directory / EPOCHS_FILE, render_epochs(runs))
+    write_progress(directory, summarise(experiment, runs))
+
+
+def render_scores(table: pl.DataFrame, metric: str) -> str:
+    """Return the text of scores.csv; a metric that is undefined is `nan`.
+
+    A run that nothing gives an index is left out: the format has no place for it.
+    """
+    if metric not in METRICS:
+        raise InputError(f"no metric {metric!r}: choose one of {', '.join(METRICS)}")
+    rows = table.drop_nulls("index").select("index", pl.col(metric).fill_null(math.nan)).rows()
+    return "".join(f"{index:03d},{value:.9f}\n" for index, value in rows)
+
+
+def render_epochs(runs: Sequence[Run]) -> str:
+    """Return the text of epochs.txt, columns aligned."""
+    counts = [f"{run.epochs_done}/{run.epochs_planned}" for run in runs]
+    run_width = max((len(run.id) for run in runs), default=0)
+    width = max(map(len, counts), default=0)
+    lines = [
+        f"{run.id:<{run_width}} {count:>{width}} {run.state}\n"
+        for run, count in zip(runs, counts, strict=True)
+    ]
+    return "".join([*lines, f"total: {count_epochs(runs)}\n"])
+
+
+def write_table(directory: Path, table: pl.DataFrame, *, metric: str) -> None:
+    """Write the two forms of the scores."""
+    files.write_text(directory / SCORES_FILE, render_scores(table, metric))
+    with files.replacing(directory / TABLE_FILE) as temporary:
+        table.write_parquet(temporary)
+
+
+def _row(run: Run, found: Values) -> dict[str, Any]:
+    """Return one run's row of the scores."""
+    baselines = read_object(run.directory / "baseline_scores.json") or {}
+    seconds = epoch_seconds(run)
+    return {
+        "run": run.id,
+        "index": run.index,
+        "drug": run.drug,
+        **_metrics(found),
+        **{k: v for name in BASELINES for k, v in _metrics(baselines.get(name), name).items()},
+        "rows": _count_rows(run.directory / "test_y_data_predicted.csv"),
+        "epochs": run.epochs_done,
+        "seconds": sum(seconds) if seconds else None,
+    }
+
+
+def _metrics(found: Values | None, prefix: str = "") -> dict[str, float | None]:
+    """Return every metric as a number, null where it is missing or undefined."""
+    values = found or {}
+    return {(f"{prefix}_{m}" if prefix else m): _number(values.get(m)) for m in METRICS}
+
+
+def _number(value: Any) -> float | None:
+    """Return a finite number, None for anything else; the original writes NaN for undefined."""
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def _count_rows(path: Path) -> int | None:
+    """Return the data rows of a CSV file with one header line, None if there is no file."""
+    try:
+        return max(path.read_bytes().count(b"\n") - 1, 0)
+    except OSError:
+        return None

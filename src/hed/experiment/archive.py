@@ -1,0 +1,79 @@
+"""The key results of an experiment in one tarball, the same bytes for the same contents."""
+
+import os
+import tarfile
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from fnmatch import fnmatch
+from pathlib import Path
+
+from hed import files
+from hed.experiment.runs import Experiment, list_runs, read_experiment
+
+RESULTS = ("scores.csv", "scores.parquet", "epochs.txt", "progress.txt")
+RUN_PATTERNS = ("*scores.json", "parameters.txt", "history.txt", "*predicted.csv")
+
+# Login nodes are shared.
+MAX_THREADS = 8
+
+
+def export(directory: Path, output: Path | None = None) -> Path:
+    """Write the results of an experiment to `output`, default EXPnnn.tgz in it; return its path.
+
+    Names are sorted, owners and times are zero, so that equal contents give equal bytes. Every
+    file is a gzip member of its own (RFC 1952, 2.2), which lets threads compress them.
+
+    Raises:
+        InputError: if the directory is not an experiment.
+    """
+    experiment = read_experiment(directory)
+    output = output or directory / f"{experiment.name}.tgz"
+    members = sorted(
+        (f"{experiment.name}/{p.relative_to(directory)}", p) for p in select(experiment)
+    )
+    with files.replacing(output) as temporary, temporary.open("wb") as stream, _pool() as pool:
+        stream.writelines(pool.map(_compressed, members))
+        stream.write(_gzip(bytes(2 * tarfile.BLOCKSIZE)))
+    return output
+
+
+def select(experiment: Experiment) -> Iterator[Path]:
+    """Yield the files of an experiment that are worth keeping: all but models and run logs."""
+    directory = experiment.directory
+    named = [directory / name for name in ("jobid.txt", "experiment.json", *RESULTS)]
+    yield from (p for p in (*named, experiment.upf, experiment.dflts) if p and p.is_file())
+    yield from directory.glob("out/block-*.txt")
+    for run in list_runs(experiment):
+        if run.directory.is_dir():
+            names = os.listdir(run.directory)
+            yield from (run.directory / n for n in names if _is_result(n))
+
+
+def _is_result(name: str) -> bool:
+    return any(fnmatch(name, pattern) for pattern in RUN_PATTERNS)
+
+
+def _pool() -> ThreadPoolExecutor:
+    """Return threads for zlib, which works outside Python's lock."""
+    return ThreadPoolExecutor(min(os.cpu_count() or 1, MAX_THREADS))
+
+
+def _compressed(named: tuple[str, Path]) -> bytes:
+    """Return one file of the tarball, compressed; nothing if a running run has removed it."""
+    name, path = named
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return b""
+    # TarInfo's own defaults are mode 0644, mtime 0 and owner 0.
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    padding = -len(data) % tarfile.BLOCKSIZE
+    return _gzip(member.tobuf(tarfile.PAX_FORMAT) + data + bytes(padding))
+
+
+def _gzip(data: bytes) -> bytes:
+    """Return `data` as a gzip member without name and time."""
+    compressor = zlib.compressobj(6, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    return compressor.compress(data) + compressor.flush()

@@ -1,0 +1,194 @@
+"""Whether somebody works on a run that was begun and is not done: it is running, or it has failed.
+
+What tells, in this order:
+
+1. The run's kernel lock is held: it is being trained. The lock ends with the process, however it
+   dies. It is seen on the same computer, and on others where the file system shares locks (NFS,
+   Lustre mounted with `flock`; not with `localflock`).
+2. The newest log of the run ends with an error or a traceback, and nothing was written to the run
+   since: it failed.
+3. The lock is free, this computer held it last, and training has not ended: the process was killed.
+4. Neither the run nor its logs were written to for three epochs (15 minutes at least; 6 hours
+   where no epoch was timed yet): nobody works on it.
+
+So a run that was killed on another computer whose locks are not seen counts as running until its
+silence is long enough, and one whose epochs take longer than three times the median counts as
+failed until it writes again. The original's runs have no lock, and share one log per rank.
+"""
+
+import contextlib
+import fcntl
+import os
+import re
+import socket
+import statistics
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from hed.experiment.logs import last_error
+from hed.experiment.runs import Run, epoch_seconds
+from hed.lock import LOCK_FILE
+
+State = Literal["done", "running", "waiting", "failed"]
+
+PATIENCE_EPOCHS = 3
+SHORTEST_PATIENCE = 15 * 60.0
+UNTIMED_PATIENCE = 6 * 3600.0
+# A training that goes on again needs so long to take its lock.
+START_SECONDS = 60.0
+# The last files of an attempt and its log are written at about the same time.
+CLOCK_SECONDS = 2.0
+
+SCHEMA: dict[str, type[pl.DataType]] = {
+    "run": pl.String,
+    "index": pl.Int64,
+    "drug": pl.String,
+    "epochs_done": pl.Int64,
+    "epochs_planned": pl.Int64,
+    "state": pl.String,
+    "reason": pl.String,
+}
+
+PHASES = ("partition", "train", "score")
+
+
+@dataclass(frozen=True)
+class Health:
+    """What a run is doing; `reason` says why it counts as failed."""
+
+    state: State
+    reason: str | None = None
+
+
+def diagnose(runs: Sequence[Run]) -> list[Health]:
+    """Return the health of each run of one experiment."""
+    pace = seconds_per_epoch(runs)
+    patience = max(PATIENCE_EPOCHS * pace, SHORTEST_PATIENCE) if pace else UNTIMED_PATIENCE
+    return [examine(run, patience=patience) for run in runs]
+
+
+def tabulate(runs: Sequence[Run], healths: Sequence[Health]) -> pl.DataFrame:
+    """Return a row per run: run, index, drug, epochs_done, epochs_planned, state, reason."""
+    rows = [
+        (r.id, r.index, r.drug, r.epochs_done, r.epochs_planned, h.state, h.reason)
+        for r, h in zip(runs, healths, strict=True)
+    ]
+    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
+
+
+def examine(run: Run, *, patience: float) -> Health:
+    """Return the health of a run, which fails when nothing is written for `patience` seconds."""
+    if run.state == "done":
+        return Health("done")
+    locked = is_locked(run.directory)
+    if locked:
+        return Health("running")
+    written = _newest(_files(run.directory))
+    if error := _error_since(written, run):
+        return Health("failed", error)
+    if run.state == "waiting":
+        return Health("waiting")
+    silence = time.time() - max(written, _newest(_own_logs(run)))
+    if locked is False and silence > START_SECONDS and _ended_here(run.directory):
+        return Health("failed", "its process has ended without an error: was it killed?")
+    if silence > patience:
+        return Health("failed", f"nothing was written for {silence / 3600:.1f} h")
+    return Health("running")
+
+
+def seconds_per_epoch(runs: Sequence[Run]) -> float | None:
+    """Return the median over all recorded epochs; before the first, over the checkpoints."""
+    recorded = [seconds for run in runs for seconds in epoch_seconds(run)]
+    if not recorded:
+        # A first wave of long runs would otherwise have no estimate until its end.
+        recorded = [s for run in runs if run.state == "running" for s in _between_checkpoints(run)]
+    return statistics.median(recorded) if recorded else None
+
+
+def is_locked(directory: Path) -> bool | None:
+    """Return whether a process holds the lock of a directory, None if nothing tells."""
+    try:
+        with (directory / LOCK_FILE).open() as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+
+
+def _ended_here(directory: Path) -> bool:
+    """Return whether this computer trained the run last, and the training did not end."""
+    if (directory / "history.txt").exists():
+        return False  # its predictions are made without the lock
+    with contextlib.suppress(OSError):
+        holder = re.search(r" on (\S+) since ", (directory / LOCK_FILE).read_text())
+        return holder is not None and holder[1] == socket.gethostname()
+    return False
+
+
+def _error_since(written: float, run: Run) -> str | None:
+    """Return the error that the newest log of a run ends with, None if there is none.
+
+    If the run's files were `written` to after the log, another attempt goes on.
+    """
+    log = max([*_own_logs(run), *_shared_log(run)], key=_modified, default=None)
+    if log is None or _modified(log) < written - CLOCK_SECONDS:
+        return None
+    with contextlib.suppress(OSError):
+        return last_error(log)
+    return None
+
+
+def _own_logs(run: Run) -> list[Path]:
+    """Return the logs of a run's jobs."""
+    out = run.directory.parent.parent / "out"
+    paths = [out / f"out-{run.id}-{phase}.txt" for phase in PHASES]
+    return [path for path in paths if path.is_file()]
+
+
+def _shared_log(run: Run) -> list[Path]:
+    """Return the log of the original's rank that took the run; ours have a line of words there."""
+    with contextlib.suppress(OSError, ValueError):
+        rank = int((run.directory / "rank.txt").read_text())
+        log = run.directory.parent.parent / "out" / f"out-{rank:03d}.txt"
+        return [log] if log.is_file() else []
+    return []
+
+
+def _files(directory: Path) -> Iterator[Path]:
+    """Yield the files and links of a run that each epoch renews.
+
+    Directories do not count: removing old checkpoints changes them too.
+    """
+    for place in (directory, directory / "ckpts"):
+        with contextlib.suppress(OSError), os.scandir(place) as entries:
+            yield from (Path(e.path) for e in entries if not e.is_dir(follow_symlinks=False))
+
+
+def _newest(paths: Iterable[Path]) -> float:
+    """Return when one of several files was written last, 0 if there is none."""
+    return max(map(_modified, paths), default=0.0)
+
+
+def _modified(path: Path) -> float:
+    """Return when a file was written last, 0 if it has gone."""
+    try:
+        return path.lstat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _between_checkpoints(run: Run) -> list[float]:
+    """Return the mean seconds per epoch between a run's oldest and newest checkpoint."""
+    paths = sorted(run.directory.glob("ckpts/epochs/*[0-9]/ckpt-info.json"))
+    if len(paths) < 2:
+        return []
+    epochs = int(paths[-1].parent.name) - int(paths[0].parent.name)
+    seconds = paths[-1].stat().st_mtime - paths[0].stat().st_mtime
+    return [seconds / epochs] if epochs > 0 and seconds > 0 else []

@@ -1,0 +1,226 @@
+"""The experiment directory: which one this start belongs to, and what is recorded in it.
+
+A start without a name continues the newest experiment of exactly the same settings, or takes the
+next number. A kernel lock on the directory, which dies with its process, keeps two starts apart.
+"""
+
+import getpass
+import hashlib
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from hed import command, lock
+from hed.config import hyperparameters
+from hed.config import settings as settings_of
+from hed.config.settings import Settings
+from hed.data import raw
+from hed.errors import InputError
+from hed.experiment import plan, record
+from hed.experiment.plan import Plan, Run
+from hed.experiment.record import RECORD, RESERVED
+from hed.files import read_json, write_bytes
+
+# How Snakemake's child processes learn which experiment they work for.
+VARIABLE = "HED_EXPERIMENT"
+
+
+@dataclass
+class Experiment:
+    """One experiment, as the rules see it.
+
+    Attributes:
+        directory: `<output>/EXPnnn`.
+        runs: the runs, in the order of the UPF.
+        data: directory of the preprocessed tables, absolute or below `directory`.
+        raw: directory of the raw tables, or empty.
+        local: node-local directory for the partitions of this experiment.
+        upf, dflts: names of the copies of these files in `directory`.
+        restart_from: directory of the experiment that this one starts from, or empty.
+        files: name to content of what `start` writes into `directory`.
+    """
+
+    directory: Path
+    runs: tuple[Run, ...]
+    data: str
+    raw: str
+    local: str
+    upf: str
+    dflts: str
+    restart_from: str
+    files: Mapping[str, bytes]
+    locked: IO[str] | None
+
+    @property
+    def name(self) -> str:
+        """The directory's name, such as EXP000."""
+        return self.directory.name
+
+
+def open_or_exit(config: dict[str, Any], root: Path, *, main: bool) -> Experiment:
+    """Complete `config` in place and return its experiment; a mistake in it ends the process.
+
+    Args:
+        root: the project's top directory.
+        main: whether this is the process that the user started, rather than a child of it.
+    """
+    try:
+        config.update(settings_of.complete(config, root))
+        if not main and VARIABLE in os.environ:
+            return _recorded(Path(os.environ[VARIABLE]))
+        return _planned(settings_of.read(config, root))
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        sys.exit(f"error: {command.sentence(error)}")
+
+
+def start(experiment: Experiment) -> None:
+    """Lock the experiment for this process and write what it is made of into its directory.
+
+    A start of an experiment that another process is running ends with one sentence.
+    """
+    directory = experiment.directory
+    experiment.locked = experiment.locked or lock.acquire(directory)
+    if experiment.locked is None:
+        sys.exit(
+            f"error: {experiment.name} is being run by {lock.holder(directory)}; "
+            "wait for it to end, or stop it, or name another experiment"
+        )
+    for name, content in experiment.files.items():
+        write_bytes(directory / name, content)
+
+
+def _recorded(directory: Path) -> Experiment:
+    """Return the experiment that the main process recorded in `directory`."""
+    content = read_json(directory / RECORD)
+    runs = tuple(Run(**run) for run in content["runs"])
+    names = ("data", "raw", "local", "upf", "dflts", "restart_from")
+    places = {name: content[name] for name in names}
+    return Experiment(directory, runs, **places, files={}, locked=None)
+
+
+def _planned(settings: Settings) -> Experiment:
+    """Plan the experiment that the settings ask for, and find its directory."""
+    planned = plan.make(settings)
+    if settings.restart_from:
+        record.refuse_source(settings.restart_from, planned)
+    directory, locked = _locate(settings, planned)
+    os.environ[VARIABLE] = str(directory)
+    source = str(settings.data_source)
+    upf, dflts = _copies(settings)
+    is_raw = raw.is_raw(settings.data_source)
+    experiment = Experiment(
+        directory=directory,
+        runs=planned.runs,
+        data="data" if is_raw else source,
+        raw=source if is_raw else "",
+        local=_local(settings.local_dir, directory, planned),
+        upf=upf,
+        dflts=dflts,
+        restart_from=str(settings.restart_from or ""),
+        files={},
+        locked=locked,
+    )
+    experiment.files = _files(experiment, settings, planned)
+    return experiment
+
+
+def _copies(settings: Settings) -> tuple[str, str]:
+    """Return the names of the copies of UPF and DFLTS."""
+    upf = settings.upf.name if settings.upf else "upf.json"
+    dflts = settings.dflts.name if settings.dflts else "dflts.json"
+    if len({upf, dflts, RECORD}) < 3:
+        raise InputError(f"upf and dflts need two different names, neither of them {RECORD}")
+    for name in (upf, dflts):
+        if name in RESERVED:
+            raise InputError(f"{name} is copied into the experiment, which has its own {name}")
+    return upf, dflts
+
+
+def _local(local_dir: Path, directory: Path, planned: Plan) -> str:
+    """Return a node-local path that no other experiment shares, nor a deleted one of its name.
+
+    A partition that a killed run left there is used again, so the path depends on all that
+    decides a split.
+    """
+    indices = [(run.id, run.index) for run in planned.runs]
+    decisive = json.dumps([str(directory), planned.identity, indices], sort_keys=True)
+    digest = hashlib.blake2b(decisive.encode(), digest_size=6).hexdigest()
+    return str(local_dir / _user() / "hed" / f"{directory.name}-{digest}")
+
+
+def _user() -> str:
+    """Return the user's name, or the number where a container knows no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def _files(experiment: Experiment, settings: Settings, planned: Plan) -> dict[str, bytes]:
+    """Return the content of the record and of the copies of UPF and DFLTS."""
+    generated = hyperparameters.format_upf(planned.upf).encode()
+    upf = settings.upf.read_bytes() if settings.upf else generated
+    dflts = settings.dflts.read_bytes() if settings.dflts else b"{}\n"
+    earlier = record.read(experiment.directory) or {}
+    content = {
+        "name": experiment.name,
+        "created": earlier.get("created") or time.strftime("%Y-%m-%d %H:%M:%S"),
+        "identity": planned.identity,
+        "settings": json.loads(json.dumps(asdict(settings), default=str)),
+        **{n: getattr(experiment, n) for n in ("data", "raw", "local", "upf", "dflts")},
+        "restart_from": experiment.restart_from,
+        "runs": [asdict(run) for run in experiment.runs],
+    }
+    return {experiment.upf: upf, experiment.dflts: dflts, RECORD: record.text(content).encode()}
+
+
+def _locate(settings: Settings, planned: Plan) -> tuple[Path, IO[str] | None]:
+    """Return the experiment's directory, and its lock if its number was just taken."""
+    if settings.experiment:
+        directory = settings.output / settings.experiment
+        # One listing: another start may write the record between two looks.
+        entries = _entries(directory)
+        if RECORD in entries:
+            record.refuse_changes(directory, planned)
+        elif entries - {*_copies(settings)}:
+            raise InputError(
+                f"{directory} was not made by this workflow; "
+                f"start a new experiment from it with restart_from={directory}"
+            )
+        return directory, None
+    for directory in reversed(_numbered(settings.output)):
+        if record.same(directory, planned):
+            return directory, None
+    return _take_number(settings.output)
+
+
+def _entries(directory: Path) -> set[str]:
+    """Return what is in a directory, if it exists, but for the hidden traces of a dry run."""
+    entries = directory.iterdir() if directory.is_dir() else ()
+    return {entry.name for entry in entries if not entry.name.startswith(".")}
+
+
+def _numbered(output: Path) -> list[Path]:
+    """Return the experiment directories with automatic names, in order of number."""
+    found = [d for d in output.glob("EXP*") if re.fullmatch(r"EXP\d{3,}", d.name) and d.is_dir()]
+    return sorted(found, key=lambda directory: int(directory.name[3:]))
+
+
+def _take_number(output: Path) -> tuple[Path, IO[str] | None]:
+    """Lock and return the first free directory after the last experiment."""
+    used = [directory for directory in _numbered(output) if _entries(directory)]
+    number = int(used[-1].name[3:]) + 1 if used else 0
+    while True:
+        directory = output / f"EXP{number:03d}"
+        locked = lock.acquire(directory)
+        if locked is not None and not (directory / RECORD).exists():
+            return directory, locked
+        number += 1

@@ -1,0 +1,147 @@
+"""What an experiment will do: its runs, and the settings that make it this experiment."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from hed.config import hyperparameters
+from hed.config.hyperparameters import Parameters, UpfLine
+from hed.config.settings import Settings
+from hed.data import raw, tables
+from hed.errors import InputError
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: a directory under `run/`, a marker, and what it holds out.
+
+    Attributes:
+        held_out: id of the drug or cell; None for a random split.
+        marker: `NNN` of `markers/marker-NNN.txt`: the index, and the id too when an earlier run
+            has the same index.
+    """
+
+    id: str
+    index: int
+    held_out: str | None
+    marker: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The runs of an experiment and everything that its results depend on."""
+
+    runs: tuple[Run, ...]
+    upf: tuple[UpfLine, ...]
+    dflts: Parameters
+    identity: dict[str, Any]
+
+
+def make(settings: Settings) -> Plan:
+    """Read and check what the settings name, before any job starts.
+
+    Raises:
+        InputError: one sentence about the first thing that would make the experiment fail.
+    """
+    response = _response(settings.data_source)
+    dflts = hyperparameters.read_dflts(settings.dflts) if settings.dflts else {}
+    column = tables.COUNTED.get(settings.partition["mode"])
+    ids = tables.distinct(response[column]) if column else None
+    upf = _upf(settings.upf, ids, column, hyperparameters.model_of(dflts))
+    for overrides in (dflts, *(line.overrides for line in upf)):
+        _check_modules(overrides)
+    return Plan(
+        runs=tuple(_runs(upf, ids)),
+        upf=tuple(upf),
+        dflts=dflts,
+        identity=_identity(settings, dflts),
+    )
+
+
+def _response(source: Path) -> pl.DataFrame:
+    if raw.is_raw(source):
+        return raw.read(source).response
+    if not (source / tables.RESPONSE_FILE).exists():
+        raise InputError(
+            f"data_source {source} holds neither {tables.RESPONSE_FILE} (preprocessed) "
+            "nor response.tsv (raw IMPROVE tables)"
+        )
+    return tables.read_checked(source)
+
+
+def _upf(path: Path | None, ids: list[str] | None, column: str | None, model: str) -> list[UpfLine]:
+    if path is None:
+        return hyperparameters.generate_upf(len(ids) if ids is not None else 1)
+    upf = hyperparameters.read_upf(path, model)
+    if ids is not None and column is not None:
+        for line in upf:
+            tables.check_index(line.index, len(ids), tables.NOUN[column])
+    return upf
+
+
+def _check_modules(overrides: Parameters) -> None:
+    """Refuse a module that no run could import."""
+    for key in ("model", "custom_loss_module"):
+        name = overrides.get(key)
+        try:
+            found = name is None or find_spec(name) is not None
+        except (ImportError, ValueError):
+            found = False
+        if not found:
+            raise InputError(
+                f"{key} {name!r} cannot be imported: install it, or add its directory to PYTHONPATH"
+            )
+
+
+def _runs(upf: Sequence[UpfLine], ids: list[str] | None) -> list[Run]:
+    seen: Counter[int] = Counter()
+    runs = []
+    for line in upf:
+        number = f"{line.index:03d}"
+        marker = f"{number}-{line.id}" if seen[line.index] else number
+        seen[line.index] += 1
+        runs.append(Run(line.id, line.index, ids[line.index] if ids else None, marker))
+    return runs
+
+
+def _identity(settings: Settings, dflts: Parameters) -> dict[str, Any]:
+    """Return what may not change while an experiment goes on, by the name the user knows."""
+    identity: dict[str, Any] = {
+        "data_source": _digest(settings.data_source),
+        "dflts": dflts,
+        "seed": settings.seed,
+        "partition": dict(settings.partition),
+        "restart_from": str(settings.restart_from or ""),
+    }
+    if raw.is_raw(settings.data_source):
+        identity["preprocess"] = dict(settings.preprocess)
+    return identity
+
+
+# Enough of a feature table to tell another one, in some milliseconds: a parquet file's end has the
+# extremes of each column.
+SAMPLE = 8 * 2**20  # bytes
+
+
+def _digest(source: Path) -> str:
+    """Return a digest of the data: the responses, and both ends of the features and their sizes.
+
+    Independent of where the data are, when they were written, and what else is there, so they can
+    be moved or touched.
+    """
+    response, *features = raw.FILES if raw.is_raw(source) else tables.FILES
+    digest = hashlib.blake2b((source / response).read_bytes(), digest_size=16)
+    for name in features:
+        size = (source / name).stat().st_size
+        digest.update(f"{name} {size}\n".encode())
+        with (source / name).open("rb") as stream:
+            digest.update(stream.read(SAMPLE))
+            stream.seek(max(size - SAMPLE, 0))
+            digest.update(stream.read(SAMPLE))
+    return digest.hexdigest()

@@ -1,0 +1,178 @@
+"""How far an experiment has come, how fast it goes on, and how long it will still take."""
+
+import heapq
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from hed import files
+from hed.experiment.health import Health, diagnose, seconds_per_epoch
+from hed.experiment.runs import Experiment, Run, list_runs, read_experiment, read_markers
+
+FILE = "progress.txt"
+UNKNOWN = "-"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The progress of an experiment; None is unknown.
+
+    runs = done + running + waiting + failed. `rate` is in epochs per hour, of all running runs
+    together. `seconds_left` counts failed runs as if they were to be done again. `stopped` is when
+    the last run ended, if all are done.
+    """
+
+    directory: str
+    job: str | None
+    upf: str | None
+    procs: str | None
+    ppn: str | None
+    epochs_done: int
+    epochs_planned: int
+    logs: int
+    runs: int
+    done: int
+    running: int
+    waiting: int
+    failed: int
+    markers: int
+    rate: float | None
+    seconds_left: float | None
+    stopped: str | None
+
+
+def read_progress(directory: Path) -> Progress:
+    """Return the progress of the experiment in `directory`.
+
+    Raises:
+        InputError: if the directory is not an experiment.
+    """
+    experiment = read_experiment(directory)
+    return summarise(experiment, list_runs(experiment))
+
+
+def summarise(
+    experiment: Experiment, runs: Sequence[Run], healths: Sequence[Health] | None = None
+) -> Progress:
+    """Return the progress of `experiment`, given its runs and, if known, their health."""
+    healths = diagnose(runs) if healths is None else healths
+    states = Counter(health.state for health in healths)
+    markers = read_markers(experiment.directory)
+    pace = seconds_per_epoch(runs)
+    is_done = bool(runs) and states["done"] == len(runs)
+    return Progress(
+        directory=str(experiment.directory.resolve()),
+        job=_job(experiment.directory),
+        upf=experiment.upf.name if experiment.upf else None,
+        procs=os.environ.get("PROCS") or None,
+        ppn=os.environ.get("PPN") or None,
+        epochs_done=sum(run.epochs_done for run in runs),
+        epochs_planned=sum(run.epochs_planned for run in runs),
+        logs=sum(1 for _ in experiment.directory.glob("out/out-*.txt")),
+        runs=len(runs),
+        done=states["done"],
+        running=states["running"],
+        waiting=states["waiting"],
+        failed=states["failed"],
+        markers=len(markers),
+        rate=3600 * states["running"] / pace if pace and states["running"] else None,
+        seconds_left=None if is_done else seconds_left(_to_do(runs, healths)),
+        stopped=_last_end(markers) if is_done else None,
+    )
+
+
+def write_progress(directory: Path, progress: Progress) -> None:
+    """Write progress.txt, one `KEY: value` a line."""
+    files.write_text(directory / FILE, render(progress))
+
+
+def render(progress: Progress) -> str:
+    """Return the text of progress.txt, in the original's keys and WAIT, FAIL, RATE."""
+    return "".join(f"{key}: {value}\n" for key, value in texts(progress).items())
+
+
+def texts(progress: Progress) -> dict[str, str]:
+    """Return what progress.txt says, as KEY to value."""
+    values: dict[str, str | int | None] = {
+        "DIR": progress.directory,
+        "JOB": progress.job,
+        "JSON": progress.upf,
+        "PROCS": progress.procs,
+        "PPN": progress.ppn,
+        "epochs": f"{progress.epochs_done}/{progress.epochs_planned}",
+        "OUTs": progress.logs,
+        "RUNs": progress.runs,
+        "NEWs": progress.running,
+        "DONE": progress.done,
+        "MKRs": progress.markers,
+        "WAIT": progress.waiting,
+        "FAIL": progress.failed,
+    }
+    if progress.stopped:
+        values["STOP"] = progress.stopped
+    else:
+        values["RATE"] = None if progress.rate is None else f"{progress.rate:.1f} epochs/h"
+        values["TIME"] = _duration_or_none(progress.seconds_left)
+    return {key: UNKNOWN if value is None else str(value) for key, value in values.items()}
+
+
+def count_epochs(runs: Sequence[Run]) -> str:
+    """Return `done/planned` over all runs; a run that stopped early leaves the sum below."""
+    return f"{sum(r.epochs_done for r in runs)}/{sum(r.epochs_planned for r in runs)}"
+
+
+def seconds_left(runs: Sequence[Run]) -> float | None:
+    """Estimate the seconds until the last run is done, None if nothing tells.
+
+    As many runs go on at once as do now, each next run starts where one ends, and every epoch
+    takes the median time of those recorded.
+    """
+    running = [_epochs_left(run) for run in runs if run.state == "running"]
+    seconds = seconds_per_epoch(runs)
+    if not running or seconds is None:
+        return None
+    heapq.heapify(running)
+    for run in runs:
+        if run.state == "waiting":
+            heapq.heapreplace(running, running[0] + _epochs_left(run))
+    return seconds * max(running)
+
+
+def render_duration(seconds: float) -> str:
+    """Return a duration in its two largest units: `3d 4h`, `2h 13m`, `13m` or `45s`."""
+    whole = round(seconds)
+    minutes, hours, days = whole // 60, whole // 3600, whole // 86400
+    if days:
+        return f"{days}d {hours % 24}h"
+    if hours:
+        return f"{hours}h {minutes % 60}m"
+    return f"{minutes}m" if minutes else f"{whole}s"
+
+
+def _to_do(runs: Sequence[Run], healths: Sequence[Health]) -> list[Run]:
+    """Return the runs, those that have failed as waiting to be continued."""
+    pairs = zip(runs, healths, strict=True)
+    return [replace(r, state="waiting" if h.state == "failed" else h.state) for r, h in pairs]
+
+
+def _duration_or_none(seconds: float | None) -> str | None:
+    return None if seconds is None else render_duration(seconds)
+
+
+def _last_end(markers: Mapping[str, Path]) -> str:
+    """Return when the last run was marked, as local time."""
+    last = max(path.stat().st_mtime for path in markers.values())
+    return f"{datetime.fromtimestamp(last):%Y-%m-%d %H:%M:%S}"
+
+
+def _job(directory: Path) -> str | None:
+    """Return the ids of the PBS jobs that worked on the experiment."""
+    path = directory / "jobid.txt"
+    return (" ".join(path.read_text().split()) if path.is_file() else "") or None
+
+
+def _epochs_left(run: Run) -> int:
+    return max(run.epochs_planned - run.epochs_done, 0)

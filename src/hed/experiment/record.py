@@ -1,0 +1,153 @@
+"""The record of an experiment, and which starts may go on with it or from it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hed.config import hyperparameters
+from hed.config.hyperparameters import UpfLine
+from hed.errors import InputError
+from hed.experiment.plan import Plan
+from hed.files import read_json
+
+RECORD = "experiment.json"
+
+# Other names in an experiment directory, which a copied UPF or DFLTS may not take.
+RESERVED = frozenset(
+    ["data", "figures", "markers", "out", "run"]
+    + ["epochs.txt", "jobid.txt", "progress.txt", "scores.csv", "scores.parquet"]
+)
+
+# What has to agree for the finished runs of one experiment to belong to another; DFLTS need not.
+OF_A_RUN = ("data_source", "seed", "partition", "preprocess")
+
+
+def read(directory: Path) -> dict[str, Any] | None:
+    """Return the record of an experiment; None if it has none, or one of something else.
+
+    Raises:
+        InputError: if it is damaged.
+    """
+    if not (directory / RECORD).exists():
+        return None
+    value = read_json(directory / RECORD)
+    ours = isinstance(value, dict) and isinstance(value.get("identity"), dict)
+    return value if ours and {"upf", "runs"} <= set(value) else None
+
+
+def text(record: Mapping[str, Any]) -> str:
+    """Return the record as JSON with one line per run, so that people can read 770 of them."""
+    head = json.dumps({**record, "runs": []}, indent=2)
+    runs = ",\n".join(f"    {json.dumps(run)}" for run in record["runs"])
+    return head.replace('"runs": []', f'"runs": [\n{runs}\n  ]') + "\n"
+
+
+def same(directory: Path, planned: Plan) -> bool:
+    """Return whether an experiment has exactly the planned settings and runs."""
+    try:
+        record = read(directory)
+    except InputError:
+        return False
+    return (
+        record is not None
+        and record["identity"] == planned.identity
+        and _recorded_upf(directory, record, planned) == list(planned.upf)
+    )
+
+
+def _recorded_upf(directory: Path, record: Mapping[str, Any], planned: Plan) -> list[UpfLine]:
+    """Return the runs of an experiment as its own UPF has them."""
+    model = hyperparameters.model_of(planned.dflts)
+    return hyperparameters.read_upf(directory / record["upf"], model)
+
+
+def refuse_changes(directory: Path, planned: Plan) -> None:
+    """Refuse to continue a named experiment with settings that would mix its results.
+
+    Runs may be added to it or left out, but none that it has may change.
+
+    Raises:
+        InputError: which names the setting or the run.
+    """
+    record = read(directory)
+    if record is None:
+        raise InputError(f"{directory / RECORD} is not a record of this workflow: remove it")
+    for key, value in planned.identity.items():
+        if record["identity"].get(key) != value:
+            hint = "" if key in OF_A_RUN else f" and restart_from={directory.name}"
+            raise InputError(
+                f"{directory.name} was made with another {key}{_shown(record, key)}; restore it, "
+                f"or give the changed experiment a new name (experiment=NAME{hint})"
+            )
+    recorded = {line.id: line for line in _recorded_upf(directory, record, planned)}
+    for line in planned.upf:
+        if recorded.get(line.id, line) != line:
+            raise InputError(
+                f"{line.id} of {directory.name} has other hyperparameters in its UPF; "
+                "give the changed run a new id or the experiment a new name"
+            )
+        _refuse_changed_run(directory, line, planned)
+    _refuse_taken_markers(directory, record, planned)
+
+
+def _shown(record: Mapping[str, Any], key: str) -> str:
+    """Return a recorded setting in brackets, where it is short enough for a sentence."""
+    value = json.dumps(record["identity"].get(key))
+    return f" ({value})" if key != "data_source" and len(value) <= 80 else ""
+
+
+def _refuse_changed_run(directory: Path, line: UpfLine, planned: Plan) -> None:
+    """Refuse a run that was begun with other hyperparameters, though the UPF may not show it."""
+    path = directory / "run" / line.id / "parameters.txt"
+    if not path.exists():
+        return
+    begun, wanted = read_json(path), hyperparameters.planned(planned.dflts, line)
+    changed = [key for key in wanted if key in begun and begun[key] != wanted[key]]
+    if changed:
+        raise InputError(
+            f"{line.id} of {directory.name} was begun with another {changed[0]} "
+            f"({json.dumps(begun[changed[0]])}): give the changed run a new id"
+        )
+
+
+def _refuse_taken_markers(directory: Path, record: Mapping[str, Any], planned: Plan) -> None:
+    """Refuse runs whose marker another run of the experiment has, which would seem finished."""
+    owners = {run["marker"]: run["id"] for run in record["runs"]}
+    for run in planned.runs:
+        marker = directory / "markers" / f"marker-{run.marker}.txt"
+        written = marker.read_text().split("/") if marker.exists() else []
+        owner = written[1] if len(written) > 1 else owners.get(run.marker, run.id)
+        if owner != run.id:
+            raise InputError(
+                f"{run.id} of {directory.name} would take marker-{run.marker}.txt from {owner}, "
+                f"which has the same index: keep {owner} in the UPF, before {run.id}"
+            )
+
+
+def refuse_source(source: Path, planned: Plan) -> None:
+    """Refuse to start from an experiment whose finished runs were tested on other rows.
+
+    The original's experiments have no record: there it is the user who knows.
+
+    Raises:
+        InputError: which names the setting or the run.
+    """
+    record = read(source)
+    if record is None:
+        return
+    for key in OF_A_RUN:
+        if record["identity"].get(key) != planned.identity.get(key):
+            raise InputError(
+                f"restart_from: {source.name} was made with another {key}, so its finished runs "
+                f"do not belong here: restore it, or start without restart_from"
+            )
+    indices = {run["id"]: run["index"] for run in record["runs"]}
+    for run in planned.runs:
+        begun = source / "run" / run.id / "parameters.txt"
+        index = read_json(begun)["index"] if begun.exists() else indices.get(run.id, run.index)
+        if index != run.index:
+            raise InputError(
+                f"restart_from: {run.id} has index {index} in {source.name}, not "
+                f"{run.index}: give it another id"
+            )

@@ -1,0 +1,226 @@
+"""The runs of an experiment and how far each has come, read from its directory.
+
+The experiment may be running, half copied, or written by the original system: a run's file that
+is missing or not yet whole counts as absent and is never an error.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from hed import files
+from hed.config import hyperparameters
+from hed.errors import InputError
+
+State = Literal["done", "running", "waiting"]
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: what it holds out and how far it has come.
+
+    `index` and `drug` are None where nothing in the directory tells them. A run is `done` when
+    its marker and its scores exist, `running` when it was started and is not done.
+    """
+
+    id: str
+    index: int | None
+    drug: str | None
+    directory: Path
+    epochs_done: int
+    epochs_planned: int
+    state: State
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What an experiment directory says of itself.
+
+    `named` has what experiment.json and the UPF say of each run, by run id, in their order.
+    `is_original` tells a directory of the original system, which has no experiment.json.
+    """
+
+    directory: Path
+    upf: Path | None
+    dflts: Path | None
+    named: Mapping[str, Values]
+    is_original: bool
+
+    @property
+    def name(self) -> str:
+        """The directory's name, such as EXP011."""
+        return self.directory.resolve().name
+
+
+def read_object(path: Path) -> dict[str, Any] | None:
+    """Return the JSON object in `path`: None if there is no file, {} while it is not whole."""
+    try:
+        value = json.loads(path.read_bytes())
+    except OSError:
+        return None
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def read_experiment(directory: Path) -> Experiment:
+    """Read what `directory` says of itself.
+
+    Raises:
+        InputError: if it does not exist, is not an experiment, or its experiment.json is damaged.
+    """
+    if not directory.is_dir():
+        raise InputError(f"no such directory: {directory}")
+    path = directory / "experiment.json"
+    described: dict[str, Any] = files.read_json(path) if path.exists() else {}
+    upf = _file_named(directory, described.get("upf")) or _find_upf(directory)
+    if not described and not any(directory.glob("run/*/")):
+        raise InputError(
+            f"{directory} is not an experiment: it has neither experiment.json nor run/*: "
+            "give a directory such as output/EXP000"
+        )
+    return Experiment(
+        directory=directory,
+        upf=upf,
+        dflts=_file_named(directory, described.get("dflts")) or _find_dflts(directory, upf),
+        named=_merged(_upf_lines(upf) or [] if upf else [], described.get("runs", [])),
+        is_original=not described,
+    )
+
+
+def read_runs(experiment: Path) -> list[Run]:
+    """Return the runs of the directory `experiment`: those named, then those only in run/.
+
+    Raises:
+        InputError: if the directory is not an experiment.
+    """
+    return list_runs(read_experiment(experiment))
+
+
+def list_runs(experiment: Experiment) -> list[Run]:
+    """Return the runs of an experiment in the order of experiment.json, UPF and run/*."""
+    markers = read_markers(experiment.directory)
+    defaults = read_object(experiment.dflts) if experiment.dflts else None
+    # A dict keeps the order and holds each run once.
+    ids = dict.fromkeys([*experiment.named, *_run_directories(experiment.directory)])
+    return [
+        _read_run(experiment, run_id, defaults=defaults or {}, markers=markers) for run_id in ids
+    ]
+
+
+def read_markers(directory: Path) -> dict[str, Path]:
+    """Return the marker files of an experiment by `NNN` of marker-NNN.txt."""
+    paths = directory.glob("markers/marker-*.txt")
+    return {path.stem.removeprefix("marker-"): path for path in paths}
+
+
+def last_checkpoint(run_directory: Path) -> dict[str, Any]:
+    """Return the ckpt-info of a run's last epoch, {} if it has no checkpoint.
+
+    The original's links are absolute and break when an experiment moves; then the highest
+    numbered epoch is the last.
+    """
+    checkpoints = run_directory / "ckpts"
+    if info := read_object(checkpoints / "last" / "ckpt-info.json"):
+        return info
+    newest = max(checkpoints.glob("epochs/*/ckpt-info.json"), default=None)
+    return (read_object(newest) or {}) if newest else {}
+
+
+def epoch_seconds(run: Run) -> list[float]:
+    """Return the seconds of each epoch that a run recorded, [] if it recorded none."""
+    timings = read_object(run.directory / "timings.json") or {}
+    return [float(second) for second in timings.get("epoch_seconds", [])]
+
+
+def _file_named(directory: Path, name: str | None) -> Path | None:
+    """Return the file of that name in `directory`, None if unnamed or missing."""
+    path = directory / name if name else None
+    return path if path and path.is_file() else None
+
+
+def _find_upf(directory: Path) -> Path | None:
+    """Return the JSON file whose lines are objects with an id."""
+    return next((path for path in _json_files(directory) if _upf_lines(path)), None)
+
+
+def _find_dflts(directory: Path, upf: Path | None) -> Path | None:
+    """Return the JSON file that is one object and not the UPF."""
+    others = (path for path in _json_files(directory) if path != upf)
+    return next((path for path in others if read_object(path)), None)
+
+
+def _json_files(directory: Path) -> Iterator[Path]:
+    """Yield an experiment's JSON files apart from experiment.json, by name."""
+    return (path for path in sorted(directory.glob("*.json")) if path.name != "experiment.json")
+
+
+def _upf_lines(path: Path) -> list[dict[str, Any]] | None:
+    """Return the objects of a UPF, None if the file is not one."""
+    lines = (line.strip() for line in path.read_text(errors="replace").splitlines())
+    try:
+        values = [json.loads(line) for line in lines if line and not line.startswith("#")]
+    except ValueError:
+        return None
+    return values if all(isinstance(v, dict) and "id" in v for v in values) else None
+
+
+def _merged(*sources: list[dict[str, Any]]) -> dict[str, Values]:
+    """Return what several lists of runs say of each id; what a later list says prevails."""
+    named: dict[str, dict[str, Any]] = {}
+    for values in (values for source in reversed(sources) for values in source):
+        run_id = str(values["id"])
+        named[run_id] = {**values, **named.get(run_id, {})}
+    return dict(named)
+
+
+def _run_directories(directory: Path) -> list[str]:
+    """Return the names of the directories in run/, sorted."""
+    try:
+        with os.scandir(directory / "run") as entries:
+            return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
+    except OSError:
+        return []
+
+
+def _read_run(
+    experiment: Experiment, run_id: str, *, defaults: Values, markers: Mapping[str, Path]
+) -> Run:
+    """Read one run's directory, which need not exist."""
+    directory = experiment.directory / "run" / run_id
+    line = experiment.named.get(run_id, {})
+    parameters = read_object(directory / "parameters.txt")
+    index = _first_integer("index", line, parameters)
+    has_scores = experiment.is_original or (directory / "test_scores.json").exists()
+    # Two runs of one index have two markers, which experiment.json tells.
+    marker = line.get("marker", f"{index:03d}" if index is not None else None)
+    is_done = marker in markers and has_scores
+    return Run(
+        id=run_id,
+        index=index,
+        drug=line.get("held_out"),
+        directory=directory,
+        epochs_done=_epochs_done(directory),
+        epochs_planned=_first_integer("epochs", parameters, line, defaults)
+        or hyperparameters.default("epochs"),
+        state="done" if is_done else "waiting" if parameters is None else "running",
+    )
+
+
+def _first_integer(key: str, *sources: Values | None) -> int | None:
+    """Return the first integer that `sources` have under `key`."""
+    values = (source[key] for source in sources if source and key in source)
+    return next((int(v) for v in values if re.fullmatch(r"\d+", str(v))), None)
+
+
+def _epochs_done(directory: Path) -> int:
+    """Return the epochs that a run has completed."""
+    losses = (read_object(directory / "history.txt") or {}).get("loss")
+    if isinstance(losses, list):
+        return len(losses)
+    return _first_integer("epoch", last_checkpoint(directory)) or 0

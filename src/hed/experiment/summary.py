@@ -1,0 +1,139 @@
+"""The results of an experiment on one screen: the worst drugs, the baselines, where files are."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from rich.box import Box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+
+from hed.experiment.aggregate import SCORES_FILE, TABLE_FILE, tabulate
+from hed.experiment.runs import Run, list_runs, read_experiment
+
+WIDTH = 80
+RUN_WIDTH = 8
+DRUG_WIDTH = 20
+
+# rich's own boxes have lines that are not ASCII, or frames that waste the width.
+RULED = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
+
+LEVELS = {
+    "model": "rmse",
+    "cell mean": "cell_mean_rmse",
+    "training mean": "train_mean_rmse",
+}
+
+
+def print_summary(directory: Path, *, count: int) -> None:
+    """Print the `count` drugs of highest error and what they compare with, for a person.
+
+    Raises:
+        InputError: if the directory is not an experiment.
+    """
+    # Names may look like rich's markup or emoji codes.
+    console = Console(width=WIDTH, highlight=False, markup=False, emoji=False)
+    with console.capture() as captured:
+        console.print(summarise(directory, count=count))
+    # rich fills every line with blanks; and a path must not be wrapped, or it cannot be copied.
+    lines = [line.rstrip() for line in captured.get().splitlines()]
+    print("\n".join([*lines, "", *(f" {shown(path)}" for path in result_files(directory))]))
+
+
+def summarise(directory: Path, *, count: int) -> RenderableType:
+    """Return the summary of an experiment, 80 columns wide.
+
+    Raises:
+        InputError: if the directory is not an experiment.
+    """
+    experiment = read_experiment(directory)
+    runs = list_runs(experiment)
+    table = tabulate(runs).sort("rmse", descending=True, nulls_last=True, maintain_order=True)
+    notes = [f" {note}" for note in missing(runs, scored=set(table["run"]))]
+    if table.is_empty():
+        return Group(f" {experiment.name}: no run has test scores yet", *notes)
+    worst = table.head(count)
+    title = f" {experiment.name}: highest error on held-out rows, {len(worst)} of {len(runs)} runs"
+    comparison = [f" {note}" for note in compared(table)]
+    tables = ("", title, "", _worst(worst), "", _levels(table), "")
+    return Group(*tables, *comparison, *notes)
+
+
+def compared(table: pl.DataFrame) -> Iterator[str]:
+    """Yield lines that compare the model with the cell mean, if any run has that baseline."""
+    pairs = table.select("rmse", "cell_mean_rmse").drop_nulls()
+    if len(pairs):
+        better = int((pairs["rmse"] < pairs["cell_mean_rmse"]).sum())
+        yield "cell mean: rmse of predicting each cell's mean over the training drugs"
+        yield f"the model is better than that in {better} of {len(pairs)} runs"
+
+
+def missing(runs: Sequence[Run], *, scored: set[str], listed: int = 5) -> Iterator[str]:
+    """Yield a line that says which runs have no scores, if any lack them."""
+    absent = [run.id for run in runs if run.id not in scored]
+    if absent:
+        rest = f" and {len(absent) - listed} more" if len(absent) > listed else ""
+        yield f"{len(absent)} of {len(runs)} runs missing: {', '.join(absent[:listed])}{rest}"
+
+
+def result_files(directory: Path) -> list[Path]:
+    """Return the results of an experiment that exist: tables, figures, tarball."""
+    tables = [directory / name for name in (SCORES_FILE, TABLE_FILE)]
+    found = [sorted(directory.glob(p)) for p in ("*.png", "figures/*.png", "*.tgz")]
+    return [path for path in (*tables, *sum(found, [])) if path.is_file()]
+
+
+def shown(path: Path) -> Path:
+    """Return `path` relative to the current directory if it is below it, else absolute."""
+    path = path.resolve()
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def drug_label(run: str, index: int | None, drug: str | None) -> str:
+    """Return what to call a held-out drug; the original's directories do not name it."""
+    return drug or (run if index is None else f"index {index}")
+
+
+def shorten(text: str, width: int) -> str:
+    """Return `text` cut to `width` characters."""
+    return text if len(text) <= width else f"{text[: width - 2]}.."
+
+
+def _worst(table: pl.DataFrame) -> Table:
+    """Return the table of drugs, highest error first."""
+    lines = Table(box=RULED, show_edge=False)
+    lines.add_column(justify="right")
+    lines.add_column("run", no_wrap=True)
+    lines.add_column("drug", no_wrap=True)
+    for heading in ("rows", "rmse", "cell mean", "scc", "r2"):
+        lines.add_column(heading, justify="right", no_wrap=True)
+    for rank, row in enumerate(table.iter_rows(named=True), start=1):
+        lines.add_row(str(rank), *_cells(row))
+    return lines
+
+
+def _cells(row: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the table of drugs says of one run."""
+    yield shorten(row["run"], RUN_WIDTH)
+    yield shorten(drug_label(row["run"], row["index"], row["drug"]), DRUG_WIDTH)
+    yield "-" if row["rows"] is None else f"{row['rows']:,}"
+    for column, digits in (("rmse", 4), ("cell_mean_rmse", 4), ("scc", 3), ("r2", 3)):
+        yield _fixed(row[column], digits)
+
+
+def _levels(table: pl.DataFrame) -> Table:
+    """Return mean and median error over runs, of the model and of the baselines."""
+    columns = {name: table[column].drop_nulls() for name, column in LEVELS.items()}
+    errors = {name: column for name, column in columns.items() if len(column)}
+    lines = Table(box=RULED, show_edge=False)
+    lines.add_column("rmse over runs")
+    for name in errors:
+        lines.add_column(name, justify="right")
+    lines.add_row("mean", *(_fixed(column.mean(), 4) for column in errors.values()))
+    lines.add_row("median", *(_fixed(column.median(), 4) for column in errors.values()))
+    return lines
+
+
+def _fixed(value: object, digits: int) -> str:
+    return f"{value:.{digits}f}" if isinstance(value, float) else "-"

@@ -1,0 +1,1 @@
+"""Training and scoring of Uno, on either Keras; nothing else here imports TensorFlow."""

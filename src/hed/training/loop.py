@@ -1,0 +1,171 @@
+"""The training of a run: epochs, checkpoints, and a resume that repeats them exactly."""
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hed.data.dataset import Data
+from hed.errors import InputError
+from hed.files import read_json
+from hed.training import checkpoint, optimizer, schedule, weights
+from hed.training.trainer import Trainer
+
+METRICS = ("loss", "val_loss", "r2_train", "r2_val", "lr")
+
+History = dict[str, list[float | None]]
+
+
+@dataclass(frozen=True)
+class State:
+    """A training between two epochs; every checkpoint holds all of it.
+
+    Attributes:
+        epoch: epochs done.
+        schedule: what the rules of the schedule remember.
+        history: metric name to values over epochs.
+        seconds: wall time of each epoch.
+        best_epoch, best_metric: the saved epoch, counted from 1, with the best metric so far.
+    """
+
+    epoch: int
+    schedule: schedule.State
+    history: History
+    seconds: list[float]
+    best_epoch: int
+    best_metric: float
+
+
+def train(trainer: Trainer, data: Data, params: Mapping[str, Any], ckpts: Path) -> State:
+    """Train until the last epoch or until stopped early, saving as the policy says.
+
+    Raises:
+        InputError: if the loss is not finite, or a checkpoint holds another network.
+    """
+    rules, policy = schedule.schedule(params), checkpoint.policy(params)
+    state = _resume(trainer, checkpoint.find(ckpts, policy), policy.save_best_metric)
+    while state.epoch < params["epochs"] and not state.schedule.stopped:
+        state = _epoch(trainer, data, state, rules)
+        _report(state, params["epochs"], len(data.train))
+        state = _save(trainer, state, policy, ckpts)
+    return state
+
+
+def _save(trainer: Trainer, state: State, policy: checkpoint.Policy, ckpts: Path) -> State:
+    """Save a state if the policy says so; return it with the best of the saved epochs."""
+    metric, better = state.history[policy.save_best_metric][-1], state
+    if metric is not None and metric < state.best_metric:
+        better = replace(state, best_epoch=state.epoch, best_metric=metric)
+    improved, final = better is not state, state.schedule.stopped
+    if not checkpoint.due(policy, state.epoch, improved=improved, final=final):
+        return state
+    write = lambda place: _write(trainer, place)  # noqa: E731
+    checkpoint.save(ckpts, policy, state.epoch, write=write, state=asdict(better))
+    return better
+
+
+def _epoch(trainer: Trainer, data: Data, state: State, rules: schedule.Schedule) -> State:
+    """Return the state after one more epoch, its history and schedule."""
+    begun = time.perf_counter()
+    begin = schedule.begin(rules, state.schedule, state.epoch)
+    rates = schedule.rates(rules, begin, state.epoch)
+    sums = trainer.epoch(state.epoch, *rates)
+    predicted = trainer.predict(data.val)
+    val_loss = trainer.mean_loss(data.val, predicted)
+    values = {
+        "loss": sums.loss,
+        "val_loss": val_loss,
+        "r2_train": _r2(sums.squared_error, data.train.auc),
+        "r2_val": _r2(float(np.mean((data.val.auc - predicted) ** 2)), data.val.auc),
+        "lr": max(rates),
+    }
+    if not math.isfinite(val_loss + sums.loss):
+        raise InputError(
+            f"the loss is {val_loss} after epoch {state.epoch + 1}: the training diverged; "
+            "lower learning_rate or batch_size (checkpoints of earlier epochs are kept)"
+        )
+    return replace(
+        state,
+        epoch=state.epoch + 1,
+        schedule=schedule.end(rules, begin, val_loss),
+        history={name: [*state.history[name], values[name]] for name in METRICS},
+        seconds=[*state.seconds, round(time.perf_counter() - begun, 3)],
+    )
+
+
+def _r2(squared_error: float, auc: np.ndarray) -> float | None:
+    """Return 1 - mse / variance; None where the truth is constant."""
+    variance = float(np.var(auc, dtype=np.float64))
+    return 1 - squared_error / variance if variance > 0 else None
+
+
+def _report(state: State, epochs: int, rows: int) -> None:
+    """Print the progress line of an epoch: rows/s, and the time left if training is not stopped."""
+    last = {name: values[-1] for name, values in state.history.items()}
+    seconds = state.seconds[-1]
+    left = (epochs - state.epoch) * sum(state.seconds[-3:]) / len(state.seconds[-3:])
+    print(
+        f"epoch {state.epoch:>{len(str(epochs))}}/{epochs}"
+        f"  loss {last['loss']:.5f}  val_loss {last['val_loss']:.5f}"
+        f"  r2_val {last['r2_val'] if last['r2_val'] is not None else math.nan:.3f}"
+        f"  lr {last['lr']:.2e}  {seconds:.1f} s  {rows / max(seconds, 1e-3):,.0f} rows/s"
+        f"  left {_clock(0 if state.schedule.stopped else left)}",
+        flush=True,
+    )
+
+
+def _clock(seconds: float) -> str:
+    """Return a duration as h:mm:ss."""
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
+
+
+def _write(trainer: Trainer, place: Path) -> None:
+    """Write the network and the optimizer into a checkpoint."""
+    weights.write(trainer.network, place / checkpoint.MODEL)
+    with (place / checkpoint.OPTIMIZER).open("wb") as stream:
+        np.savez(stream, **optimizer.stored(trainer.optimizer))  # type: ignore[arg-type]
+
+
+def _resume(trainer: Trainer, place: Path | None, metric: str) -> State:
+    """Return the state of a checkpoint after setting weights and optimizer to it."""
+    if place is None:
+        return State(0, schedule.first(), {name: [] for name in METRICS}, [], 0, math.inf)
+    weights.load(trainer.network, place / checkpoint.MODEL)
+    if not (place / checkpoint.STATE).exists():
+        return _foreign(place)
+    with np.load(place / checkpoint.OPTIMIZER) as arrays:
+        optimizer.restore(trainer.optimizer, dict(arrays))
+    stored = read_json(place / checkpoint.STATE)
+    print(f"resuming after epoch {stored['epoch']}")
+    state = State(**{**stored, "schedule": schedule.State(**stored["schedule"])})
+    if (place.parent / f"{state.best_epoch:03d}").is_dir():
+        return state
+    # After a rollback the best epoch may be gone, since a later one was better.
+    value = state.history[metric][-1]
+    return replace(state, best_epoch=state.epoch, best_metric=math.inf if value is None else value)
+
+
+def _foreign(place: Path) -> State:
+    """Return a state for a checkpoint of the original, which holds the weights alone.
+
+    The optimizer starts anew, and the history of its epochs is unknown.
+    """
+    info = read_json(place / checkpoint.INFO)
+    epoch, metric = info["epoch"], info["best_metric_last"]
+    print(f"resuming after epoch {epoch} of a checkpoint without optimizer state")
+    best = checkpoint.linked_epoch(place.parent.parent / "best")
+    if best is None or not (place.parent / f"{best:03d}").is_dir():
+        best = epoch
+    return State(
+        epoch=epoch,
+        schedule=replace(schedule.first(), share=1.0),
+        history={name: [None] * epoch for name in METRICS},
+        seconds=[],
+        best_epoch=best,
+        best_metric=math.inf if metric is None else metric,
+    )

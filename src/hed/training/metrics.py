@@ -1,0 +1,55 @@
+"""How well predictions agree with the truth, as `improvelib.metrics.compute_metrics` says."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from hed.data import tables
+
+Scores = dict[str, float | None]
+
+
+def scores(true: np.ndarray, predicted: np.ndarray) -> Scores:
+    """Return mse, rmse, pcc (Pearson), scc (Spearman) and r2 of n predictions.
+
+    A correlation with a constant, and r2 of a constant truth, are undefined: None.
+    """
+    true, predicted = np.asarray(true, np.float64), np.asarray(predicted, np.float64)
+    mse = float(np.mean((true - predicted) ** 2))
+    return {
+        "mse": mse,
+        "rmse": math.sqrt(mse),
+        "pcc": _correlation(true, predicted, "pearson"),
+        "scc": _correlation(true, predicted, "spearman"),
+        "r2": 1 - mse / float(np.var(true)) if np.ptp(true) > 0 else None,
+    }
+
+
+def _correlation(
+    true: np.ndarray, predicted: np.ndarray, method: Literal["pearson", "spearman"]
+) -> float | None:
+    if len(true) < 2 or np.ptp(true) == 0 or np.ptp(predicted) == 0:
+        return None
+    pair = pl.DataFrame({"true": true, "predicted": predicted})
+    value = pair.select(pl.corr("true", "predicted", method=method)).item()
+    return float(value) if math.isfinite(value) else None
+
+
+def baselines(train: pl.DataFrame, test: pl.DataFrame) -> Mapping[str, Scores]:
+    """Return the scores of two predictions that know nothing of the held-out drug.
+
+    `train_mean` is the mean of the training AUC; `cell_mean` is the mean of each cell over the
+    training drugs, and the former for a cell that has none.
+    """
+    mean = float(train[tables.AUC].cast(pl.Float64).mean())  # type: ignore[arg-type]
+    by_cell = train.group_by(tables.CELL).agg(pl.col(tables.AUC).cast(pl.Float64).mean().alias("m"))
+    joined = test.join(by_cell, on=tables.CELL, how="left", maintain_order="left")
+    true = test[tables.AUC].cast(pl.Float64).to_numpy()
+    score: Callable[[np.ndarray], Scores] = lambda predicted: scores(true, predicted)  # noqa: E731
+    return {
+        "train_mean": score(np.full(len(test), mean)),
+        "cell_mean": score(joined["m"].fill_null(mean).to_numpy()),
+    }

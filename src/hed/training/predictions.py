@@ -1,0 +1,30 @@
+"""Files of predictions and scores of a run, in the original's form."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from hed.files import replacing, write_json
+from hed.training import metrics
+
+
+def write(
+    run: Path, stage: str, *, true: np.ndarray, labels: pl.Series, predicted: np.ndarray
+) -> metrics.Scores:
+    """Write `<stage>_y_data_predicted.csv`, then `<stage>_scores.json`, and return the scores.
+
+    The scores are those of the predictions before they are rounded to 4 decimals.
+
+    Args:
+        true, predicted: AUC of n rows.
+        labels: ids of their cells.
+    """
+    table = pl.DataFrame(
+        {"auc_true": true, "auc_pred": predicted.astype(np.float32), "labels": labels}
+    )
+    with replacing(run / f"{stage}_y_data_predicted.csv") as path:
+        table.write_csv(path, float_precision=4)
+    scores = metrics.scores(true, predicted)
+    write_json(run / f"{stage}_scores.json", scores)
+    return scores

@@ -1,0 +1,195 @@
+"""Epochs over rows in memory: no Python and no table per batch.
+
+The features are two matrices on the device. A batch is a vector of row numbers, from which the
+compiled graph gathers cells and drugs; it runs many steps per call. The order of the rows and every
+dropout mask are functions of the seed and the step, so that a resumed run repeats them.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hed.data.dataset import Data, Features, Rows
+from hed.training import losses, network, optimizer
+from hed.training.backend import tf
+from hed.training.network import Network, Noise
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Mean loss and mean squared error over the rows of an epoch, as trained (with dropout)."""
+
+    loss: float
+    squared_error: float
+
+
+class Trainer:
+    """A network, its optimizer and its data on the device."""
+
+    def __init__(self, net: Network, data: Data, parameters: Mapping[str, Any]) -> None:
+        """Put the data on the device; nothing is compiled before the first step."""
+        self.network = net
+        self.optimizer = optimizer.optimizer(parameters["optimizer"], net.model)
+        self.loss = losses.loss(parameters)
+        self._parameters = parameters
+        self._size = len(data.train)
+        self._cells = matrix(data.cells, parameters["precision"])
+        self._drugs = matrix(data.drugs, parameters["precision"])
+        self._rows = [tf.constant(x) for x in (data.train.cell, data.train.drug, data.train.auc)]
+        # Without autograph: converting Python's control flow costs a second, and there is none.
+        jit = parameters["jit_compile"] or None
+        self._step = tf.function(self._train_step, jit_compile=jit, autograph=False)
+        self._steps = tf.function(
+            self._train_steps,
+            autograph=False,
+            input_signature=[
+                tf.TensorSpec([2], tf.float64),
+                tf.TensorSpec([None, None], tf.int32),
+                tf.TensorSpec([], tf.int64),
+                tf.TensorSpec([None], tf.float32),
+            ],
+        )
+        self._predict = tf.function(
+            self._predict_rows,
+            autograph=False,
+            input_signature=[tf.TensorSpec([None], tf.int32), tf.TensorSpec([None], tf.int32)],
+        )
+
+    def epoch(self, epoch: int, rate: float, last: float | None = None) -> Sums:
+        """Train on every row once, in the order of this epoch (counted from 0).
+
+        Args:
+            rate, last: learning rates at its begin and its end; without the second it stays.
+        """
+        batch = min(self._parameters["batch_size"], self._size)
+        order = data_order(self._parameters["rng_seed"], epoch, self._size)
+        whole = self._size // batch
+        first = epoch * math.ceil(self._size / batch)
+        steps = order[: whole * batch].reshape(whole, batch)
+        per_call = self._parameters["steps_per_execution"]
+        calls = [(start, steps[start : start + per_call]) for start in range(0, whole, per_call)]
+        if self._size % batch:
+            calls.append((whole, order[whole * batch :].reshape(1, -1)))
+        sums, total = np.zeros(2), math.ceil(self._size / batch)
+        rates = np.linspace(rate, rate if last is None else last, total, endpoint=False)
+        for start, rows in calls:
+            of_call = rates[start : start + len(rows)].astype(np.float32)
+            sums = self._steps(sums, rows, np.int64(first + start), of_call).numpy()
+        return Sums(*(sums / self._size).tolist())
+
+    def predict(self, rows: Rows) -> np.ndarray:
+        """Return the predicted AUC of n rows, float32, without dropout."""
+        return np.asarray(self._predict(rows.cell, rows.drug).numpy())
+
+    def mean_loss(self, rows: Rows, predicted: np.ndarray) -> float:
+        """Return the mean loss of predictions."""
+        values = self.loss(tf.constant(rows.auc), tf.constant(predicted))
+        return float(np.mean(values.numpy(), dtype=np.float64))
+
+    def _train_steps(
+        self, sums: "tf.Tensor", batches: "tf.Tensor", first: "tf.Tensor", rates: "tf.Tensor"
+    ) -> "tf.Tensor":
+        """Add to [sum of losses, sum of squared errors] those of steps x batch row numbers."""
+        steps = tf.shape(batches)[0]
+
+        def step(i: "tf.Tensor", sums: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
+            return i + 1, sums + self._step(batches[i], first + tf.cast(i, tf.int64), rates[i])
+
+        start = (tf.constant(0), sums)
+        return tf.while_loop(lambda i, _: i < steps, step, start, parallel_iterations=1)[1]
+
+    def _train_step(self, batch: "tf.Tensor", step: "tf.Tensor", rate: "tf.Tensor") -> "tf.Tensor":
+        cell, drug, auc = (tf.gather(column, batch) for column in self._rows)
+        noise = network.dropout(self._parameters["rng_seed"], step)
+        weights = self.network.model.trainable_variables
+        with tf.GradientTape() as tape:
+            predicted = self._forward(cell, drug, noise)
+            row_losses = self.loss(auc, predicted)
+            loss = tf.reduce_mean(row_losses)
+        self.optimizer.apply(tape.gradient(loss, weights), rate)
+        sums = tf.stack([tf.reduce_sum(row_losses), tf.reduce_sum(tf.square(auc - predicted))])
+        return tf.cast(sums, tf.float64)
+
+    def _forward(self, cell: "tf.Tensor", drug: "tf.Tensor", noise: Noise) -> "tf.Tensor":
+        """Return the predicted AUC of a batch, its towers shared or not."""
+        if self._parameters["tower_sharing"] == "off":
+            cells = network.tower(self.network, "canc", tf.gather(self._cells, cell), noise)
+            drugs = network.tower(self.network, "drug", tf.gather(self._drugs, drug), noise)
+            return network.respond(self.network, cells, drugs, noise)
+        cell_values, cell = self._distinct(self._cells, cell)
+        drug_values, drug = self._distinct(self._drugs, drug)
+        cells = network.tower(self.network, "canc", cell_values, noise)
+        drugs = network.tower(self.network, "drug", drug_values, noise)
+        cells, drugs = network.project(self.network, cells, drugs)
+        rows = tf.gather(cells, cell), tf.gather(drugs, drug)
+        return network.respond_projected(self.network, *rows, noise)
+
+    def _distinct(
+        self, matrix: "tf.Tensor", entity: "tf.Tensor"
+    ) -> tuple["tf.Tensor", "tf.Tensor"]:
+        """Return the features that a batch needs, each entity once, and each row's place in them.
+
+        The whole table where the batch is likely to hold nearly all of it, or under XLA, which
+        has no shapes that depend on data.
+        """
+        batch = self._parameters["batch_size"]
+        if self._parameters["jit_compile"] or batch >= TABLE_PER_BATCH * matrix.shape[0]:
+            return matrix, entity
+        distinct, place = tf.unique(entity)
+        return tf.gather(matrix, distinct), place
+
+    def _predict_rows(self, cell: "tf.Tensor", drug: "tf.Tensor") -> "tf.Tensor":
+        return predict(
+            self.network, self._cells, self._drugs, cell, drug,
+            batch=self._parameters["generator_batch_size"],
+        )  # fmt: skip
+
+
+# Drawing n times 2.3 from n entities misses a tenth of them.
+TABLE_PER_BATCH = 2.3
+
+
+def data_order(seed: int, epoch: int, size: int) -> np.ndarray:
+    """Return the order of the rows in an epoch: a permutation, int32."""
+    random = np.random.Generator(np.random.PCG64([seed, epoch]))
+    return random.permutation(size).astype(np.int32)
+
+
+def predict(
+    net: Network,
+    cells: "tf.Tensor",
+    drugs: "tf.Tensor",
+    cell: "tf.Tensor",
+    drug: "tf.Tensor",
+    *,
+    batch: int,
+) -> "tf.Tensor":
+    """Return the predicted AUC of n rows (cell and drug positions), float32.
+
+    Without dropout a tower's output depends on its entity alone, so each is evaluated once for
+    every cell and every drug.
+    """
+    outputs = [
+        network.tower(net, "canc", cells, network.no_noise),
+        network.tower(net, "drug", drugs, network.no_noise),
+    ]
+    by_cell, by_drug = network.project(net, *outputs)
+    size = tf.shape(cell)[0]
+    calls = (size + batch - 1) // batch
+
+    def step(i: "tf.Tensor", parts: "tf.TensorArray") -> tuple["tf.Tensor", "tf.TensorArray"]:
+        rows = slice(i * batch, tf.minimum((i + 1) * batch, size))
+        at = tf.gather(by_cell, cell[rows]), tf.gather(by_drug, drug[rows])
+        return i + 1, parts.write(i, network.respond_projected(net, *at, network.no_noise))
+
+    parts = tf.TensorArray(tf.float32, size=calls, infer_shape=False, element_shape=[None])
+    start = (tf.constant(0), parts)
+    return tf.while_loop(lambda i, _: i < calls, step, start, parallel_iterations=1)[1].concat()
+
+
+def matrix(features: Features, precision: str) -> "tf.Tensor":
+    """Return a feature matrix on the device, in the precision in which the towers compute."""
+    return tf.cast(tf.constant(features.values), precision)
