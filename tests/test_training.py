@@ -30,7 +30,7 @@ from hed.training import (
 )
 from hed.training.backend import keras, tf
 from hed.training.network import Network
-from hed.training.trainer import Trainer, data_order
+from hed.training.trainer import Trainer
 
 # Keras on NumPy 2 warns at each copy of a variable.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")
@@ -350,15 +350,6 @@ def test_the_schedule_is_that_of_kerass_callbacks(seed: int) -> None:
 # An epoch
 
 
-def test_the_order_of_the_rows_is_a_permutation_for_each_seed_and_epoch() -> None:
-    order = data_order(3, 5, 1000)
-    assert order.dtype == np.int32
-    assert np.array_equal(np.sort(order), np.arange(1000))
-    assert np.array_equal(order, data_order(3, 5, 1000))
-    for other in (data_order(3, 6, 1000), data_order(4, 5, 1000)):
-        assert np.mean(order == other) < 0.02
-
-
 @pytest.mark.parametrize("batch", [7, 200, 1000])
 def test_every_row_counts_once_in_an_epoch(batch: int) -> None:
     trainer = make_without_dropout(batch_size=batch)
@@ -392,10 +383,13 @@ def test_steps_per_execution_changes_nothing(steps: int) -> None:
 
 
 @pytest.mark.parametrize("batch", [8, 16, 64])  # by unique; cells by unique; by table
-@pytest.mark.parametrize("name", ["Adam", "SGD"])
-def test_shared_towers_give_the_same_weights_without_dropout(batch: int, name: str) -> None:
-    alone = make_without_dropout(batch_size=batch, optimizer=name)
-    shared = make_without_dropout(batch_size=batch, optimizer=name, tower_sharing="on")
+@pytest.mark.parametrize(("name", "group"), [("Adam", 1), ("SGD", 1), ("Adam", 3)])
+def test_shared_towers_give_the_same_weights_without_dropout(
+    batch: int, name: str, group: int
+) -> None:
+    changes = {"batch_size": batch, "optimizer": name, "row_grouping": group}
+    alone = make_without_dropout(**changes)
+    shared = make_without_dropout(**changes, tower_sharing="on")
     sums = [trainer.epoch(0, 1e-2).loss for trainer in (alone, shared)]
     assert sums[0] == pytest.approx(sums[1], rel=1e-5)
     assert_close(weights_of(alone), weights_of(shared), 1e-5)

@@ -11,6 +11,8 @@ import sys
 _UNUSED_BY_US = ("matplotlib", "pandas", "sklearn")
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# TensorFlow turns oneDNN on by itself only where it finds AVX-512; with AVX2 it is faster too.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 _hidden = [name for name in _UNUSED_BY_US if name not in sys.modules]
 sys.modules.update(dict.fromkeys(_hidden))  # type: ignore[arg-type]
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hed.data.dataset import Data, Features, Rows
-from hed.training import losses, network, optimizer
+from hed.training import losses, network, optimizer, sampling
 from hed.training.backend import tf
 from hed.training.network import Network, Noise
 
@@ -35,6 +35,7 @@ class Trainer:
         self.optimizer = optimizer.optimizer(parameters["optimizer"], net.model)
         self.loss = losses.loss(parameters)
         self._parameters = parameters
+        self._train = data.train
         self._size = len(data.train)
         self._cells = matrix(data.cells, parameters["precision"])
         self._drugs = matrix(data.drugs, parameters["precision"])
@@ -65,7 +66,9 @@ class Trainer:
             rate, last: learning rates at its begin and its end; without the second it stays.
         """
         batch = min(self._parameters["batch_size"], self._size)
-        order = data_order(self._parameters["rng_seed"], epoch, self._size)
+        order = sampling.order(
+            self._parameters["rng_seed"], epoch, self._train, group=self._parameters["row_grouping"]
+        )
         whole = self._size // batch
         first = epoch * math.ceil(self._size / batch)
         steps = order[: whole * batch].reshape(whole, batch)
@@ -132,11 +135,12 @@ class Trainer:
     ) -> tuple["tf.Tensor", "tf.Tensor"]:
         """Return the features that a batch needs, each entity once, and each row's place in them.
 
-        The whole table where the batch is likely to hold nearly all of it, or under XLA, which
-        has no shapes that depend on data.
+        The whole table where a batch of independent rows is likely to hold nearly all of it, or
+        under XLA, which has no shapes that depend on data.
         """
-        batch = self._parameters["batch_size"]
-        if self._parameters["jit_compile"] or batch >= TABLE_PER_BATCH * matrix.shape[0]:
+        batch, grouped = self._parameters["batch_size"], self._parameters["row_grouping"] > 1
+        holds_most = batch >= TABLE_PER_BATCH * matrix.shape[0] and not grouped
+        if self._parameters["jit_compile"] or holds_most:
             return matrix, entity
         distinct, place = tf.unique(entity)
         return tf.gather(matrix, distinct), place
@@ -150,12 +154,6 @@ class Trainer:
 
 # Drawing n times 2.3 from n entities misses a tenth of them.
 TABLE_PER_BATCH = 2.3
-
-
-def data_order(seed: int, epoch: int, size: int) -> np.ndarray:
-    """Return the order of the rows in an epoch: a permutation, int32."""
-    random = np.random.Generator(np.random.PCG64([seed, epoch]))
-    return random.permutation(size).astype(np.int32)
 
 
 def predict(
