@@ -2,7 +2,8 @@
 """How long the commands that answer questions take on experiments of the published size.
 
 770 runs, 118,000 validation rows and 770 test rows each (see `fullsize`). Targets: each command
-within 3 s of wall time and 2 GB of memory. Commands take turns; the first turn is not counted.
+within 3 s of wall time, the report within 60 s, each within 2 GB of memory. Commands take turns;
+the first turn is not counted, but for the report, which has one.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import fullsize
@@ -20,15 +22,34 @@ from timing import spread
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 ONE, TWO = "EXP010", "EXP011"
-COMMANDS = {
-    "high_error_drugs": ["high_error_drugs.py", ONE],
-    "high_error_drugs --against": ["high_error_drugs.py", ONE, "--against", TWO],
-    "rank_cells": ["rank_cells.py", ONE],
-    "rank_cells --cells": ["rank_cells.py", ONE, "--cells", "--format", "csv"],
-    "rank_cells --classify": ["rank_cells.py", ONE, "--classify"],
-    "compare": ["compare.py", ONE, TWO],
-    "convergence": ["convergence.py", ONE],
+MEMORY = 2000.0  # MB
+
+
+@dataclass(frozen=True)
+class Target:
+    """A command, and in how many seconds of wall time it has to end."""
+
+    command: tuple[str, ...]
+    seconds: float = 3.0
+
+
+TARGETS = {
+    "top_drugs": Target(("top_drugs.py", ONE, "pred", "ACH-000956", "10")),
+    "extract": Target(("extract.py", ONE, "rmse")),
+    "progress": Target(("progress.py", ONE)),
+    "high_error_drugs": Target(("high_error_drugs.py", ONE)),
+    "high_error_drugs --against": Target(("high_error_drugs.py", ONE, "--against", TWO)),
+    "rank_cells": Target(("rank_cells.py", ONE)),
+    "rank_cells --cells": Target(("rank_cells.py", ONE, "--cells", "--format", "csv")),
+    "rank_cells --classify": Target(("rank_cells.py", ONE, "--classify")),
+    "compare": Target(("compare.py", ONE, TWO)),
+    "convergence": Target(("convergence.py", ONE)),
+    "report": Target(("report.py", ONE), seconds=60.0),
 }
+# What may take longer is measured once: turns even out the noise of short commands.
+LONG = 10.0
+
+Figures = tuple[float, float, float]
 
 
 def main() -> None:
@@ -47,20 +68,28 @@ def main() -> None:
 
 def measure(place: Path, repetitions: int) -> None:
     """Run the commands in turn and print the median (least to most) of each."""
-    found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in COMMANDS}
+    found: dict[str, list[Figures]] = {name: [] for name in TARGETS}
+    short = [name for name, target in TARGETS.items() if target.seconds <= LONG]
     for turn in range(repetitions + 1):
-        for name, command in COMMANDS.items():
-            figures = run(command, place)
+        for name in short:
+            figures = run(TARGETS[name].command, place)
             if turn:
                 found[name].append(figures)
+    for name in TARGETS.keys() - short:
+        found[name].append(run(TARGETS[name].command, place))
     for name, each in found.items():
-        wall, cpu, memory = zip(*each, strict=True)
-        worst = statistics.median(wall)
-        verdict = "" if worst < 3 and max(memory) < 2000 else "  MISSES ITS TARGET"
-        print(f"{name:<28} {spread(wall)} s, {spread(cpu)} CPU s, {max(memory):.0f} MB{verdict}")
+        print(f"{name:<28} {describe(each, TARGETS[name])}")
 
 
-def run(command: Sequence[str], place: Path) -> tuple[float, float, float]:
+def describe(each: Sequence[Figures], target: Target) -> str:
+    """Return seconds, CPU seconds and memory of the repetitions, and whether they miss a target."""
+    wall, cpu, memory = zip(*each, strict=True)
+    is_met = statistics.median(wall) < target.seconds and max(memory) < MEMORY
+    verdict = f"{'within' if is_met else 'MISSES'} {target.seconds:.0f} s and {MEMORY:.0f} MB"
+    return f"{spread(wall)} s, {spread(cpu)} CPU s, {max(memory):.0f} MB: {verdict}"
+
+
+def run(command: Sequence[str], place: Path) -> Figures:
     """Return the seconds of wall time and of CPU and the peak memory in MB of a command."""
     begun = time.perf_counter()
     process = subprocess.Popen(

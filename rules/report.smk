@@ -2,7 +2,7 @@
 
 Input: the table over all runs, whose change means that the runs' files have changed. Outputs:
 figures/*.png (errors.png always, the others when asked for) and report.html, where runs hold out
-drugs. `snakemake --report` shows them with their provenance.
+drugs; ranking.png and predictions.png need that too. `snakemake --report` shows them with their provenance.
 """
 
 # What is made without being asked for.

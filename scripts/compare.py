@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hed import command, output
 from hed.answers import compare
-from hed.experiment import aggregate
+from hed.experiment import aggregate, summary
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
     args = parse()
     tables = {name: aggregate.scores(path) for name, path in compare.name(args.experiments).items()}
     paired = compare.pair(tables, args.metric)
-    for note in compare.unmatched(paired):
+    for note in (*summary.not_drugs(args.experiments[0]), *compare.unmatched(paired)):
         output.say(note)
     if args.drugs:
         output.show(paired, args.format)

@@ -8,8 +8,8 @@ import argparse
 from pathlib import Path
 
 from hed import command, output
-from hed.answers import convergence
-from hed.experiment import runs
+from hed.answers import convergence, screen
+from hed.experiment import runs, summary
 
 
 def main() -> None:
@@ -26,13 +26,13 @@ def main() -> None:
     found = runs.read_runs(args.experiment)
     histories = convergence.read_histories(found)
     table = convergence.per_run(found, histories)
-    for remark in convergence.remarks(found, table):
+    for remark in (*summary.not_drugs(args.experiment), *convergence.remarks(found, table)):
         output.say(remark)
     if args.epochs:
         table = convergence.band(histories)
     elif not args.runs:
         table = convergence.summarise(table)
-    output.show(table, args.format)
+    screen.show(table, args.format)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,8 @@ def main() -> None:
     args = parser.parse_args()
     found = runs.read_runs(args.experiment)
     table = aggregate.tabulate(found)
-    for note in summary.missing(found, scored=set(table["run"])):
+    missing = summary.missing(found, scored=set(table["run"]))
+    for note in (*summary.not_drugs(args.experiment), *missing):
         output.say(note)
     if args.format == output.ORIGINAL:
         sys.stdout.write(aggregate.render_scores(table, args.metric))

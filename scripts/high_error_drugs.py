@@ -14,11 +14,14 @@ from pathlib import Path
 import polars as pl
 
 from hed import command, output
-from hed.answers import heldout, high_error, stability
+from hed.answers import heldout, high_error, screen, stability
 from hed.answers.bootstrap import Resampling
 
-MAIN = ["rank", "drug", "run", "cells", "rmse", "rmse_low", "rmse_high", "bias", "auc_sd"]
-MAIN += ["cell_mean_mse", "skill_cell_mean", "robust_z", "quantile", "high", "probability"]
+# The most telling first: a narrow terminal has no room for the last.
+MAIN = ["rank", "drug", "run", "rmse", "rmse_low", "rmse_high", "robust_z", "probability"]
+MAIN += ["skill_cell_mean", "bias", "cells", "auc_sd", "cell_mean_mse", "quantile", "high"]
+MATCHED = ["drug", "listed", "first", "second", "probability_first", "probability_second"]
+MATCHED += ["index", "high_first", "high_second"]
 
 
 def main() -> None:
@@ -31,16 +34,28 @@ def main() -> None:
     table = tabulate(args.experiment, rule, how, columns)
     output.say(f"{table['high'].sum()} of {len(table)} drugs are high error drugs: {rule.text}")
     if args.against:
-        names = (str(args.experiment), str(args.against))
-        other = tabulate(args.against, rule, how, columns)
-        joined = stability.join({names[0]: table, names[1]: other}, rule)
-        output.say("\n".join(stability.unmatched(joined, names)) or "both have all drugs")
-        chosen = joined if args.all else joined.filter(pl.col("listed") != "neither")
-        output.show(stability.agree(joined) if args.agreement else chosen, args.format)
+        show_matched(table, tabulate(args.against, rule, how, columns), rule, args)
         return
     listed = table if args.all else table.filter("high")
-    columns = [*MAIN[:4], args.metric, *MAIN[4:]] if args.metric not in MAIN else MAIN
-    output.show(listed.select(columns) if args.format == "table" else listed, args.format)
+    main = MAIN if args.metric in MAIN else [*MAIN[:3], args.metric, *MAIN[3:]]
+    screen.show(listed.select(main) if args.format == "table" else listed, args.format)
+
+
+def show_matched(
+    table: pl.DataFrame, other: pl.DataFrame, rule: high_error.Rule, args: argparse.Namespace
+) -> None:
+    """Print the drugs of either list, or how far both agree."""
+    names = (str(args.experiment), str(args.against))
+    joined = stability.join(dict(zip(names, (table, other), strict=True)), rule)
+    output.say("\n".join(stability.unmatched(joined, names)) or "both have all drugs")
+    if args.agreement:
+        agreement = stability.agree(joined)
+        # One row of many numbers: a line for each.
+        upright = screen.upright(agreement) if args.format == "table" else agreement
+        output.show(upright, args.format)
+        return
+    chosen = joined if args.all else joined.filter(pl.col("listed") != "neither")
+    screen.show(chosen.select(MATCHED) if args.format == "table" else chosen, args.format)
 
 
 def tabulate(

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Draw a figure of an experiment, to PNG, PDF or SVG.
 
-errors: of each held-out drug beside the baselines, high error drugs named; predictions: true
-against predicted AUC; ranking: of drugs for each cell; convergence: loss by epoch over all runs;
-tiles: which run was on which tile when, of experiments on a cluster; comparison: each drug's
-score in several experiments against that in the first.
+errors: of each held-out drug (or cell, or split) beside the baselines, high error drugs named;
+predictions: true against predicted AUC; ranking: of drugs for each cell; convergence: loss by epoch
+over all runs; tiles: which run was on which tile when, of experiments on a cluster; comparison:
+each drug's score in several experiments against that in the first.
 """
 
 import argparse

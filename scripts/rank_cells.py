@@ -14,8 +14,10 @@ from pathlib import Path
 import polars as pl
 
 from hed import command, output
-from hed.answers import classification, heldout, ranking
+from hed.answers import classification, heldout, ranking, screen
 from hed.answers.heldout import HeldOut
+
+CALLS = ["method", "precision", "recall", "f_beta", "prevalence", "sensitive", "predicted", "hits"]
 
 
 def main() -> None:
@@ -28,8 +30,10 @@ def main() -> None:
     if args.method:
         table = table.filter(pl.col("method").is_in(args.method))
     if args.format == "table":
-        table = table.select(pl.exclude(r"^.*_sd$"))
-    output.show(table, args.format)
+        # The most telling first: a narrow terminal has no room for the last.
+        first = [*(["cell"] if args.cells else []), *(CALLS if args.classify else [])]
+        table = table.select(*first, pl.exclude("cell", r"^.*_sd$", *first))
+    screen.show(table, args.format)
 
 
 def rank(held: HeldOut, args: argparse.Namespace) -> pl.DataFrame:

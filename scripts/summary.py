@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Show the results of an experiment: the drugs of highest error, and what they compare with."""
+"""Show the results of an experiment: the drugs (cells, splits) of highest error, and baselines."""
 
 import argparse
 from pathlib import Path
@@ -13,7 +13,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("experiment", metavar="DIR", type=Path, help="an experiment, as EXP011")
     parser.add_argument(
-        "--count", type=int, default=10, help="drugs to show (default: %(default)s)"
+        "--count", type=int, default=10, help="how many to show (default: %(default)s)"
     )
     args = parser.parse_args()
     summary.print_summary(args.experiment, count=args.count)

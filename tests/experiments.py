@@ -46,6 +46,16 @@ def write_description(directory: Path, count: int) -> None:
     write_json(directory / "experiment.json", value)
 
 
+def partition_by(experiment: Path, mode: str) -> Path:
+    """Let an experiment say how it was partitioned; random splits hold out nothing by name."""
+    described = json.loads((experiment / "experiment.json").read_text())
+    described["identity"] = {"partition": {"mode": mode}}
+    if mode == "random":
+        described["runs"] = [{**run, "held_out": None} for run in described["runs"]]
+    write_json(experiment / "experiment.json", described)
+    return experiment
+
+
 def write_upf(path: Path, lines: list[Values]) -> None:
     """Write an unrolled parameter file with a comment and a blank line."""
     path.write_text("# runs\n\n" + "".join(json.dumps(line) + "\n" for line in lines))

@@ -10,6 +10,7 @@ from experiments import (
     assert_is_refused,
     name_drug,
     name_run,
+    partition_by,
     run_script,
     scatter_errors,
     write_experiment,
@@ -205,6 +206,19 @@ def test_the_command_lists_drugs_and_tells_what_is_missing(two):
     result = run_script("compare.py", *two, "--drugs", "--format", "csv")
     assert len(result.stdout.splitlines()) == 13
     assert "1 of 12 drugs have no score in EXP011" in result.stderr
+
+
+def test_experiments_that_hold_out_different_things_are_refused(two):
+    partition_by(two[1], "by_cell")
+    with pytest.raises(InputError, match="EXP010 was partitioned by_drug and EXP011 by_cell"):
+        compare.name(two)
+
+
+def test_the_command_says_what_it_compares_if_it_is_not_drugs(two):
+    for experiment in two:
+        partition_by(experiment, "by_cell")
+    result = run_script("compare.py", *two)
+    assert f"{two[0]}: each run was tested on a cell, not on a drug" in result.stderr
 
 
 def test_the_command_refuses_one_experiment_or_none(two, tmp_path):

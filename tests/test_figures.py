@@ -9,6 +9,7 @@ import pytest
 from experiments import (
     assert_is_refused,
     call_script,
+    partition_by,
     run_script,
     scatter_errors,
     write_experiment,
@@ -116,6 +117,40 @@ def test_of_many_drugs_the_high_error_drugs_are_named(high, named):
     assert lower["row"].n_unique() == named
 
 
+@pytest.mark.parametrize(
+    ("mode", "title", "tested", "series"),
+    [
+        ("by_drug", "Error of each held-out drug", "a drug", 3),
+        ("by_cell", "Error of each held-out cell", "a cell", 2),
+        ("random", "Error of each random split", "random rows", 3),
+    ],
+)
+def test_the_errors_are_of_what_is_held_out(tmp_path, mode, title, tested, series):
+    experiment = partition_by(write_experiment(tmp_path / "EXP000", ["done"] * 5), mode)
+    scatter_errors(experiment)
+    plot = figures.of_errors(experiment)
+    assert plot.labels.title == title
+    assert f"each tested on {tested} that its training never saw" in plot.labels.subtitle
+    assert plot.data["series"].n_unique() == series
+    text = " ".join([plot.labels.caption, *plot.data["panel"].unique()])
+    assert f"each {title.split()[-1]}" in text
+    assert ("drug" in text) == (mode == "by_drug")
+
+
+@pytest.mark.parametrize(("mode", "noun"), [("by_cell", "cell"), ("random", "split")])
+def test_experiments_that_hold_out_something_else_are_compared_by_that(
+    tmp_path, monkeypatch, mode, noun
+):
+    directories = [write_experiment(tmp_path / f"EXP00{i}", ["done"] * 5) for i in range(2)]
+    for seed, directory in enumerate(directories):
+        scatter_errors(partition_by(directory, mode), seed=seed)
+    drawn = []
+    monkeypatch.setattr(figures.theme, "save", lambda plot, output: drawn.append(plot))
+    figures.draw_comparison(directories, tmp_path / "comparison.svg", metric="rmse")
+    assert drawn[0].labels.title == f"Experiments compared, {noun} by {noun}"
+    assert "drug" not in drawn[0].labels.caption
+
+
 def test_the_limit_of_high_error_is_a_robust_z_score_of_three_and_a_half():
     table = make_table(5, rmse=pl.Series([0.1, 0.2, 0.3, 0.4, 0.9]))
     assert high_error_limit(table) == pytest.approx(0.3 + 3.5 * 0.1 / 0.6745)
@@ -192,6 +227,24 @@ def test_more_is_worse_for_errors_and_better_for_correlations(metric, change):
     assert points["change"].to_list() == [change, "equal"]
     assert points["named"].to_list() == [True, False]
     assert points["drug"].to_list() == ["A", "index 1"]
+
+
+def test_names_of_close_points_are_written_below_each_other():
+    table = pl.DataFrame(
+        {
+            "drug": ["A", "B", "C"],
+            "experiment": ["E1"] * 3,
+            "named": [True] * 3,
+            "reference_value": [0.10, 0.11, 0.90],
+            "value": [0.500, 0.501, 0.500],
+        }
+    )
+    placed = comparison.place_names(table, low=0, high=1)
+    by_name = {row["drug"]: row for row in placed.iter_rows(named=True)}
+    assert by_name["B"]["text_y"] == by_name["C"]["text_y"] + 0.001 == 0.501
+    assert by_name["A"]["text_y"] == pytest.approx(0.501 - comparison.NAME_HEIGHT)
+    assert [by_name[name]["left"] for name in "ABC"] == [False, False, True]
+    assert by_name["C"]["text_x"] < 0.9 and by_name["A"]["text_x"] > 0.1
 
 
 def test_every_row_is_in_one_square():

@@ -1,10 +1,9 @@
 """All predictions of an experiment are read, whatever state its runs are in."""
 
-import json
-
+import polars as pl
 import pytest
 from answers import draw, hold, write
-from experiments import name_run
+from experiments import name_run, partition_by
 
 from hed.answers import heldout
 from hed.errors import InputError
@@ -70,6 +69,28 @@ def test_rows_without_a_finite_value_or_a_cell_are_counted_and_left_out(tmp_path
     assert "4 rows of predictions were left out: they lack a finite value or a cell" in held.notes
 
 
+@pytest.mark.parametrize(
+    "content",
+    [HEADER + '0.1,0.2,"A,1"\n', "labels,auc_pred,auc_true\nA,0.2,0.1\n"],
+    ids=["quotes", "another header"],
+)
+def test_files_that_cannot_be_parsed_as_one_give_all_rows_to_their_own_runs(tmp_path, content):
+    experiment = write(tmp_path / "EXP000", ROWS)
+    path_of(experiment, 1).write_text(content)
+    rows = heldout.read(experiment).rows
+    assert rows.filter(index=1).select("true", "predicted").rows() == [(0.1, 0.2)]
+    assert rows.filter(pl.col("index") != 1).equals(hold({0: ROWS[0], 2: ROWS[2]}).rows)
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\n\n", "\r\n"])
+def test_rows_belong_to_their_run_however_its_file_ends(tmp_path, end):
+    experiment = write(tmp_path / "EXP000", ROWS)
+    path_of(experiment, 1).write_text(HEADER + "0.1,0.2,A" + end)
+    rows = heldout.read(experiment).rows
+    assert rows.filter(index=1).row(0) == ("RUN001", 1, "Drug-1", "A", 0.1, 0.2)
+    assert rows["run"].to_list() == ["RUN000"] * 4 + ["RUN001"] + ["RUN002"] * 4
+
+
 def test_an_empty_file_is_that_of_a_run_without_predictions(tmp_path):
     experiment = write(tmp_path / "EXP000", ROWS)
     path_of(experiment, 1).write_text("")
@@ -84,9 +105,7 @@ def test_an_experiment_without_predictions_is_refused(tmp_path):
 
 def test_an_experiment_that_holds_out_cells_is_refused(tmp_path):
     experiment = write(tmp_path / "EXP000", ROWS)
-    record = json.loads((experiment / "experiment.json").read_text())
-    record["identity"] = {"partition": {"mode": "by_cell"}}
-    (experiment / "experiment.json").write_text(json.dumps(record))
+    partition_by(experiment, "by_cell")
     with pytest.raises(InputError, match="by_cell.*by_drug"):
         heldout.read(experiment)
 

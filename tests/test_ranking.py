@@ -277,7 +277,7 @@ def test_the_command_prints_json_without_nan_and_tells_what_is_missing(tmp_path)
 def test_the_command_classifies_and_filters(tmp_path):
     experiment = write(tmp_path / "EXP000", draw(4, 6), original=True)
     result = run_script("rank_cells.py", experiment, "--classify", "--method", "model")
-    assert [line.split()[0:2] for line in result.stdout.splitlines()[1:]] == [["-", "model"]]
+    assert [line.split()[0] for line in result.stdout.splitlines()] == ["method", "model"]
 
 
 def test_the_command_refuses_a_directory_that_is_no_experiment(tmp_path):

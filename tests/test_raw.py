@@ -346,6 +346,8 @@ def test_a_file_that_is_not_text_is_refused(write: Callable[..., Path]) -> None:
 
 
 def test_reading_needs_neither_scikit_learn_nor_tensorflow() -> None:
-    code = "import sys; from hed.data import raw; print({'sklearn', 'tensorflow'} & set(sys.modules))"
+    code = (
+        "import sys; from hed.data import raw; print({'sklearn', 'tensorflow'} & set(sys.modules))"
+    )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.stdout == "set()\n"

@@ -4,6 +4,7 @@ import pytest
 from experiments import (
     assert_is_refused,
     make_scores,
+    partition_by,
     run_script,
     write_experiment,
     write_json,
@@ -47,6 +48,25 @@ def test_mean_and_median_stand_beside_the_baselines(finished, capsys):
 
 def test_the_runs_that_beat_the_cell_mean_are_counted(finished, capsys):
     assert "better than that in 1 of 12 runs" in shown(finished, capsys)
+
+
+@pytest.mark.parametrize(
+    ("mode", "noun", "baseline", "meaning"),
+    [
+        ("by_drug", "drug", "cell mean", "each cell's mean AUC over the training drugs"),
+        ("by_cell", "cell", "training mean", "the mean AUC of all training rows"),
+        ("random", "split", "cell mean", "each cell's mean AUC over the training rows"),
+    ],
+)
+def test_what_is_held_out_and_its_baseline_are_named(
+    finished, capsys, mode, noun, baseline, meaning
+):
+    text = shown(partition_by(finished, mode), capsys)
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert f"run {noun} rows rmse {baseline} scc r2" in lines
+    assert f"{baseline}: rmse of predicting {meaning}" in text
+    assert ("cell mean" in text) == (mode != "by_cell")
+    assert "better than that in" in text
 
 
 def test_missing_runs_are_counted_and_named(tmp_path, capsys):

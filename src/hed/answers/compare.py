@@ -13,6 +13,7 @@ from hed.answers import pairing
 from hed.answers.grid import Floats
 from hed.errors import InputError
 from hed.experiment import aggregate
+from hed.experiment.summary import partition_mode
 
 TESTS = ("wilcoxon", "t", "sign")
 SCHEMA: dict[str, type[pl.DataType]] = {
@@ -31,7 +32,7 @@ def name(directories: Sequence[Path]) -> dict[str, Path]:
     """Return experiments by name, by path where two have one name.
 
     Raises:
-        InputError: if one is given twice.
+        InputError: if one is given twice, or they hold out different kinds of things.
     """
     names = [path.resolve().name for path in directories]
     if len(set(names)) < len(names):
@@ -39,6 +40,14 @@ def name(directories: Sequence[Path]) -> dict[str, Path]:
     named = dict(zip(names, directories, strict=True))
     if len(set(path.resolve() for path in directories)) < len(directories):
         raise InputError("an experiment cannot be compared with itself: give different directories")
+    modes = {name: partition_mode(path) for name, path in named.items()}
+    other = next((name for name in modes if modes[name] != modes[next(iter(modes))]), None)
+    if other is not None:
+        first = next(iter(modes))
+        raise InputError(
+            f"{first} was partitioned {modes[first]} and {other} {modes[other]}: "
+            "compare experiments that hold out the same"
+        )
     return named
 
 

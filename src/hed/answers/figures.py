@@ -11,6 +11,7 @@ from hed.answers.plots import comparison, errors, predictions, ranks, theme, til
 from hed.errors import InputError
 from hed.experiment import aggregate
 from hed.experiment.runs import list_runs, read_experiment, read_runs
+from hed.experiment.summary import kind_of
 from hed.pilot.spool import NAME as SPOOL
 from hed.pilot.spool import Spool
 
@@ -36,16 +37,18 @@ def draw_comparison(directories: Sequence[Path], output: Path, *, metric: str) -
     theme.check(output)
     tables = {name: aggregate.scores(path) for name, path in compare.name(directories).items()}
     differences = compare.differences(compare.pair(tables, metric))
-    theme.save(comparison.plot(differences, metric=metric), output)
+    noun = kind_of(directories[0]).noun
+    theme.save(comparison.plot(differences, metric=metric, noun=noun), output)
 
 
 def of_errors(directory: Path) -> p9.ggplot:
-    """Return the error of each held-out drug beside the baselines."""
-    experiment = read_experiment(directory)
+    """Return the error of each held-out drug, cell or split beside the baselines."""
+    experiment, kind = read_experiment(directory), kind_of(directory)
     runs = list_runs(experiment)
     table = aggregate.tabulate(runs).drop_nulls("rmse")
     title = f"{experiment.name}: {len(table)} of {len(runs)} runs"
-    return errors.plot(table, title=f"{title}, each tested on a drug that its training never saw")
+    tested = f"each tested on {kind.rows} that its training never saw"
+    return errors.plot(table, title=f"{title}, {tested}", kind=kind)
 
 
 def of_predictions(directory: Path) -> p9.ggplot:

@@ -11,8 +11,8 @@ import polars as pl
 from hed.answers.grid import Floats, Grid, arrange
 from hed.data.tables import first_line
 from hed.errors import InputError
-from hed.experiment.runs import Run, list_runs, read_experiment, read_object
-from hed.experiment.summary import drug_label, missing
+from hed.experiment.runs import Run, list_runs, read_experiment
+from hed.experiment.summary import drug_label, missing, partition_mode
 
 FILE = "test_y_data_predicted.csv"
 COLUMNS = {"labels": "cell", "auc_true": "true", "auc_pred": "predicted"}
@@ -104,8 +104,7 @@ def _ratio(total: Floats, count: Floats) -> Floats:
 
 def _refuse_other_modes(directory: Path) -> None:
     """Refuse an experiment whose runs hold out something else than drugs."""
-    record = read_object(directory / "experiment.json") or {}
-    mode = record.get("identity", {}).get("partition", {}).get("mode", "by_drug")
+    mode = partition_mode(directory)
     if mode != "by_drug":
         raise InputError(
             f"{directory} was partitioned {mode}, so its predictions do not tell the drugs: "

@@ -107,6 +107,8 @@ def tabulate(
     intervals = [name for name in INTERVALS if {f"{name}_low", f"{name}_high"} & set(columns)]
     used = {"mse", rule.metric, *intervals, *columns}
     has_baselines = any(name.startswith(("skill", "baseline", *BASELINES)) for name in used)
+    if has_baselines:
+        used |= {f"skill_{name}" for name in BASELINES}
     rows = with_baselines(held) if has_baselines else held.rows
     cells = moments.per_cell(rows, arrange(rows, by="run"), used)
     counts = pl.Series("cells", (cells["n"] > 0).sum(axis=0), dtype=pl.Int64)

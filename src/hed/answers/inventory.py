@@ -9,7 +9,8 @@ from hed.answers import heldout
 from hed.data import raw, tables
 from hed.data.tables import CELL, DRUG, NOUN
 from hed.errors import InputError
-from hed.experiment.runs import read_experiment, read_object, read_runs
+from hed.experiment.runs import read_experiment, read_runs
+from hed.experiment.summary import partition_mode
 
 
 def is_experiment(path: Path) -> bool:
@@ -60,8 +61,7 @@ def held_out_drugs(experiment: Path, indices: Iterable[int]) -> pl.DataFrame:
             f"{experiment} does not name its drugs, since the original wrote it: "
             "give its DATA_SOURCE instead"
         )
-    record = read_object(experiment / "experiment.json") or {}
-    mode = record.get("identity", {}).get("partition", {}).get("mode", "by_drug")
+    mode = partition_mode(experiment)
     if mode != "by_drug":
         raise InputError(f"{experiment} was partitioned {mode}: give its DATA_SOURCE instead")
     drugs = {r.index: r.drug for r in read_runs(experiment) if r.index is not None and r.drug}

@@ -14,6 +14,7 @@ Integers = npt.NDArray[np.int64]
 
 # Values that are compared with all before them at once.
 BLOCK = 128
+BEFORE = np.tri(BLOCK, dtype=bool)
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,10 @@ def _concordant(true: Order, predicted: Order) -> int:
     later = predicted.level[place].astype(np.min_scalar_type(size))
     count = 0
     for start in range(0, size, BLOCK):
-        block = later[start : start + BLOCK]
-        count += int(np.count_nonzero(later[:start, None] < block))
-        count += int(np.count_nonzero(np.triu(block[:, None] < block)))
+        block = later[start : start + BLOCK, None]
+        before = BEFORE[: len(block), : len(block)]
+        count += int(np.count_nonzero(later[:start] < block))
+        count += int(np.count_nonzero((block > block.T) & before))
     return count
 
 

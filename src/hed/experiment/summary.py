@@ -1,6 +1,10 @@
-"""The results of an experiment on one screen: the worst drugs, the baselines, where files are."""
+"""The results of an experiment on one screen: the worst drugs, the baselines, where files are.
+
+What a run holds out is a drug, unless the experiment was partitioned otherwise (see `Kind`).
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +14,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
 from hed.experiment.aggregate import SCORES_FILE, TABLE_FILE, tabulate
-from hed.experiment.runs import Run, list_runs, read_experiment
+from hed.experiment.runs import Run, list_runs, read_experiment, read_object
 
 WIDTH = 80
 RUN_WIDTH = 8
@@ -24,6 +28,54 @@ LEVELS = {
     "cell mean": "cell_mean_rmse",
     "training mean": "train_mean_rmse",
 }
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What each run of an experiment holds out, and what its baselines predict.
+
+    Attributes:
+        noun: drug, cell or split.
+        title: of the errors, such as `held-out drug`.
+        rows: what a run is tested on.
+        baselines: names of `LEVELS` to what they predict, the better one first.
+    """
+
+    noun: str
+    title: str
+    rows: str
+    baselines: Mapping[str, str]
+
+
+MEAN_OF_ALL = {"training mean": "the mean AUC of all training rows"}
+BY_DRUG = Kind(
+    noun="drug",
+    title="held-out drug",
+    rows="a drug",
+    baselines={"cell mean": "each cell's mean AUC over the training drugs", **MEAN_OF_ALL},
+)
+KINDS = {
+    "by_drug": BY_DRUG,
+    # A held-out cell has no training rows to take a mean of.
+    "by_cell": Kind("cell", title="held-out cell", rows="a cell", baselines=MEAN_OF_ALL),
+    "random": Kind(
+        noun="split",
+        title="random split",
+        rows="random rows",
+        baselines={"cell mean": "each cell's mean AUC over the training rows", **MEAN_OF_ALL},
+    ),
+}
+
+
+def partition_mode(directory: Path) -> str:
+    """Return how an experiment was partitioned; by drug, where its directory does not tell."""
+    record = read_object(directory / "experiment.json") or {}
+    return str(record.get("identity", {}).get("partition", {}).get("mode", "by_drug"))
+
+
+def kind_of(directory: Path) -> Kind:
+    """Return what the runs of an experiment hold out."""
+    return KINDS.get(partition_mode(directory), BY_DRUG)
 
 
 def print_summary(directory: Path, *, count: int) -> None:
@@ -47,7 +99,7 @@ def summarise(directory: Path, *, count: int) -> RenderableType:
     Raises:
         InputError: if the directory is not an experiment.
     """
-    experiment = read_experiment(directory)
+    experiment, kind = read_experiment(directory), kind_of(directory)
     runs = list_runs(experiment)
     table = tabulate(runs).sort("rmse", descending=True, nulls_last=True, maintain_order=True)
     notes = [f" {note}" for note in missing(runs, scored=set(table["run"]))]
@@ -55,17 +107,18 @@ def summarise(directory: Path, *, count: int) -> RenderableType:
         return Group(f" {experiment.name}: no run has test scores yet", *notes)
     worst = table.head(count)
     title = f" {experiment.name}: highest error on held-out rows, {len(worst)} of {len(runs)} runs"
-    comparison = [f" {note}" for note in compared(table)]
-    tables = ("", title, "", _worst(worst), "", _levels(table), "")
+    comparison = [f" {note}" for note in compared(table, kind)]
+    tables = ("", title, "", _worst(worst, kind), "", _levels(table, kind), "")
     return Group(*tables, *comparison, *notes)
 
 
-def compared(table: pl.DataFrame) -> Iterator[str]:
-    """Yield lines that compare the model with the cell mean, if any run has that baseline."""
-    pairs = table.select("rmse", "cell_mean_rmse").drop_nulls()
+def compared(table: pl.DataFrame, kind: Kind) -> Iterator[str]:
+    """Yield lines that compare the model with the better baseline, if any run has it."""
+    name, meaning = next(iter(kind.baselines.items()))
+    pairs = table.select("rmse", baseline=LEVELS[name]).drop_nulls()
     if len(pairs):
-        better = int((pairs["rmse"] < pairs["cell_mean_rmse"]).sum())
-        yield "cell mean: rmse of predicting each cell's mean over the training drugs"
+        better = int((pairs["rmse"] < pairs["baseline"]).sum())
+        yield f"{name}: rmse of predicting {meaning}"
         yield f"the model is better than that in {better} of {len(pairs)} runs"
 
 
@@ -90,6 +143,13 @@ def shown(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
+def not_drugs(directory: Path) -> Iterator[str]:
+    """Yield a sentence on what the runs of an experiment hold out, if it is not drugs."""
+    kind = kind_of(directory)
+    if kind != BY_DRUG:
+        yield f"{directory}: each run was tested on {kind.rows}, not on a drug"
+
+
 def drug_label(run: str, index: int | None, drug: str | None) -> str:
     """Return what to call a held-out drug; the original's directories do not name it."""
     return drug or (run if index is None else f"index {index}")
@@ -100,31 +160,32 @@ def shorten(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: width - 2]}.."
 
 
-def _worst(table: pl.DataFrame) -> Table:
+def _worst(table: pl.DataFrame, kind: Kind) -> Table:
     """Return the table of drugs, highest error first."""
+    baseline = next(iter(kind.baselines))
     lines = Table(box=RULED, show_edge=False)
     lines.add_column(justify="right")
     lines.add_column("run", no_wrap=True)
-    lines.add_column("drug", no_wrap=True)
-    for heading in ("rows", "rmse", "cell mean", "scc", "r2"):
+    lines.add_column(kind.noun, no_wrap=True)
+    for heading in ("rows", "rmse", baseline, "scc", "r2"):
         lines.add_column(heading, justify="right", no_wrap=True)
     for rank, row in enumerate(table.iter_rows(named=True), start=1):
-        lines.add_row(str(rank), *_cells(row))
+        lines.add_row(str(rank), *_cells(row, LEVELS[baseline]))
     return lines
 
 
-def _cells(row: Mapping[str, Any]) -> Iterator[str]:
+def _cells(row: Mapping[str, Any], baseline: str) -> Iterator[str]:
     """Yield what the table of drugs says of one run."""
     yield shorten(row["run"], RUN_WIDTH)
     yield shorten(drug_label(row["run"], row["index"], row["drug"]), DRUG_WIDTH)
     yield "-" if row["rows"] is None else f"{row['rows']:,}"
-    for column, digits in (("rmse", 4), ("cell_mean_rmse", 4), ("scc", 3), ("r2", 3)):
+    for column, digits in (("rmse", 4), (baseline, 4), ("scc", 3), ("r2", 3)):
         yield _fixed(row[column], digits)
 
 
-def _levels(table: pl.DataFrame) -> Table:
+def _levels(table: pl.DataFrame, kind: Kind) -> Table:
     """Return mean and median error over runs, of the model and of the baselines."""
-    columns = {name: table[column].drop_nulls() for name, column in LEVELS.items()}
+    columns = {name: table[LEVELS[name]].drop_nulls() for name in ("model", *kind.baselines)}
     errors = {name: column for name, column in columns.items() if len(column)}
     lines = Table(box=RULED, show_edge=False)
     lines.add_column("rmse over runs")

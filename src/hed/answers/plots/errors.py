@@ -12,7 +12,7 @@ import polars as pl
 from hed.answers.high_error import NORMAL_MAD, THRESHOLDS
 from hed.answers.plots import theme
 from hed.errors import InputError
-from hed.experiment.summary import drug_label, shorten
+from hed.experiment.summary import BY_DRUG, LEVELS, Kind, drug_label, shorten
 
 # Above this many, only the worst are named: a row needs 5 mm to be read in print.
 MAX_NAMED = 40
@@ -23,11 +23,7 @@ MARGINS = 2.4  # inches, all that is above and below the panels
 ROW = 0.19  # inches, of a named drug
 LEVEL_ROW = 0.36  # inches, of a series over all drugs: its points are scattered over the height
 
-SERIES = {
-    "rmse": "model",
-    "cell_mean_rmse": "cell mean",
-    "train_mean_rmse": "training mean",
-}
+SERIES = {column: name for name, column in LEVELS.items()}
 # Shapes tell the series apart in grey.
 COLOURS = {"model": theme.BLUE, "cell mean": theme.ORANGE, "training mean": theme.GREY}
 SHAPES = {"model": "o", "cell mean": "D", "training mean": "|"}
@@ -36,11 +32,12 @@ FILLS = {**COLOURS, "cell mean": "white"}
 SIZES = {"model": 1.9, "cell mean": 2.4, "training mean": 3.4}
 
 
-def plot(table: pl.DataFrame, *, title: str) -> p9.ggplot:
+def plot(table: pl.DataFrame, *, title: str, kind: Kind = BY_DRUG) -> p9.ggplot:
     """Return the figure of a table of scores (see `aggregate.scores`), one row per run.
 
     `title` goes below the figure's own title. The upper panel has all drugs, a row per series;
     the lower names the drugs, worst first: all, or the high error drugs and at least `WORST`.
+    `kind` says what is held out if it is not drugs.
 
     Raises:
         InputError: if no run has an rmse.
@@ -48,7 +45,7 @@ def plot(table: pl.DataFrame, *, title: str) -> p9.ggplot:
     if table["rmse"].count() == 0:
         raise InputError("no run has test scores yet: wait for the first to end")
     table = table.drop_nulls("rmse")
-    points = arrange(table)
+    points = arrange(table, kind)
     levels, drugs = (part["row"].n_unique() for part in points.partition_by("panel"))
     heights = [LEVEL_ROW * levels, ROW * drugs]
     limit = high_error_limit(table)
@@ -58,7 +55,7 @@ def plot(table: pl.DataFrame, *, title: str) -> p9.ggplot:
         + _threshold(limit)
         + _layers(points)
         + _scales()
-        + _labels(title, with_baselines=levels > 1, high=_count_high(table, limit), limit=limit)
+        + _labels(title, points, kind, high=_count_high(table, limit), limit=limit)
         + theme.look(
             MARGINS + sum(heights),
             axis_text_y=p9.element_text(colour="black", ma="right"),
@@ -79,15 +76,15 @@ def high_error_limit(table: pl.DataFrame) -> float | None:
     return float(median + THRESHOLDS["robust_z"] * spread / NORMAL_MAD) if spread > 0 else None
 
 
-def arrange(table: pl.DataFrame) -> pl.DataFrame:
+def arrange(table: pl.DataFrame, kind: Kind = BY_DRUG) -> pl.DataFrame:
     """Return the points of the figure: panel, row, series, rmse, and the rank of the drug.
 
     Categories are ordered: panels and series from the top down, rows from the bottom up. The
     model's points come last, so that they lie on top.
     """
-    points = _points(_label(table))
+    points = _points(_label(table), ["model", *kind.baselines])
     count = _count_named(table)
-    lower = "each drug" if count == len(table) else f"the {count} of highest error"
+    lower = f"each {kind.noun}" if count == len(table) else f"the {count} of highest error"
     upper = f"all {len(table)}"
     named = points.filter(pl.col("rank") < count)
     drugs = named.sort("rank", descending=True)["label"].unique(maintain_order=True)
@@ -118,9 +115,8 @@ def _count_high(table: pl.DataFrame, limit: float | None) -> int:
     return 0 if limit is None else int((table["rmse"] >= limit).sum())
 
 
-def _points(labelled: pl.DataFrame) -> pl.DataFrame:
+def _points(labelled: pl.DataFrame, names: list[str]) -> pl.DataFrame:
     """Return one row per drug and series, with `level`, the text that names the series' row."""
-    names = list(SERIES.values())
     points = labelled.rename(SERIES).unpivot(
         names[::-1], index=["label", "rank"], variable_name="series", value_name="rmse"
     )
@@ -185,20 +181,20 @@ def _layers(points: pl.DataFrame) -> list[Any]:
     ]
 
 
-def _labels(title: str, *, with_baselines: bool, high: int, limit: float | None) -> p9.labs:
+def _labels(
+    title: str, points: pl.DataFrame, kind: Kind, *, high: int, limit: float | None
+) -> p9.labs:
     """Return title, axis and the sentences that explain the rows."""
     explained = "black bar: median"
     if limit is not None:
         score = f"robust z-score {THRESHOLDS['robust_z']}, rmse {limit:.3f}"
-        drugs = f"{high or 'no'} drug{'' if high == 1 else 's'}"
-        explained += f"; dashed: high error drugs reach it ({score}): {drugs}"
-    if with_baselines:
-        explained += (
-            "; cell mean: predicts each cell's mean AUC over the training drugs; "
-            "training mean: predicts the mean AUC of all training rows"
-        )
+        found = f"{high or 'no'} {kind.noun}{'' if high == 1 else 's'}"
+        explained += f"; dashed: high error {kind.noun}s reach it ({score}): {found}"
+    drawn = set(points["series"])
+    for name, meaning in kind.baselines.items():
+        explained += f"; {name}: predicts {meaning}" if name in drawn else ""
     return p9.labs(
-        title="Error of each held-out drug",
+        title=f"Error of each {kind.title}",
         subtitle=title,
         x="root mean squared error of the AUC (AUC is dimensionless, 0 to 1)",
         y="",

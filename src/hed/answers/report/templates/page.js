@@ -42,7 +42,7 @@ function describe(drug) {
   const range = `${fixed(drug.rmse_low, 4)} to ${fixed(drug.rmse_high, 4)}`;
   return [
     ["rmse", fixed(drug.rmse, 4)],
-    ["95 % interval", range],
+    ["rmse, 95 %", range],
     ["cell mean rmse", fixed(drug.cell_mean_rmse, 4)],
     ["training mean rmse", fixed(drug.train_mean_rmse, 4)],
     ["skill", fixed(drug.skill_cell_mean, 3)],
