@@ -6,7 +6,7 @@ Later rules of a run have higher priorities, so that a run is finished before an
 from pathlib import Path
 from shlex import quote
 
-from hed.experiment import opening
+from hed.experiment import messages, opening
 
 ROOT = Path(workflow.basedir)
 SCRIPTS = ROOT / "scripts"
@@ -27,8 +27,7 @@ MARKERS = [f"markers/marker-{marker}.txt" for marker in MARKED]
 # The jobs use the code of this checkout, whichever environment runs them.
 shell.prefix("export PYTHONPATH={ROOT:q}/src${{PYTHONPATH:+:$PYTHONPATH}}; ")
 
-# Three lines per run in each dry run, which say nothing.
-logger.addFilter(lambda record: "temporary output" not in record.getMessage())
+logger.addFilter(messages.is_shown)
 
 
 envvars:

@@ -184,12 +184,32 @@ def test_a_job_that_was_cancelled_while_it_waited_never_starts(spool: Spool) -> 
     assert not (spool.directory / "ran").exists()
 
 
+def sweep(text: str) -> int:
+    """Sweep up after a command and return its status."""
+    command = [sys.executable, "-m", "hed.pilot.processes", "sweep", "sh", "-c", text]
+    return subprocess.run(command, check=False).returncode
+
+
 def test_nothing_of_a_swept_command_is_left(tmp_path: Path) -> None:
     left = tmp_path / "left"
-    text = f"setsid sleep 300 & echo $! >{left}; kill -9 $$"
-    command = [sys.executable, "-m", "hed.pilot.processes", "sweep", "sh", "-c", text]
-    subprocess.run(command, check=False)
+    sweep(f"setsid sleep 300 & echo $! >{left}; kill -9 $$")
     assert not psutil.pid_exists(int(left.read_text()))
+
+
+def test_a_worker_pool_that_is_killed_is_started_again(tmp_path: Path) -> None:
+    starts = tmp_path / "starts"
+    text = f"echo >>{starts}; [ $(wc -l <{starts}) = 2 ] || kill -9 $$"
+    assert sweep(text) == 0
+    assert len(starts.read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(("end", "times"), [("kill -9 $$", processes.ATTEMPTS), ("exit 3", 1)])
+def test_one_that_is_killed_at_once_or_fails_is_given_up(
+    tmp_path: Path, end: str, times: int
+) -> None:
+    starts = tmp_path / "starts"
+    assert sweep(f"echo >>{starts}; {end}") != 0
+    assert len(starts.read_text().splitlines()) == times
 
 
 def test_a_mortal_command_dies_with_its_parent(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@
         cluster.lose("x0n1")                    # a node dies, with all that runs on it
         cluster.boot("x0n1")                    # and is back
         cluster.server.is_down = True           # qstat and the others exit with 255
+        cluster.server.refusals = iter([38, 32])    # as the next two qsubs do
 
 `cluster.bin` holds qsub, qstat, qdel, mpiexec and on-node; a job finds them on its PATH, and
 little else: as on Aurora it gets nothing of the submitter's environment, and has to put its Python

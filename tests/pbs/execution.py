@@ -47,7 +47,7 @@ class Execution:
         process = self._start()
         deadline = time.monotonic() + self.job.request.walltime
         while process.poll() is None and not self.job.deleted:
-            if time.monotonic() > deadline:
+            if self.job.expired or time.monotonic() > deadline:
                 self._terminate(process)
                 self._note("walltime", self.job.used(), self.job.request.walltime)
                 return WALLTIME

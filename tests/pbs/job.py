@@ -34,6 +34,7 @@ class Job:
     deleted: bool = False
     forced: bool = False
     forgotten: bool = False
+    expired: bool = False  # Its walltime is over, whatever the clock says.
     lost: int | None = None  # The Exit_status that the loss of a node gives.
 
     @property

@@ -8,6 +8,11 @@ from .request import RejectionError, Request, illegal
 
 HOOK, PER_USER, QUEUE_LIMIT, UNKNOWN_QUEUE = 32, 38, 188, 170
 MANDATORY = ("walltime", "filesystems", "select")
+REFUSALS = {
+    HOOK: "Job rejected by a hook of the site",
+    PER_USER: "would exceed the queue's per-user limit",
+    QUEUE_LIMIT: "Maximum number of jobs already in queue",
+}
 KEEP = {"", "doe", "deo", "ode", "oed", "edo", "eod"}
 
 

@@ -15,7 +15,7 @@ from . import commands
 from .execution import Execution
 from .job import LOST_FIRST, LOST_SISTER, Job
 from .request import RejectionError, Request
-from .rules import Queue, check
+from .rules import REFUSALS, Queue, check
 
 UNKNOWN_ID, FINISHED = 153, 35
 SOCKET = "pbs.sock"
@@ -25,7 +25,8 @@ class Server:
     """Jobs in the order of their submission, on nodes of `cpus` cores and `tiles` tiles each.
 
     `execution` makes the Execution of a job. All state is guarded by `changed`, a condition that
-    is notified whenever something has happened to a job. `is_down` stops answers and scheduling.
+    is notified whenever something has happened to a job. `is_down` stops answers and scheduling;
+    `refusals` are the exit statuses with which the next qsubs are refused, whatever they ask for.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Server:
         self.jobs: dict[int, Job] = {}
         self.changed = threading.Condition()
         self.is_down = False
+        self.refusals: Iterator[int] = iter(())
         self.is_closed = False
         self.threads: list[threading.Thread] = []
 
@@ -81,6 +83,8 @@ class Server:
     def submit(self, request: Request, *, user: str, host: str) -> Job:
         """Queue a job; RejectionError if the site's rules refuse it."""
         with self.changed:
+            if status := next(self.refusals, 0):
+                raise RejectionError(status, REFUSALS[status])
             check(request, self.queues, self.jobs.values(), user)
             job = Job(len(self.jobs) + 1, user, host, request)
             self.jobs[job.number] = job
@@ -104,6 +108,12 @@ class Server:
             if job.state in "QH":
                 job.turn("F")
                 job.ended = job.changed
+            self.changed.notify_all()
+
+    def expire(self, job: Job) -> None:
+        """Let the walltime of a running job be over now."""
+        with self.changed:
+            job.expired = True
             self.changed.notify_all()
 
     def lose(self, node: str) -> None:

@@ -38,12 +38,12 @@ def look(cluster: Cluster, job: str) -> dict[str, Any]:
     return attributes
 
 
-def until(condition: Callable[[], Any], seconds: float = 30) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 30, pause: float = 0.02) -> Any:
     """Return what a condition gives as soon as it holds."""
     end = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < end, "it never came true"
-        time.sleep(0.02)
+        time.sleep(pause)
     return value
 
 

@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 
+from parsl.executors.errors import BadStateException
 from parsl.utils import Timer
 
 from hed.errors import InputError
@@ -71,10 +72,10 @@ def _balance(executor: Blocks) -> None:
 def dispatch(spool: Spool, executor: Blocks, tiles: Tiles) -> None:
     """Pass jobs from the spool to the executor until standard input ends."""
     while not select.select([sys.stdin], [], [], PERIOD)[0]:
+        if executor.bad_state_is_set:
+            # Why has been said, and no block is there; the sidecar ends all that waits.
+            os._exit(journal.REFUSED)
         for job, script in spool.take():
-            if executor.bad_state_is_set:
-                spool.settle(job, "failed")
-                continue
             future = executor.submit(run, {}, str(spool.directory), job, script, tiles)
             future.add_done_callback(partial(_settle, spool, job))
         if executor.interchange_proc.poll() is not None:
@@ -86,7 +87,8 @@ def dispatch(spool: Spool, executor: Blocks, tiles: Tiles) -> None:
 def _settle(spool: Spool, job: str, future: Future[str]) -> None:
     """Record that a job failed whose worker, node or block was lost."""
     error = future.exception()
-    if spool.settle(job, "failed") == "failed" and error is not None:
+    told = error is None or isinstance(error, BadStateException)
+    if spool.settle(job, "failed") == "failed" and not told:
         log.warning("job %s is lost: %s", job, error)
 
 

@@ -16,9 +16,9 @@ from hed.pilot.scaling import Limits
 
 log = logging.getLogger("hed.pilot")
 
-# Seconds until a refused block is asked for again: doubled each time, up to the last.
-FIRST_WAIT, LONGEST_WAIT = 15.0, 300.0
-# So many blocks in a row without a single worker mean that none will ever have one.
+# Most seconds until a refused block is asked for again: a heartbeat's, doubled each time.
+LONGEST_WAIT = 300.0
+# So many blocks in a row rejected or without a single worker mean that none will ever have one.
 HOPELESS = 3
 # Seconds without a waiting run after which an idle block is given back.
 IDLE = 60.0
@@ -34,11 +34,16 @@ class Blocks(HighThroughputExecutor):  # type: ignore[misc]
     def __init__(self, **settings: Any) -> None:
         """Take Parsl's settings."""
         super().__init__(**settings)
-        self._refusals = 0
+        self._refusals = self._rejections = 0
         self._next_try = 0.0
         self._told: set[str] = set()
         self._arrived: dict[str, float] = {}
         self._waited = 0.0
+
+    @property
+    def status_polling_interval(self) -> int:
+        """Return the seconds between two looks at the blocks: at most two heartbeats."""
+        return min(int(super().status_polling_interval), 2 * int(self.heartbeat_period))
 
     def balance(self) -> None:
         """Look at the blocks; ask for more if runs wait, give idle ones back if none does."""
@@ -93,16 +98,17 @@ class Blocks(HighThroughputExecutor):  # type: ignore[misc]
             self._refuse(error)
             raise
         log.info("block %s requested as job %s", block_id, job)
-        self._refusals = 0
+        self._refusals = self._rejections = 0
         return job
 
     def _refuse(self, error: Exception) -> None:
         """Wait, or give up if no block works and none ever will."""
         self._refusals += 1
-        wait = min(FIRST_WAIT * 2 ** (self._refusals - 1), LONGEST_WAIT)
+        wait = min(self.heartbeat_period * 2 ** (self._refusals - 1), LONGEST_WAIT)
         self._next_try = time.monotonic() + wait
         passing = isinstance(error, Refused) and error.passing
-        if self._refusals >= HOPELESS and not passing and not self._working():
+        self._rejections = 0 if passing else self._rejections + 1
+        if self._rejections >= HOPELESS and not self._working():
             self._give_up(str(error))
         else:
             log.warning("%s; trying again in %.0f s", error, wait)
@@ -134,5 +140,5 @@ class Blocks(HighThroughputExecutor):  # type: ignore[misc]
         return f"{why}{where}"
 
     def _give_up(self, why: str) -> None:
-        log.error("no block can start, so the waiting runs fail: %s", why)
+        log.error("no block can start, so the waiting runs end: %s", why)
         self.set_bad_state_and_fail_all(Hopeless(why))

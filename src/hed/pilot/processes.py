@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -17,6 +18,8 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 # Seconds that processes get to end by themselves.
 GRACE = 5
+# A command that is killed so often, each time within so many seconds, is not started again.
+ATTEMPTS, SOON = 3, 30
 
 
 def die_with_parent(parent: int, number: int = signal.SIGKILL) -> None:
@@ -71,15 +74,32 @@ def _prctl(option: int, value: int) -> None:
 
 
 def sweep(command: Sequence[str]) -> int:
-    """Run a command and, when it has ended or must, kill whatever it left; return its status."""
+    """Run a command and, when it has ended or must, kill whatever it left; return its status.
+
+    One that a signal has killed is started again: without, a worker pool that runs out of memory
+    would take its node, or with some launchers the whole block, from all runs to come.
+    """
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
     adopt_orphans()
+    attempts = 0
+    while True:
+        started = time.monotonic()
+        status = _attend(command)
+        attempts = attempts + 1 if time.monotonic() - started < SOON else 1
+        if status >= 0 or attempts == ATTEMPTS:
+            return status
+        # If the block has been told to end meanwhile, this is where it does.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+
+def _attend(command: Sequence[str]) -> int:
+    """Run a command to its end and kill what it left; SIGTERM stays blocked after that."""
     mortal = partial(die_with_parent, os.getpid())
     try:
         # No other thread is here, so the child may set itself up before it executes the command.
         return subprocess.Popen(command, preexec_fn=mortal).wait()
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         # The guards of the runs end them and say so, if they are let.
         psutil.wait_procs(psutil.Process().children(recursive=True), timeout=GRACE)
         kill_descendants()

@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -40,17 +42,17 @@ def main() -> None:
     parent = os.getppid()
     processes.die_with_parent(parent, signal.SIGTERM)
     site_file, tools = (Path(argument) for argument in sys.argv[1:])
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, _end)
+    _on_signals(_end)
     try:
         sites.require_account(sites.read(site_file))
         serve(_open(Path.cwd() / spool.NAME), site_file, tools, parent=parent)
     except Ended:
         return
     except (InputError, OSError) as error:
+        _on_signals(signal.SIG_IGN)
         told = command.sentence(error) if isinstance(error, OSError) else error
         print(f"error: {told}", file=sys.stderr, flush=True)
-        _stop_snakemake(parent)
+        _stop_snakemake(parent, signal.SIGTERM)
         sys.exit(1)
 
 
@@ -91,10 +93,13 @@ def serve(place: Spool, site_file: Path, tools: Path, *, parent: int) -> None:
         dispatcher = _start(site_file, place, tools)
         try:
             _watch(dispatcher, parent)
+            if dispatcher.returncode == REFUSED:
+                # Before it sees that all its jobs have failed, and tells of each.
+                _stop_snakemake(parent, signal.SIGINT)
         finally:
             _finish(dispatcher, place)
         if dispatcher.returncode == REFUSED:
-            break
+            sys.exit(1)
         log.warning("the dispatcher died (%s): its runs are repeated", dispatcher.returncode)
         attempts = attempts + 1 if time.monotonic() - started < SOON else 0
     raise InputError(f"the pilot cannot work; {place.directory / 'parsl'} has its logs")
@@ -124,8 +129,7 @@ def _watch(dispatcher: subprocess.Popen[bytes], parent: int) -> None:
 
 def _finish(dispatcher: subprocess.Popen[bytes], place: Spool) -> None:
     """Have the dispatcher give its blocks back; do it in its place if it does not."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+    _on_signals(signal.SIG_IGN)
     assert dispatcher.stdin is not None
     dispatcher.stdin.close()
     try:
@@ -135,15 +139,21 @@ def _finish(dispatcher: subprocess.Popen[bytes], place: Spool) -> None:
     processes.kill_group(dispatcher.pid)
     dispatcher.wait()
     clear(place)
+    _on_signals(_end)
+
+
+def _stop_snakemake(parent: int, number: int) -> None:
+    """Stop Snakemake, which would otherwise try to submit every job; SIGINT cancels what it has."""
+    with suppress(psutil.NoSuchProcess):
+        snakemake = psutil.Process(parent)
+        if any("snakemake" in part for part in snakemake.cmdline()[:3]):
+            snakemake.send_signal(number)
+
+
+def _on_signals(action: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    """Do this when the sidecar is told to end."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, _end)
-
-
-def _stop_snakemake(parent: int) -> None:
-    """Stop Snakemake, which would otherwise try to submit every job."""
-    snakemake = psutil.Process(parent)
-    if any("snakemake" in part for part in snakemake.cmdline()[:3]):
-        snakemake.terminate()
+        signal.signal(number, action)
 
 
 def _end(number: int, frame: FrameType | None) -> None:

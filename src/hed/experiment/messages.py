@@ -1,0 +1,17 @@
+"""Which of Snakemake's messages a person reads."""
+
+import logging
+from pathlib import Path
+
+
+def is_shown(record: logging.LogRecord) -> bool:
+    """Tell whether a message is worth its lines.
+
+    Not shown: what a dry run says of temporary outputs, three lines for each run; and the failure
+    of a job that has no log because it never began, as those after the failed one of a run, since
+    its log is what the logger shows of a failure, with a traceback where there is none.
+    """
+    if "temporary output" in record.getMessage():
+        return False
+    logs = getattr(record, "log", None) if record.levelno >= logging.ERROR else None
+    return not logs or any(Path(path).exists() for path in logs)

@@ -1,0 +1,120 @@
+"""profiles/aurora as users type it, on stand-in nodes behind a stand-in PBS."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+from nodes import command
+from pbs.cluster import Cluster
+from pbs.user import until
+
+from hed.data import preprocess
+from hed.pilot.spool import Spool
+
+ROOT = Path(__file__).parents[1]
+MODELS = ROOT / "tests" / "models"
+# What this machine has otherwise than Aurora.
+SITE = {
+    "walltime": "00:10:00",
+    "nodes_per_block": 2,
+    "cores": [],
+    "interface": "lo",
+    "reserve": 60,
+}
+
+
+class Project:
+    """A checkout with profiles/aurora for blocks of 2 nodes of the cluster.
+
+    Args:
+        dflts: the hyperparameters of every run.
+        site: what else to change in the profile's site.yaml.
+    """
+
+    def __init__(
+        self, root: Path, cluster: Cluster, *, dflts: Mapping[str, Any], **site: Any
+    ) -> None:
+        self.root, self.cluster = root / "hed", cluster
+        self.experiment = self.root / "output" / "EXP000"
+        self.arguments = ["--profile", "profiles/aurora"]
+        self.settings = {"data_source": "DATA_SOURCE", "dflts": "dflts.json"}
+        self.commands: list[psutil.Popen] = []
+        for name in ("rules", "scripts", "src", "config", "envs", "profiles"):
+            shutil.copytree(ROOT / name, self.root / name, symlinks=True)
+        shutil.copy(ROOT / "Snakefile", self.root)
+        scaled = {"ge_scaling": "std", "md_scaling": "std"}
+        preprocess.preprocess(ROOT / "data/gdsc2-demo", self.root / "DATA_SOURCE", **scaled)
+        (self.root / "dflts.json").write_text(json.dumps(dflts))
+        self.prepare("")
+        path = self.root / "profiles" / "aurora" / "site.yaml"
+        own = {
+            "tiles_per_node": cluster.tiles,
+            "launcher": str(cluster.bin / "mpiexec"),
+            "environment": str(self.root / "environment.sh"),
+        }
+        path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | SITE | own | site))
+
+    def prepare(self, line: str) -> None:
+        """Let this line precede each science command on a node."""
+        path = self.root / "environment.sh"
+        path.write_text(f"export PYTHONPATH={MODELS}:$PYTHONPATH\n{line}\n")
+
+    def start(self) -> psutil.Popen:
+        """Type the command."""
+        binaries = Path(sys.executable).parent
+        environment = self.cluster.environment()
+        environment["PATH"] = f"{self.cluster.bin}:{binaries}:{os.environ['PATH']}"
+        settings = [f"{name}={value}" for name, value in self.settings.items()]
+        started = psutil.Popen(
+            ["snakemake", *self.arguments, "--config", *settings],
+            cwd=self.root,
+            env=environment
+            | {"PROJECT": "hed", "HED_PILOT_PERIOD": "2", "PYTHONPATH": str(MODELS)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.commands.append(started)
+        return started
+
+    def close(self) -> None:
+        """Kill what is left of the commands; no block outlives them."""
+        for each in self.commands:
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
+
+    def finish(self) -> str:
+        """Wait for the success of the command that was typed last; return what it printed."""
+        printed: str = self.commands[-1].communicate(timeout=900)[0]
+        assert self.commands[-1].returncode == 0, printed
+        return printed
+
+    def reach(self, condition: Any, seconds: float = 240) -> Any:
+        """Return what a condition gives as soon as it holds, unless the command ends before."""
+        last = self.commands[-1]
+        found = until(lambda: condition() or last.poll() is not None, seconds, pause=0.2)
+        assert last.poll() is None, last.communicate()[0]
+        return found
+
+    def processes(self, node: str, program: str) -> list[psutil.Process]:
+        """Return the processes on a node that execute a program, the oldest first."""
+        found = self.cluster.nodes.processes(node)
+        return [each for each in found if any(w.endswith(program) for w in command(each)[:3])]
+
+    def tiles(self) -> list[dict[str, Any]]:
+        """Return what the tiles did."""
+        spool = Spool(self.experiment / ".pilot")
+        return spool.tiles() if spool.directory.exists() else []
+
+    def read(self, name: str) -> str:
+        """Return the text of a file of the experiment."""
+        return (self.experiment / name).read_text()
