@@ -83,10 +83,10 @@ lock: dev ## renew the locks of the environments
 docs: setup ## renew the generated pages of docs/
 	@$(ACTIVATE) && python scripts/document.py docs
 
-bench: dev ## measure speed on this machine (GDSC2=DIR adds the accuracy on those raw tables)
+bench: dev ## measure speed on this machine (GDSC2=DIR, raw tables, adds accuracy and time to quality)
 	@$(ACTIVATE) && python benchmarks/graph.py && python benchmarks/partition.py && \
 	    python benchmarks/training.py && python benchmarks/answers.py && python benchmarks/stage.py
-	@$(if $(GDSC2),$(ACTIVATE) && python benchmarks/accuracy.py $(GDSC2))
+	@$(if $(GDSC2),$(ACTIVATE) && python benchmarks/accuracy.py $(GDSC2) && python benchmarks/quality.py $(GDSC2))
 
 clean: ## remove what the targets made, except experiments
 	rm -rf .venv $(AURORA) .venv-aurora .pytest_cache .mypy_cache .ruff_cache .hypothesis .snakemake

@@ -79,7 +79,8 @@ class Clock(keras.callbacks.Callback):
 def train(tables: Tables, *, batch: int, rate: float, steps: int) -> list[float]:
     """Train some batches and return the time at which each ended."""
     model = uno(tables.cells.shape[1] - 1, tables.drugs.shape[1] - 1)
-    model.compile(keras.optimizers.Adam(rate), "mse")
+    # Keras 3 would compile with XLA, which Keras 2 did not and which is no faster on a CPU.
+    model.compile(keras.optimizers.Adam(rate), "mse", jit_compile=False)
     clock = Clock()
     feed = batches(tables, batch, shuffle=True)
     model.fit(feed, steps_per_epoch=steps, epochs=1, callbacks=[clock], verbose=0)

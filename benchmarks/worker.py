@@ -6,12 +6,8 @@ import os
 import resource
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from hed.data.dataset import Rows
+from typing import Any
 
 STARTED = time.perf_counter()
 
@@ -35,6 +31,8 @@ WARM = 10  # steps before those that are timed
 
 
 def _reference(args: argparse.Namespace) -> dict[str, Any]:
+    if args.parameters.get("onednn", True):
+        os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
     import reference
 
     tables = reference.read(args.data, args.partition / "rsp_train_data.parquet")
@@ -50,6 +48,8 @@ def _reference(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _hed(args: argparse.Namespace) -> dict[str, Any]:
+    import numpy as np
+
     from hed import uno
     from hed.config import hyperparameters
     from hed.data.dataset import Data
@@ -61,19 +61,21 @@ def _hed(args: argparse.Namespace) -> dict[str, Any]:
     backend.configure(threads=args.threads)
     cells, drugs = uno.read_features(args.data)
     train, val = (uno.read_rows(params, stage, cells, drugs) for stage in ("train", "val"))
-    some = first(train, args.steps * params["batch_size"])
-    steps = -(-len(some) // params["batch_size"])
-    trainer = Trainer(uno.build(params, cells, drugs), Data(cells, drugs, some, val), params)
-    trainer.epoch(0, 1e-5)
+    trainer = Trainer(uno.build(params, cells, drugs), Data(cells, drugs, train, val), params)
+    # The first rows of a whole epoch's order, which decides what a batch holds.
+    rows = trainer.order(0)[: args.steps * params["batch_size"]]
+    steps = -(-len(rows) // params["batch_size"])
+    rates = np.full(steps, 1e-5, np.float32)
+    trainer.train(rows, rates, first=0)
     warmed = time.perf_counter()
-    trainer.epoch(1, 1e-5)
+    trainer.train(rows, rates, first=steps)
     seconds = time.perf_counter() - warmed
     trainer.predict(val)
     begun = time.perf_counter()
     trainer.predict(val)
     return {
         "ms_per_step": 1000 * seconds / steps,
-        "epoch_s": seconds * len(train) / len(some),
+        "epoch_s": seconds * len(train) / len(rows),
         "validation_rows_per_s": len(val) / (time.perf_counter() - begun),
         # All that came before the second epoch, less the steps of the first but one.
         "start_up_s": warmed - STARTED - seconds * (steps - 1) / steps,
@@ -115,17 +117,6 @@ def _fastest(call: Callable[[], Any], times: int) -> float:
         call()
         seconds.append(time.perf_counter() - begun)
     return min(seconds)
-
-
-def first(rows: "Rows", count: int) -> "Rows":
-    """Return the first rows: an epoch of just the steps that are to be measured."""
-    return replace(
-        rows,
-        cell=rows.cell[:count],
-        drug=rows.drug[:count],
-        auc=rows.auc[:count],
-        labels=rows.labels[:count],
-    )
 
 
 if __name__ == "__main__":

@@ -258,7 +258,7 @@ def test_a_moving_rate_takes_a_straight_line_over_the_steps(
 
     monkeypatch.setattr(trainer, "_steps", record)
     trainer.epoch(0, 0.0, 1e-3)
-    count = -(-trainer._size // 16)
+    count = -(-len(trainer.order(0)) // 16)
     np.testing.assert_allclose(used, 1e-3 * np.arange(count) / count, rtol=1e-5)
 
 

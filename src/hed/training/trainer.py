@@ -36,7 +36,6 @@ class Trainer:
         self.loss = losses.loss(parameters)
         self._parameters = parameters
         self._train = data.train
-        self._size = len(data.train)
         self._cells = matrix(data.cells, parameters["precision"])
         self._drugs = matrix(data.drugs, parameters["precision"])
         self._rows = [tf.constant(x) for x in (data.train.cell, data.train.drug, data.train.auc)]
@@ -65,23 +64,39 @@ class Trainer:
         Args:
             rate, last: learning rates at its begin and its end; without the second it stays.
         """
-        batch = min(self._parameters["batch_size"], self._size)
-        order = sampling.order(
-            self._parameters["rng_seed"], epoch, self._train, group=self._parameters["row_grouping"]
-        )
-        whole = self._size // batch
-        first = epoch * math.ceil(self._size / batch)
+        order = self.order(epoch)
+        steps = math.ceil(len(order) / self._parameters["batch_size"])
+        rates = np.linspace(rate, rate if last is None else last, steps, endpoint=False)
+        sums = self.train(order, rates.astype(np.float32), first=epoch * steps)
+        return Sums(*(sums / len(order)).tolist())
+
+    def order(self, epoch: int) -> np.ndarray:
+        """Return the order of the rows in an epoch, counted from 0."""
+        seed, group = (self._parameters[name] for name in ("rng_seed", "row_grouping"))
+        return sampling.order(seed, epoch, self._train, group=group)
+
+    def train(self, order: np.ndarray, rates: np.ndarray, *, first: int) -> np.ndarray:
+        """Train on rows in this order, batch by batch; the last batch may be smaller.
+
+        Args:
+            order: int32, n row numbers.
+            rates: float32, the learning rate of each step.
+            first: number of the first step among all of the training.
+
+        Returns:
+            The sums over the rows of the loss and of the squared error.
+        """
+        batch = min(self._parameters["batch_size"], len(order))
+        whole, per_call = len(order) // batch, self._parameters["steps_per_execution"]
         steps = order[: whole * batch].reshape(whole, batch)
-        per_call = self._parameters["steps_per_execution"]
         calls = [(start, steps[start : start + per_call]) for start in range(0, whole, per_call)]
-        if self._size % batch:
+        if len(order) % batch:
             calls.append((whole, order[whole * batch :].reshape(1, -1)))
-        sums, total = np.zeros(2), math.ceil(self._size / batch)
-        rates = np.linspace(rate, rate if last is None else last, total, endpoint=False)
+        sums = np.zeros(2)
         for start, rows in calls:
-            of_call = rates[start : start + len(rows)].astype(np.float32)
+            of_call = rates[start : start + len(rows)]
             sums = self._steps(sums, rows, np.int64(first + start), of_call).numpy()
-        return Sums(*(sums / self._size).tolist())
+        return sums
 
     def predict(self, rows: Rows) -> np.ndarray:
         """Return the predicted AUC of n rows, float32, without dropout."""
