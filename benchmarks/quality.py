@@ -4,7 +4,7 @@
 Trains with config/dflts-e20.json for some epochs and with config/dflts-e20-fast.json to its end,
 one after the other on all cores, with the first drug held out. The reference (reference.py) would
 pass through the epochs of the faithful settings, at its own speed, which a few steps tell. Writes
-benchmarks/quality.json and benchmarks/quality.png. Takes an hour on two cores.
+benchmarks/quality.json and benchmarks/quality.png. Takes half an hour on two cores.
 
 Target: 10 x sooner than the reference.
 """
