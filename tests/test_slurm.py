@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import pairwise, product
 from pathlib import Path
@@ -209,6 +209,33 @@ def test_the_pilot_fills_all_tiles_and_goes_on_elsewhere_when_a_node_is_lost(
     assert command.returncode == 0, printed
     chain.assert_is_finished()
     assert {record["node"] for record in Spool(chain.spool).tiles()} >= {"n0", "n2"}
+
+
+def cancel(slurm: Cluster, job: str) -> None:
+    """Cancel a job as a user does."""
+    slurm.run("scancel", job)
+
+
+def time_out(slurm: Cluster, job: str) -> None:
+    """Let the walltime of a job end."""
+    slurm.end_walltime(job, after=1)
+
+
+@pytest.mark.parametrize(("end", "state"), [(cancel, "CANCELLED"), (time_out, "TIMEOUT")])
+def test_the_runs_of_a_block_that_ends_too_soon_go_on_in_another(
+    slurm: Cluster, chain: SlurmChain, end: Callable[[Cluster, str], None], state: str
+) -> None:
+    # Slurm looks only every 30 seconds whose walltime has ended.
+    chain.settings["seconds"] = 45
+    command = chain.start()
+    wait_for(lambda: len(busy_tiles(slurm)) == 6, "all tiles are busy", seconds=300)
+    (job,) = slurm.jobs()
+    end(slurm, job)
+    slurm.wait_for_state(job, state)
+    printed = command.communicate(timeout=300)[0]
+    assert command.returncode == 0, printed
+    assert len(chain.notes("start")) > 6
+    chain.assert_is_finished()
 
 
 def busy_tiles(slurm: Cluster) -> list[tuple[str, str]]:
