@@ -20,6 +20,7 @@ include: "rules/train.smk"
 include: "rules/score.smk"
 include: "rules/restart.smk"
 include: "rules/aggregate.smk"
+include: "rules/answers.smk"
 include: "rules/report.smk"
 include: "rules/export.smk"
 

@@ -8,7 +8,7 @@ drugs; ranking.png and predictions.png need that too. `snakemake --report` shows
 # What is made without being asked for.
 SHOWN = ["figures/errors.png"]
 if config["partition"]["mode"] == "by_drug":
-    SHOWN.append("report.html")
+    SHOWN += ["high_error_drugs.csv", "ranking.csv", "report.html"]
 
 
 rule plot:

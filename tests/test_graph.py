@@ -33,10 +33,13 @@ LAST_OUTPUTS = [
     "epochs.txt",
     "progress.txt",
     "figures/errors.png",
+    "high_error_drugs.csv",
+    "ranking.csv",
     "report.html",
     "EXP000.tgz",
 ]
-ONCE = {"aggregate": 1, "plot": 1, "report": 1, "export": 1, "all": 1}
+ANSWERS = {"high_error_drugs": 1, "rank_cells": 1, "plot": 1, "report": 1}
+ONCE = {"aggregate": 1, **ANSWERS, "export": 1, "all": 1}
 
 
 def snakemake(config, *options):

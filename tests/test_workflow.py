@@ -20,6 +20,8 @@ RUNS = ("RUN000", "RUN007")
 RESULTS = [
     "scores.csv",
     "epochs.txt",
+    "high_error_drugs.csv",
+    "ranking.csv",
     *(
         f"run/{run}/{name}"
         for run in RUNS
@@ -187,7 +189,7 @@ def test_a_finished_experiment_has_nothing_to_do(undisturbed: Path) -> None:
 def test_the_provenance_report_shows_scores_figure_and_page(undisturbed: Path) -> None:
     page = undisturbed.parents[1] / "provenance.html"
     snakemake(undisturbed.parents[1], "--report", str(page))
-    for shown in ("scores.csv", "errors.png", "report.html"):
+    for shown in ("scores.csv", "high_error_drugs.csv", "errors.png", "report.html"):
         assert shown in page.read_text()
 
 
