@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 
 from hed import command, output
-from hed.answers import convergence, screen
+from hed.answers import convergence
 from hed.experiment import runs, summary
 
 
@@ -32,7 +32,7 @@ def main() -> None:
         table = convergence.band(histories)
     elif not args.runs:
         table = convergence.summarise(table)
-    screen.show(table, args.format)
+    output.show(table, args.format)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from hed import command, output
-from hed.answers import heldout, high_error, screen, stability
+from hed.answers import heldout, high_error, stability
 from hed.answers.bootstrap import Resampling
 
 # The most telling first: a narrow terminal has no room for the last.
@@ -38,7 +38,7 @@ def main() -> None:
         return
     listed = table if args.all else table.filter("high")
     main = MAIN if args.metric in MAIN else [*MAIN[:3], args.metric, *MAIN[3:]]
-    screen.show(listed.select(main) if args.format == "table" else listed, args.format)
+    output.show(listed.select(main) if args.format == "table" else listed, args.format)
 
 
 def show_matched(
@@ -51,11 +51,11 @@ def show_matched(
     if args.agreement:
         agreement = stability.agree(joined)
         # One row of many numbers: a line for each.
-        upright = screen.upright(agreement) if args.format == "table" else agreement
-        output.show(upright, args.format)
+        upright = output.upright(agreement, ["agreement"])
+        output.show(upright if args.format == "table" else agreement, args.format)
         return
     chosen = joined if args.all else joined.filter(pl.col("listed") != "neither")
-    screen.show(chosen.select(MATCHED) if args.format == "table" else chosen, args.format)
+    output.show(chosen.select(MATCHED) if args.format == "table" else chosen, args.format)
 
 
 def tabulate(

@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from hed import command, output
-from hed.answers import classification, heldout, ranking, screen
+from hed.answers import classification, heldout, ranking
 from hed.answers.heldout import HeldOut
 
 CALLS = ["method", "precision", "recall", "f_beta", "prevalence", "sensitive", "predicted", "hits"]
@@ -33,7 +33,7 @@ def main() -> None:
         # The most telling first: a narrow terminal has no room for the last.
         first = [*(["cell"] if args.cells else []), *(CALLS if args.classify else [])]
         table = table.select(*first, pl.exclude("cell", r"^.*_sd$", *first))
-    screen.show(table, args.format)
+    output.show(table, args.format)
 
 
 def rank(held: HeldOut, args: argparse.Namespace) -> pl.DataFrame:

@@ -3,12 +3,14 @@
 import argparse
 import errno
 import math
+import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, TypeVar
 
 import polars as pl
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import track as rich_track
 from rich.table import Table
@@ -23,6 +25,9 @@ MISSING = "-"
 UNLIMITED = 1_000_000
 # Below this, four decimals would hide a p-value.
 SMALL = 5e-4
+
+# Blanks between columns.
+GAP = 2
 
 UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
@@ -49,14 +54,37 @@ def add_format(parser: argparse.ArgumentParser, *, original: bool = False) -> No
 def show(frame: pl.DataFrame, form: Form) -> None:
     """Write a table to stdout; what is missing or not a number is `-`, empty, or null.
 
-    A table for people has colour only on a terminal, and is cut to its width only there.
+    A table for people has colour only on a terminal. Only there it has no more columns than fit,
+    all of them whole, and what is left out is named on stderr.
     """
     if form == "table":
-        _show_table(frame)
+        shown = fit(frame, shutil.get_terminal_size().columns) if sys.stdout.isatty() else frame
+        _show_table(shown)
+        if rest := frame.columns[shown.width :]:
+            say(f"too wide for the terminal: {', '.join(rest)}; --format csv has all columns")
     elif form == "csv":
         sys.stdout.write(_without_nan(frame).write_csv())
     else:
         sys.stdout.write(render_json(frame))
+
+
+def fit(frame: pl.DataFrame, width: int) -> pl.DataFrame:
+    """Return the first columns that fit into `width` characters, one at least."""
+    used, count = -GAP, 0
+    for column in frame:
+        texts = [column.name, *map(render_value, column)]
+        used += GAP + max(map(cell_len, texts))
+        if used > width and count:
+            break
+        count += 1
+    return frame[:, :count]
+
+
+def upright(frame: pl.DataFrame, titles: Sequence[str]) -> pl.DataFrame:
+    """Return a table as texts: a line for each column, a titled column for each row."""
+    rows = zip(titles, frame.iter_rows(), strict=True)
+    columns = {title: [render_value(value) for value in row] for title, row in rows}
+    return pl.DataFrame({"": frame.columns, **columns})
 
 
 def render_json(frame: pl.DataFrame) -> str:
@@ -96,7 +124,7 @@ def where_permitted() -> Iterator[None]:
 
 def make_table(frame: pl.DataFrame) -> Table:
     """Return a table for rich: numbers to the right, ids and names to the left."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold cyan")
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold cyan")
     for name, dtype in frame.schema.items():
         table.add_column(name, justify="right" if dtype.is_numeric() else "left", no_wrap=True)
     for row in frame.iter_rows():

@@ -40,14 +40,13 @@ def name(directories: Sequence[Path]) -> dict[str, Path]:
     named = dict(zip(names, directories, strict=True))
     if len(set(path.resolve() for path in directories)) < len(directories):
         raise InputError("an experiment cannot be compared with itself: give different directories")
-    modes = {name: partition_mode(path) for name, path in named.items()}
-    other = next((name for name in modes if modes[name] != modes[next(iter(modes))]), None)
-    if other is not None:
-        first = next(iter(modes))
-        raise InputError(
-            f"{first} was partitioned {modes[first]} and {other} {modes[other]}: "
-            "compare experiments that hold out the same"
-        )
+    (first, mode), *others = ((name, partition_mode(path)) for name, path in named.items())
+    for other, another in others:
+        if another != mode:
+            raise InputError(
+                f"{first} was partitioned {mode} and {other} {another}: "
+                "compare experiments that hold out the same"
+            )
     return named
 
 
@@ -122,12 +121,7 @@ def test(paired: pl.DataFrame, metric: str) -> pl.DataFrame:
 def upright(tests: pl.DataFrame) -> pl.DataFrame:
     """Return the comparisons of `test` as texts, a line per number and a column per comparison."""
     names = (tests["experiment"] + " - " + tests["reference"]).to_list()
-    numbers = tests.drop("experiment", "reference")
-    columns = {
-        title: [output.render_value(value) for value in row]
-        for title, row in zip(names, numbers.iter_rows(), strict=True)
-    }
-    return pl.DataFrame({"": numbers.columns, **columns})
+    return output.upright(tests.drop("experiment", "reference"), names)
 
 
 def unmatched(paired: pl.DataFrame) -> Iterator[str]:

@@ -5,7 +5,7 @@ import os
 import polars as pl
 import pytest
 
-from hed.answers import screen
+from hed import output
 
 TABLE = pl.DataFrame({"drug": ["A", "Erlotinib"], "rmse": [0.25, None], "a long name": [1, 2]})
 
@@ -14,15 +14,15 @@ TABLE = pl.DataFrame({"drug": ["A", "Erlotinib"], "rmse": [0.25, None], "a long 
     ("width", "count"), [(80, 3), (30, 3), (29, 2), (17, 2), (16, 1), (9, 1), (1, 1)]
 )
 def test_the_first_columns_are_whole_and_no_wider_than_the_terminal(width, count):
-    assert screen.fit(TABLE, width).equals(TABLE[:, :count])
+    assert output.fit(TABLE, width).equals(TABLE[:, :count])
 
 
 def show_on_terminal(monkeypatch, capsys, form):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     size = os.terminal_size((20, 30))
-    monkeypatch.setattr(screen.shutil, "get_terminal_size", lambda: size)
+    monkeypatch.setattr(output.shutil, "get_terminal_size", lambda: size)
     monkeypatch.setenv("COLUMNS", "20")
-    screen.show(TABLE, form)
+    output.show(TABLE, form)
     return capsys.readouterr()
 
 
@@ -39,10 +39,10 @@ def test_other_forms_have_all_columns_on_any_terminal(monkeypatch, capsys, form)
 
 
 def test_a_pipe_gets_all_columns(capsys):
-    screen.show(TABLE, "table")
+    output.show(TABLE, "table")
     assert "a long name" in capsys.readouterr().out
 
 
 def test_a_row_stands_upright_with_a_line_for_each_number():
-    upright = screen.upright(TABLE.head(1))
+    upright = output.upright(TABLE.head(1), ["agreement"])
     assert upright.rows() == [("drug", "A"), ("rmse", "0.2500"), ("a long name", "1")]
