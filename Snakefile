@@ -29,10 +29,6 @@ onstart:
     opening.start(EXPERIMENT)
 
 
-onsuccess:
-    logger.info(f"Results: {EXPERIMENT.directory}")
-
-
 rule all:
     """The markers too, or one that is lost after aggregation would go unseen."""
     default_target: True

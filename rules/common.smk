@@ -4,7 +4,6 @@ Later rules of a run have higher priorities, so that a run is finished before an
 """
 
 from pathlib import Path
-from shlex import quote
 
 from hed.experiment import messages, opening
 
@@ -17,11 +16,6 @@ DATA = EXPERIMENT.data
 LOCAL = f"{EXPERIMENT.local}/{{run}}"
 RUNS = {run.id: run for run in EXPERIMENT.runs}
 MARKED = {run.marker: run.id for run in EXPERIMENT.runs}
-RESTART = (
-    f"--restart-from {quote(EXPERIMENT.restart_from)}"
-    if EXPERIMENT.restart_from
-    else ""
-)
 MARKERS = [f"markers/marker-{marker}.txt" for marker in MARKED]
 
 # The jobs use the code of this checkout, whichever environment runs them.
@@ -32,6 +26,10 @@ logger.addFilter(messages.is_shown)
 
 envvars:
     opening.VARIABLE,
+
+
+onsuccess:
+    logger.info(f"Results: {EXPERIMENT.directory}")
 
 
 wildcard_constraints:

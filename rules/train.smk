@@ -6,6 +6,11 @@ declared file costs a dry run of 770 runs half a second). Checkpoints must not b
 deletes those of a job that fails or is repeated.
 """
 
+from shlex import quote
+
+OLD = EXPERIMENT.restart_from
+RESTART = f"--restart-from {quote(OLD)}" if OLD else ""
+
 
 rule train:
     """Train on all drugs but one, from the last checkpoint if there is one."""

@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 import pytest
+import tiny
 from pbs.cluster import Cluster
 from pbs.job import WALLTIME, Job
 from pbs.rules import HOOK, PER_USER, QUEUE_LIMIT
@@ -28,12 +29,7 @@ UNTIL = ("--until", "aggregate")
 UNO = {
     "epochs": 60,
     "early_stopping_patience": 60,
-    "batch_size": 16,
-    "warmup_epochs": 2,
-    "hyperparam_space": "block",
-    "canc_arch": [64, 32],
-    "drug_arch": [64, 32],
-    "interaction_arch": [64, 32],
+    **tiny.SMALL,
 }
 # What no fault may change by a single byte: of the experiment, of each run, of each run of Uno.
 TABLES = ("scores.csv", "epochs.txt")

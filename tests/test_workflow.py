@@ -13,6 +13,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import tiny
 
 ROOT = Path(__file__).parents[1]
 RUNS = ("RUN000", "RUN007")
@@ -48,12 +49,7 @@ def write_inputs(directory: Path) -> None:
     )
     dflts = {
         "epochs": 14,
-        "batch_size": 16,
-        "warmup_epochs": 2,
-        "hyperparam_space": "block",
-        "canc_arch": [64, 32],
-        "drug_arch": [64, 32],
-        "interaction_arch": [64, 32],
+        **tiny.SMALL,
         "ckpt_keep_limit": 2,
     }
     (directory / "two.json").write_text(upf)

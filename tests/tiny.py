@@ -20,6 +20,15 @@ NETWORK = {
     "batch_size": 16,
     "warmup_epochs": 1,
 }
+# One that takes a few seconds on the embedded data.
+SMALL = {
+    "batch_size": 16,
+    "warmup_epochs": 2,
+    "hyperparam_space": "block",
+    "canc_arch": [64, 32],
+    "drug_arch": [64, 32],
+    "interaction_arch": [64, 32],
+}
 
 
 def write_data(directory: Path, **sizes: int) -> Path:
