@@ -68,15 +68,12 @@ def _hed(args: argparse.Namespace) -> dict[str, Any]:
     rates = np.full(steps, 1e-5, np.float32)
     trainer.train(rows, rates, first=0)
     warmed = time.perf_counter()
-    trainer.train(rows, rates, first=steps)
-    seconds = time.perf_counter() - warmed
-    trainer.predict(val)
-    begun = time.perf_counter()
+    seconds = _elapsed(lambda: trainer.train(rows, rates, first=steps))
     trainer.predict(val)
     return {
         "ms_per_step": 1000 * seconds / steps,
         "epoch_s": seconds * len(train) / len(rows),
-        "validation_rows_per_s": len(val) / (time.perf_counter() - begun),
+        "validation_rows_per_s": len(val) / _elapsed(lambda: trainer.predict(val)),
         # All that came before the second epoch, less the steps of the first but one.
         "start_up_s": warmed - STARTED - seconds * (steps - 1) / steps,
     }
@@ -111,12 +108,14 @@ def _adam(args: argparse.Namespace) -> dict[str, Any]:
 def _fastest(call: Callable[[], Any], times: int) -> float:
     """Return the fewest seconds of a call: what the memory can do, not what others left of it."""
     call()
-    seconds = []
-    for _ in range(times):
-        begun = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - begun)
-    return min(seconds)
+    return min(_elapsed(call) for _ in range(times))
+
+
+def _elapsed(call: Callable[[], Any]) -> float:
+    """Return the seconds of a call."""
+    begun = time.perf_counter()
+    call()
+    return time.perf_counter() - begun
 
 
 if __name__ == "__main__":
