@@ -1,6 +1,6 @@
 """Epochs over rows in memory: no Python and no table per batch.
 
-The features are two matrices on the device. A batch is a vector of row numbers, from which the
+The features are two matrices on the device. A batch is two vectors of positions, from which the
 compiled graph gathers cells and drugs; it runs many steps per call. The order of the rows and every
 dropout mask are functions of the seed and the step, so that a resumed run repeats them.
 """
@@ -38,7 +38,6 @@ class Trainer:
         self._train = data.train
         self._cells = matrix(data.cells, parameters["precision"])
         self._drugs = matrix(data.drugs, parameters["precision"])
-        self._rows = [tf.constant(x) for x in (data.train.cell, data.train.drug, data.train.auc)]
         # Without autograph: converting Python's control flow costs a second, and there is none.
         jit = parameters["jit_compile"] or None
         self._step = tf.function(self._train_step, jit_compile=jit, autograph=False)
@@ -46,8 +45,9 @@ class Trainer:
             self._train_steps,
             autograph=False,
             input_signature=[
-                tf.TensorSpec([2], tf.float64),
                 tf.TensorSpec([None, None], tf.int32),
+                tf.TensorSpec([None, None], tf.int32),
+                tf.TensorSpec([None, None], tf.float32),
                 tf.TensorSpec([], tf.int64),
                 tf.TensorSpec([None], tf.float32),
             ],
@@ -92,11 +92,12 @@ class Trainer:
         calls = [(start, steps[start : start + per_call]) for start in range(0, whole, per_call)]
         if len(order) % batch:
             calls.append((whole, order[whole * batch :].reshape(1, -1)))
-        sums = np.zeros(2)
+        sums = []
         for start, rows in calls:
+            batches = (x[rows] for x in (self._train.cell, self._train.drug, self._train.auc))
             of_call = rates[start : start + len(rows)]
-            sums = self._steps(sums, rows, np.int64(first + start), of_call).numpy()
-        return sums
+            sums.append(self._steps(*batches, np.int64(first + start), of_call).numpy())
+        return np.concatenate(sums).sum(axis=0, dtype=np.float64)
 
     def predict(self, rows: Rows) -> np.ndarray:
         """Return the predicted AUC of n rows, float32, without dropout."""
@@ -108,19 +109,32 @@ class Trainer:
         return float(np.mean(values.numpy(), dtype=np.float64))
 
     def _train_steps(
-        self, sums: "tf.Tensor", batches: "tf.Tensor", first: "tf.Tensor", rates: "tf.Tensor"
+        self,
+        cell: "tf.Tensor",
+        drug: "tf.Tensor",
+        auc: "tf.Tensor",
+        first: "tf.Tensor",
+        rates: "tf.Tensor",
     ) -> "tf.Tensor":
-        """Add to [sum of losses, sum of squared errors] those of steps x batch row numbers."""
-        steps = tf.shape(batches)[0]
+        """Return the sums of each step, steps x 2, for steps x batch rows."""
+        steps = tf.shape(cell)[0]
 
-        def step(i: "tf.Tensor", sums: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
-            return i + 1, sums + self._step(batches[i], first + tf.cast(i, tf.int64), rates[i])
+        def step(i: "tf.Tensor", sums: "tf.TensorArray") -> tuple["tf.Tensor", "tf.TensorArray"]:
+            number = first + tf.cast(i, tf.int64)
+            return i + 1, sums.write(i, self._step(cell[i], drug[i], auc[i], number, rates[i]))
 
-        start = (tf.constant(0), sums)
-        return tf.while_loop(lambda i, _: i < steps, step, start, parallel_iterations=1)[1]
+        start = (tf.constant(0), tf.TensorArray(tf.float32, size=steps, element_shape=[2]))
+        return tf.while_loop(lambda i, _: i < steps, step, start, parallel_iterations=1)[1].stack()
 
-    def _train_step(self, batch: "tf.Tensor", step: "tf.Tensor", rate: "tf.Tensor") -> "tf.Tensor":
-        cell, drug, auc = (tf.gather(column, batch) for column in self._rows)
+    def _train_step(
+        self,
+        cell: "tf.Tensor",
+        drug: "tf.Tensor",
+        auc: "tf.Tensor",
+        step: "tf.Tensor",
+        rate: "tf.Tensor",
+    ) -> "tf.Tensor":
+        """Take a step; return the sums of the losses and of the squared errors of its rows."""
         noise = network.dropout(self._parameters["rng_seed"], step)
         weights = self.network.model.trainable_variables
         with tf.GradientTape() as tape:
@@ -128,8 +142,7 @@ class Trainer:
             row_losses = self.loss(auc, predicted)
             loss = tf.reduce_mean(row_losses)
         self.optimizer.apply(tape.gradient(loss, weights), rate)
-        sums = tf.stack([tf.reduce_sum(row_losses), tf.reduce_sum(tf.square(auc - predicted))])
-        return tf.cast(sums, tf.float64)
+        return tf.stack([tf.reduce_sum(row_losses), tf.reduce_sum(tf.square(auc - predicted))])
 
     def _forward(self, cell: "tf.Tensor", drug: "tf.Tensor", noise: Noise) -> "tf.Tensor":
         """Return the predicted AUC of a batch, its towers shared or not."""
@@ -157,7 +170,9 @@ class Trainer:
         holds_most = batch >= TABLE_PER_BATCH * matrix.shape[0] and not grouped
         if self._parameters["jit_compile"] or holds_most:
             return matrix, entity
-        distinct, place = tf.unique(entity)
+        # The positions come from the host; Intel's extension would send them back and forth.
+        with tf.device("CPU"):
+            distinct, place = tf.unique(entity)
         return tf.gather(matrix, distinct), place
 
     def _predict_rows(self, cell: "tf.Tensor", drug: "tf.Tensor") -> "tf.Tensor":
