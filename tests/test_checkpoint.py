@@ -162,6 +162,12 @@ def test_epochs_are_saved_by_interval_when_they_improve_and_at_the_end() -> None
     assert checkpoint.due(rules, 5, improved=False, final=True)
 
 
+def test_without_an_interval_only_the_best_and_the_final_epoch_are_saved() -> None:
+    rules = policy(save_interval=0)
+    saved = [e for e in range(1, 11) if checkpoint.due(rules, e, improved=e == 4, final=False)]
+    assert saved == [4, 10]
+
+
 def test_an_improvement_is_not_saved_if_the_best_is_not_wanted() -> None:
     assert not checkpoint.due(
         policy(save_interval=3, save_best=False), 4, improved=True, final=False

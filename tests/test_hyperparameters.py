@@ -141,10 +141,28 @@ def test_what_the_pipeline_decides_itself_is_accepted_and_left_out(dflts, upf, n
     assert upf(line) == [UpfLine("a", 0, {"epochs": 2})]
 
 
+IDLE = DEFINED["x-idle"]["names"]
+
+
+@pytest.mark.parametrize(("name", "value"), [(n, v) for n in IDLE for v in IDLE[n]["values"]])
+def test_what_asks_for_nothing_is_left_out(dflts, name, value):
+    assert dflts(json.dumps({name: value, "epochs": 20})) == {"epochs": 20}
+
+
+@pytest.mark.parametrize("name", IDLE)
+@pytest.mark.parametrize("value", [True, 3600, "my_setup"])
+def test_what_asks_for_something_that_is_not_done_is_refused(dflts, upf, name, value):
+    sentence = refuse(dflts, json.dumps({name: value}))
+    assert sentence.startswith(f"{name} in /")
+    assert sentence.endswith(f"cannot be {json.dumps(value)} here: {IDLE[name]['instead']}")
+    assert "line 1 cannot be" in refuse(upf, json.dumps({"id": "a", "index": 0, name: value}))
+
+
 @pytest.mark.parametrize("name", DEFINED["x-moved"])
-def test_what_is_now_a_setting_is_refused_with_its_place(dflts, name):
+def test_what_is_elsewhere_now_is_refused_with_its_place(dflts, name):
     sentence = refuse(dflts, json.dumps({name: "std"}))
-    assert sentence.endswith(f"belongs in config/config.yaml: preprocess: {name}")
+    assert sentence.startswith(f"{name} in /")
+    assert sentence.endswith(DEFINED["x-moved"][name])
 
 
 def test_an_unknown_hyperparameter_is_refused_with_the_nearest_name(dflts, upf):

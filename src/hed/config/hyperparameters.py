@@ -76,7 +76,7 @@ def read_dflts(path: Path) -> Parameters:
     """Return the hyperparameters that a DFLTS file sets for every run.
 
     Lines starting with # are comments. Hyperparameters of the original that the pipeline decides
-    itself (`input_dir`, `pre_module`, ...) are accepted and left out. Those of another `model`
+    itself (`input_dir`, `model_name`, ...) are accepted and left out. Those of another `model`
     than Uno are that model's own and checked when a run begins.
 
     Raises:
@@ -162,14 +162,26 @@ def check(value: Parameters, source: str, model: str = OURS) -> Parameters:
     """Return the hyperparameters that count, after refusing what no run could use."""
     if model != OURS:
         return value
-    moved = definition()["x-moved"]
-    for name in value:
-        if name in moved:
-            raise InputError(f"{name} in {source} belongs in config/config.yaml: {moved[name]}")
-    ignored = set(definition()["x-ignored"]["names"])
-    counted = {name: given for name, given in value.items() if name not in ignored}
+    counted = {n: given for n, given in value.items() if not _is_for_nothing(n, given, source)}
     schema.check(counted, definition(), source=source, noun="hyperparameter")
     return counted
+
+
+def _is_for_nothing(name: str, given: Any, source: str) -> bool:
+    """Return whether a hyperparameter of the original has no effect here; refuse one that ought to.
+
+    Raises:
+        InputError: if it asks for something that the pipeline does elsewhere or not at all.
+    """
+    if name in definition()["x-moved"]:
+        raise InputError(f"{name} in {source} {definition()['x-moved'][name]}")
+    idle = definition()["x-idle"]["names"].get(name)
+    # JSON's true and 1 are one value to Python, and no one means them to be two here.
+    if idle and given not in idle["values"]:
+        raise InputError(
+            f"{name} in {source} cannot be {json.dumps(given)} here: {idle['instead']}"
+        )
+    return idle is not None or name in definition()["x-ignored"]["names"]
 
 
 def _parse(text: str, source: str) -> Parameters:

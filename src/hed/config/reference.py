@@ -34,6 +34,11 @@ These hyperparameters of the original are accepted and ignored, since the pipeli
 """
 
 
+_IDLE = """
+These are accepted with the values shown, with which they do nothing, and refused with others:
+"""
+
+
 def page(configuration: Schema, hyperparameters: Schema) -> str:
     """Return the page, as Markdown."""
     names = ", ".join(f"`{name}`" for name in hyperparameters["x-ignored"]["names"])
@@ -45,9 +50,18 @@ def page(configuration: Schema, hyperparameters: Schema) -> str:
             *table(_collapsed(hyperparameters)),
             _IGNORED,
             f"{names}.",
+            _IDLE,
+            *_idle(hyperparameters),
             "",
         ]
     )
+
+
+def _idle(hyperparameters: Schema) -> Iterator[str]:
+    """Yield the lines of a list of what does nothing, and what to do instead."""
+    for name, part in hyperparameters["x-idle"]["names"].items():
+        values = ", ".join(f"`{json.dumps(value)}`" for value in part["values"])
+        yield f"- `{name}` ({values}): {part['instead']}"
 
 
 def table(parts: Iterator[tuple[str, Schema]]) -> list[str]:

@@ -71,7 +71,8 @@ def due(rules: Policy, epoch: int, *, improved: bool, final: bool) -> bool:
         return True
     if epoch <= rules.skip_epochs:
         return False
-    return (improved and rules.save_best) or epoch % rules.save_interval == 0
+    at_interval = rules.save_interval > 0 and epoch % rules.save_interval == 0
+    return (improved and rules.save_best) or at_interval
 
 
 def save(

@@ -97,7 +97,7 @@ class Trainer:
             batches = (x[rows] for x in (self._train.cell, self._train.drug, self._train.auc))
             of_call = rates[start : start + len(rows)]
             sums.append(self._steps(*batches, np.int64(first + start), of_call).numpy())
-        return np.concatenate(sums).sum(axis=0, dtype=np.float64)
+        return np.asarray(np.concatenate(sums).sum(axis=0, dtype=np.float64))
 
     def predict(self, rows: Rows) -> np.ndarray:
         """Return the predicted AUC of n rows, float32, without dropout."""
