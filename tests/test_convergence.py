@@ -39,6 +39,18 @@ def test_every_epoch_of_every_run_is_a_row(three):
     assert histories["r2_val"].null_count() == 6
 
 
+def test_a_run_that_trains_is_told_from_its_last_checkpoint(three):
+    place = three / "run/RUN002/ckpts/epochs/002"
+    place.mkdir(parents=True)
+    (place.parent.parent / "last").symlink_to("epochs/002")
+    history = {"loss": [0.7, 0.6], "val_loss": [0.8, 0.7]}
+    write_json(place / "state.json", {"epoch": 2, "history": history, "seconds": [9.0, 2.0]})
+    _, histories, table = tables(three)
+    rows = histories.filter(run="RUN002").select("epoch", "loss", "val_loss", "seconds").rows()
+    assert rows == [(1, 0.7, 0.8, 9.0), (2, 0.6, 0.7, 2.0)]
+    assert table.filter(run="RUN002").select("epochs", "planned").row(0) == (2, 4)
+
+
 def test_the_best_epoch_is_the_first_of_the_least_loss(three):
     _, _, table = tables(three)
     columns = ["run", "epochs", "planned", "best_epoch", "best_val_loss", "last_val_loss"]

@@ -32,6 +32,7 @@ from hed.experiment.progress import (
     write_progress,
 )
 from hed.experiment.runs import Run, list_runs, read_experiment, read_runs
+from hed.pilot.spool import Spool
 
 KEYS = ["DIR", "JOB", "JSON", "PROCS", "PPN", "epochs", "OUTs", "RUNs", "NEWs", "DONE", "MKRs"]
 ADDED = ["WAIT", "FAIL", "RATE"]
@@ -77,11 +78,25 @@ def test_the_original_is_counted_too(tmp_path):
     assert (progress.upf, progress.done, progress.running) == ("hed-gen.json", 2, 2)
 
 
-def test_settings_come_from_the_environment(mixed, monkeypatch):
-    monkeypatch.setenv("PROCS", "157")
-    monkeypatch.delenv("PPN", raising=False)
+def test_the_tiles_that_ended_runs_are_counted_and_the_most_of_a_node(mixed):
+    spool = Spool.make(mixed / ".pilot")
+    for node, tile in (("a", "0"), ("a", "1"), ("b", "0"), ("a", "0")):
+        spool.record_tile(node, {"node": node, "tile": tile, "start": 0})
     progress = texts(read_progress(mixed))
-    assert (progress["PROCS"], progress["PPN"]) == ("157", "-")
+    assert (progress["PROCS"], progress["PPN"]) == ("3", "2")
+
+
+def test_the_original_s_log_tells_its_processes(tmp_path):
+    experiment = write_experiment(tmp_path / "EXP000", MIXED, original=True)
+    (experiment / "turbine.log").write_text("JOB:       1\nPROCS:     781\nPPN:       12\n")
+    progress = read_progress(experiment)
+    assert (progress.procs, progress.ppn) == (781, 12)
+
+
+def test_without_a_pilot_no_processes_are_told(mixed, monkeypatch):
+    monkeypatch.setenv("PROCS", "157")
+    progress = texts(read_progress(mixed))
+    assert (progress["PROCS"], progress["PPN"]) == ("-", "-")
 
 
 def test_without_a_job_or_upf_a_dash_stands(mixed):

@@ -23,7 +23,10 @@ SCHEMA: dict[str, type[pl.DataType]] = {
 
 
 def read_histories(runs: Sequence[Run]) -> pl.DataFrame:
-    """Return a row per run and epoch that history.txt tells of, in the order of `runs`.
+    """Return a row per run and epoch that a run recorded, in the order of `runs`.
+
+    While a run trains, and after it was killed, its last checkpoint has its epochs; history.txt is
+    written at the end.
 
     Columns: run, index, drug, epoch (from 1), loss, val_loss (mean squared error of the AUC, or
     the custom loss), r2_train, r2_val, lr, seconds. Null where a run did not record it, or its
@@ -112,8 +115,7 @@ def remarks(runs: Sequence[Run], table: pl.DataFrame) -> Iterator[str]:
 
 def _read_history(run: Run) -> pl.DataFrame:
     """Return the epochs of one run, none if it has no whole history."""
-    history = read_object(run.directory / "history.txt") or {}
-    found = {**history, "seconds": epoch_seconds(run)}
+    found = _recorded(run)
     lists = {name: found[name] for name in MEASURES if isinstance(found.get(name), list)}
     count = max((len(v) for name, v in lists.items() if name != "seconds"), default=0)
     columns: dict[str, list[Any]] = {
@@ -121,6 +123,14 @@ def _read_history(run: Run) -> pl.DataFrame:
     }
     who = {"run": [run.id] * count, "index": [run.index] * count, "drug": [run.drug] * count}
     return pl.DataFrame({**who, "epoch": list(range(1, count + 1)), **columns}, schema=SCHEMA)
+
+
+def _recorded(run: Run) -> dict[str, Any]:
+    """Return the lists over epochs that a run has written, the newest that are whole."""
+    if history := read_object(run.directory / "history.txt"):
+        return {**history, "seconds": epoch_seconds(run)}
+    state = read_object(run.directory / "ckpts" / "last" / "state.json") or {}
+    return {**state.get("history", {}), "seconds": state.get("seconds")}
 
 
 def _finite(values: list[Any], place: int) -> float | None:

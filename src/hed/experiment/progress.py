@@ -1,9 +1,10 @@
 """How far an experiment has come, how fast it goes on, and how long it will still take."""
 
 import heapq
-import os
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 from hed import files
 from hed.experiment.health import Health, diagnose, seconds_per_epoch
 from hed.experiment.runs import Experiment, Run, list_runs, read_experiment, read_markers
+from hed.pilot.spool import NAME as SPOOL
+from hed.pilot.spool import Spool
 
 FILE = "progress.txt"
 UNKNOWN = "-"
@@ -22,14 +25,15 @@ class Progress:
 
     runs = done + running + waiting + failed. `rate` is in epochs per hour, of all running runs
     together. `seconds_left` counts failed runs as if they were to be done again. `stopped` is when
-    the last run ended, if all are done.
+    the last run ended, if all are done. `procs` is the number of tiles that have ended a run, `ppn`
+    the most of one node; of an experiment of the original, what its log says.
     """
 
     directory: str
     job: str | None
     upf: str | None
-    procs: str | None
-    ppn: str | None
+    procs: int | None
+    ppn: int | None
     epochs_done: int
     epochs_planned: int
     logs: int
@@ -67,8 +71,7 @@ def summarise(
         directory=str(experiment.directory.resolve()),
         job=_job(experiment.directory),
         upf=experiment.upf.name if experiment.upf else None,
-        procs=os.environ.get("PROCS") or None,
-        ppn=os.environ.get("PPN") or None,
+        **_processes(experiment.directory),
         epochs_done=sum(run.epochs_done for run in runs),
         epochs_planned=sum(run.epochs_planned for run in runs),
         logs=sum(1 for _ in experiment.directory.glob("out/out-*.txt")),
@@ -172,6 +175,19 @@ def _job(directory: Path) -> str | None:
     """Return the ids of the PBS jobs that worked on the experiment."""
     path = directory / "jobid.txt"
     return (" ".join(path.read_text().split()) if path.is_file() else "") or None
+
+
+def _processes(directory: Path) -> dict[str, int | None]:
+    """Return PROCS and PPN, None where neither the pilot nor the original's log tells."""
+    with suppress(OSError):
+        log = (directory / "turbine.log").read_text(errors="replace")
+        found = {key: re.search(rf"^{key}:\s*(\d+)", log, re.MULTILINE) for key in ("PROCS", "PPN")}
+        return {key.lower(): int(match[1]) if match else None for key, match in found.items()}
+    tiles: set[tuple[str, str]] = set()
+    with suppress(ValueError, KeyError, TypeError):  # a line that was cut off
+        tiles = {(each["node"], each["tile"]) for each in Spool(directory / SPOOL).tiles()}
+    nodes = Counter(node for node, _ in tiles)
+    return {"procs": len(tiles) or None, "ppn": max(nodes.values(), default=None)}
 
 
 def _epochs_left(run: Run) -> int:
