@@ -132,6 +132,14 @@ def test_the_checkpoints_give_the_pace_before_any_run_has_ended(tmp_path):
     assert texts(read_progress(experiment))["TIME"] == "11h 0m"
 
 
+def test_a_copy_of_an_experiment_has_the_pace_that_its_checkpoints_tell(tmp_path):
+    experiment = write_experiment(tmp_path / "EXP000", ["running"], original=True)
+    for epoch, when in ((7, "2025-07-17 10:00:00"), (9, "2025-07-17 12:00:00")):
+        info = write_checkpoint(experiment / "run/RUN000", epoch=epoch) / "ckpt-info.json"
+        write_json(info, {"epoch": epoch, "timestamp": when})
+    assert texts(read_progress(experiment))["TIME"] == "11h 0m"
+
+
 def test_one_checkpoint_gives_no_pace(tmp_path):
     experiment = write_experiment(tmp_path / "EXP000", ["running"], original=True)
     assert texts(read_progress(experiment))["TIME"] == "-"

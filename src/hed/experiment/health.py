@@ -25,13 +25,14 @@ import statistics
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 import polars as pl
 
 from hed.experiment.logs import last_error
-from hed.experiment.runs import Run, epoch_seconds
+from hed.experiment.runs import Run, epoch_seconds, read_object
 from hed.lock import LOCK_FILE
 
 State = Literal["done", "running", "waiting", "failed"]
@@ -102,11 +103,14 @@ def examine(run: Run, *, patience: float) -> Health:
 
 
 def seconds_per_epoch(runs: Sequence[Run]) -> float | None:
-    """Return the median over all recorded epochs; before the first, over the checkpoints."""
+    """Return the median over all recorded epochs; without any, over the checkpoints.
+
+    A first wave of long runs would otherwise have no estimate until its end, and an experiment of
+    the original none at all.
+    """
     recorded = [seconds for run in runs for seconds in epoch_seconds(run)]
     if not recorded:
-        # A first wave of long runs would otherwise have no estimate until its end.
-        recorded = [s for run in runs if run.state == "running" for s in _between_checkpoints(run)]
+        recorded = [seconds for run in runs for seconds in _between_checkpoints(run)]
     return statistics.median(recorded) if recorded else None
 
 
@@ -190,5 +194,14 @@ def _between_checkpoints(run: Run) -> list[float]:
     if len(paths) < 2:
         return []
     epochs = int(paths[-1].parent.name) - int(paths[0].parent.name)
-    seconds = paths[-1].stat().st_mtime - paths[0].stat().st_mtime
+    seconds = _saved_at(paths[-1]) - _saved_at(paths[0])
     return [seconds / epochs] if epochs > 0 and seconds > 0 else []
+
+
+def _saved_at(info: Path) -> float:
+    """Return when a checkpoint was saved: a copy of its file may be younger."""
+    told = (read_object(info) or {}).get("timestamp", "")
+    try:
+        return datetime.strptime(told, "%Y-%m-%d %H:%M:%S").timestamp()
+    except (TypeError, ValueError):
+        return _modified(info)
