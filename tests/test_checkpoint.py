@@ -153,6 +153,8 @@ def test_the_last_ones_and_the_best_are_kept_and_no_other(
         assert checkpoint.saved_epochs(directory) == sorted(kept)
         assert (directory / "best" / "model.h5").exists()
         assert (directory / "last" / "model.h5").exists()
+        described = {p.parent.name for p in directory.glob("epochs/*/ckpt-info.json")}
+        assert described == {f"{epoch:03d}" for epoch in saved}
 
 
 def test_epochs_are_saved_by_interval_when_they_improve_and_at_the_end() -> None:

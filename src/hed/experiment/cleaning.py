@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,14 +62,13 @@ def plan(experiment: Path, *, keep: int) -> Plan:
 def remove(items: Iterable[Old]) -> Iterator[Old]:
     """Remove checkpoints one by one; yield each that has gone.
 
-    A run that has begun to train in the meantime is passed over. Of a checkpoint of the original,
-    which holds no state of ours, `ckpt-info.json` stays, as CANDLE leaves it.
+    A run that has begun to train in the meantime is passed over. `ckpt-info.json` stays.
     """
     for item in items:
         checkpoints = item.directory.parent.parent
         with _untrained(checkpoints.parent) as is_free:
             if is_free and item.epoch not in _linked(checkpoints):
-                _remove(item.directory)
+                checkpoint.empty(item.directory)
                 yield item
 
 
@@ -94,7 +92,8 @@ def _old(run: Run, *, keep: int) -> Iterator[Old]:
         place = checkpoint.place_of(checkpoints, epoch)
         # A link may lead to a checkpoint of another experiment.
         if epoch not in linked and not place.is_symlink():
-            yield Old(run.id, epoch, place, sum(size for _, size in _removable(place)))
+            size = sum(path.lstat().st_size for path in checkpoint.removable(place))
+            yield Old(run.id, epoch, place, size)
 
 
 def _linked(checkpoints: Path) -> set[int]:
@@ -110,22 +109,6 @@ def _unclear(checkpoints: Path) -> str | None:
         if link.is_symlink() and checkpoint.linked_epoch(link) is None:
             return f"{link} points to {os.readlink(link)}, which is no epoch: mend the link"
     return None
-
-
-def _removable(place: Path) -> list[tuple[Path, int]]:
-    """Return the files of a checkpoint that are to go, and their bytes; the model first."""
-    is_ours = (place / checkpoint.STATE).exists()
-    files = [p for p in place.iterdir() if is_ours or p.name != checkpoint.INFO]
-    return [(p, p.lstat().st_size) for p in sorted(files, key=lambda p: p.name != checkpoint.MODEL)]
-
-
-def _remove(place: Path) -> None:
-    """Remove a checkpoint; what is left by a kill has no model, so it is none."""
-    is_ours = (place / checkpoint.STATE).exists()
-    for path, _ in _removable(place):
-        path.unlink()
-    if is_ours:
-        shutil.rmtree(place)
 
 
 @contextmanager

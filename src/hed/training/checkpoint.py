@@ -181,8 +181,23 @@ def _clean(directory: Path, rules: Policy, last: int, *, keep: int) -> None:
     done = [epoch for epoch in saved_epochs(directory) if epoch <= last]
     for epoch in done[: -rules.keep_limit]:
         if epoch != keep:
-            _remove(directory, epoch)
+            empty(place_of(directory, epoch))
             _note(directory, f"removed epoch {epoch}")
+
+
+def empty(place: Path) -> None:
+    """Remove a checkpoint but for its description, which CANDLE leaves too.
+
+    The model goes first: what a kill leaves has none, so it is no checkpoint.
+    """
+    for path in removable(place):
+        path.unlink()
+
+
+def removable(place: Path) -> list[Path]:
+    """Return the files that `empty` removes from an epoch's directory, in this order."""
+    files = [path for path in place.iterdir() if path.name != INFO]
+    return sorted(files, key=lambda path: path.name != MODEL)
 
 
 def _note(directory: Path, text: str) -> None:
