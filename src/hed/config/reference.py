@@ -100,7 +100,7 @@ def _collapsed(schema: Schema) -> Iterator[tuple[str, Schema]]:
 def _values(part: Schema) -> str:
     """Return the type and range that a schema allows, in a few words."""
     if "enum" in part:
-        return ", ".join(f"`{value}`" if value else '`""`' for value in part["enum"])
+        return ", ".join(f"`{value or json.dumps(value)}`" for value in part["enum"])
     kinds = part["type"] if isinstance(part["type"], list) else [part["type"]]
     bounds = {
         "minimum": "from {}",
