@@ -32,7 +32,6 @@ OF_A_RUN = {
 def mixed(tmp_path):
     experiment = write_experiment(tmp_path / "EXP011", ["done", "running", "waiting"])
     aggregate.write_all(experiment, "mse")
-    (experiment / "out/block-000.txt").write_text("block\n")
     return experiment
 
 
@@ -46,7 +45,7 @@ def test_the_tarball_is_in_the_experiment_and_named_after_it(mixed):
 
 
 def test_every_result_is_there_and_no_model_or_run_log(mixed):
-    top = "dflts-demo.json epochs.txt experiment.json jobid.txt out/block-000.txt progress.txt"
+    top = "dflts-demo.json epochs.txt experiment.json jobid.txt progress.txt"
     expected = {*top.split(), "scores.csv", "scores.parquet", "upf.json"}
     expected |= {f"run/RUN000/{name}" for name in OF_A_RUN} | {"run/RUN001/parameters.txt"}
     assert set(names(export(mixed))) == {f"EXP011/{name}" for name in expected}
@@ -56,6 +55,14 @@ def test_the_original_is_exported_with_its_own_upf(tmp_path):
     experiment = write_experiment(tmp_path / "EXP000", ["done"], original=True)
     found = names(export(experiment))
     assert {"EXP000/hed-gen.json", "EXP000/dflts-demo.json"} <= set(found)
+
+
+def test_the_logs_of_the_original_s_job_are_there(tmp_path):
+    experiment = write_experiment(tmp_path / "EXP000", ["done"], original=True)
+    logs = ("turbine.log", "turbine-env.txt", "turbine-pbs.sh")
+    for name in logs:
+        (experiment / name).write_text("of the job\n")
+    assert {f"EXP000/{name}" for name in logs} <= set(names(export(experiment)))
 
 
 def test_members_are_sorted_and_appear_once(mixed):

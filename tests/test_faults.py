@@ -23,6 +23,9 @@ from pbs.rules import HOOK, PER_USER, QUEUE_LIMIT
 from pbs.user import until
 from projects import MODELS, ROOT, Project
 
+from hed.experiment import archive
+from hed.experiment.runs import read_experiment
+
 RUNS = tuple(f"RUN{index:03d}" for index in range(6))
 # Figures and report are made from the tables that this makes.
 UNTIL = ("--until", "aggregate")
@@ -94,6 +97,16 @@ class Held(Project):
         assert all(job.state == "F" for job in self.cluster.server.jobs.values())
         assert not list((self.experiment / ".pilot" / "blocks").iterdir())
         assert [self.cluster.nodes.processes(node) for node in self.cluster.nodes.names] == [[], []]
+        self.assert_logs_are_exported()
+
+    def assert_logs_are_exported(self) -> None:
+        """Check that the pilot's log, the blocks' output and the tiles' records would be kept."""
+        kept = {path.name for path in archive.select(read_experiment(self.experiment))}
+        pilot = self.experiment / ".pilot"
+        for place, pattern in (("parsl", "*.stdout"), ("tiles", "*.txt")):
+            written = {path.name for path in (pilot / place).glob(pattern)}
+            assert written
+            assert written | {"pilot.log"} <= kept
 
 
 @pytest.fixture

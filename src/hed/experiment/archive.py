@@ -12,6 +12,16 @@ from hed import files
 from hed.experiment.runs import Experiment, list_runs, read_experiment
 
 RESULTS = ("scores.csv", "scores.parquet", "epochs.txt", "progress.txt")
+# Of the blocks: what the pilot did, the jobs' scripts and what they printed, who worked when; and
+# what the original kept.
+LOGS = (
+    ".pilot/pilot.log",
+    ".pilot/parsl/parsl.*",
+    ".pilot/tiles/*.txt",
+    "turbine.log",
+    "turbine-env.txt",
+    "turbine-pbs.sh",
+)
 RUN_PATTERNS = ("*scores.json", "parameters.txt", "history.txt", "*predicted.csv")
 
 # Login nodes are shared.
@@ -39,11 +49,12 @@ def export(directory: Path, output: Path | None = None) -> Path:
 
 
 def select(experiment: Experiment) -> Iterator[Path]:
-    """Yield the files of an experiment that are worth keeping: all but models and run logs."""
+    """Yield the files of an experiment that are worth keeping: not models, nor the runs' logs."""
     directory = experiment.directory
     named = [directory / name for name in ("jobid.txt", "experiment.json", *RESULTS)]
     yield from (p for p in (*named, experiment.upf, experiment.dflts) if p and p.is_file())
-    yield from directory.glob("out/block-*.txt")
+    for pattern in LOGS:
+        yield from (path for path in directory.glob(pattern) if path.is_file())
     for run in list_runs(experiment):
         if run.directory.is_dir():
             names = os.listdir(run.directory)
