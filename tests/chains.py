@@ -86,14 +86,14 @@ class Chain:
         (root / "note.sh").write_text(NOTE)
         self.settings = {"runs": runs, "seconds": seconds}
 
-    def start(self) -> subprocess.Popen[str]:
-        """Type the command."""
+    def start(self, *before: str) -> subprocess.Popen[str]:
+        """Type the command, after words such as nohup."""
         settings = {**self.settings, "output": self.output, "note": self.root / "note.sh"}
         command = ["snakemake", "--profile", "profiles/workstation", "--config"]
         environment = {**os.environ, MARK: str(self.root), "HED_PILOT_PERIOD": "1"}
         environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
         return subprocess.Popen(
-            [*command, *(f"{key}={value}" for key, value in settings.items())],
+            [*before, *command, *(f"{key}={value}" for key, value in settings.items())],
             cwd=self.root,
             env=environment,
             stdout=subprocess.PIPE,

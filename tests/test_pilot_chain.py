@@ -1,5 +1,6 @@
 """The chain on this machine: tiles, and what happens when a part of it is killed."""
 
+import os
 import signal
 import stat
 from collections.abc import Iterator
@@ -99,6 +100,16 @@ def test_nothing_outlives_an_interrupted_command(chain: Chain, number: int) -> N
     command.communicate(timeout=60)
     chain.assert_is_gone()
     assert not Spool(chain.spool).unfinished()
+
+
+def test_a_command_under_nohup_survives_the_hangup_of_a_logout(chain: Chain) -> None:
+    command = chain.start("nohup")
+    chain.await_trainings(1)
+    # To the whole job, as a shell does.
+    os.killpg(command.pid, signal.SIGHUP)
+    printed = command.communicate(timeout=300)[0]
+    assert command.returncode == 0, printed
+    chain.assert_is_finished()
 
 
 def test_a_cancelled_run_ends_with_all_its_processes(chain: Chain) -> None:

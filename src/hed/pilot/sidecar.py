@@ -29,6 +29,12 @@ log = logging.getLogger("hed.pilot")
 # Seconds between two looks at Snakemake and the dispatcher, and for the latter to end.
 PERIOD = 0.5
 PATIENCE = 60
+# A hangup that `nohup` has this start ignore, or an interrupt that the shell has its background
+# ignore, stays ignored; SIGTERM is how Snakemake ends the sidecar.
+SIGNALS = (
+    signal.SIGTERM,
+    *(n for n in (signal.SIGINT, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN),
+)
 # A dispatcher that dies so often, each time within so many seconds, is not started again.
 ATTEMPTS, SOON = 3, 30
 
@@ -152,7 +158,7 @@ def _stop_snakemake(parent: int, number: int) -> None:
 
 def _on_signals(action: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
     """Do this when the sidecar is told to end."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in SIGNALS:
         signal.signal(number, action)
 
 
