@@ -17,6 +17,7 @@ import pytest
 from chains import ROOT, wait_for
 from parsl.jobs.states import JobState, JobStatus
 
+from hed.errors import InputError
 from hed.pilot import (
     allocation,
     blocks,
@@ -328,7 +329,11 @@ def test_a_block_near_its_end_has_no_free_tile() -> None:
     [
         (38, "would exceed", "limit of jobs per user is reached: would exceed", True),
         (188, "", "limit of jobs is reached", True),
+        (188, "Job violates queue and/or server resource limits", "takes no block of this", False),
+        (198, "Maximum number of jobs already in queue", "limit of jobs is reached", True),
         (32, "no filesystems", "a rule of the site rejects it: no filesystems", False),
+        (32, "over the limit of debug", "rejects it: over the limit of debug", False),
+        (1, "Limit exceeds allowable", "(Limit exceeds allowable)", False),
         (255, "", "does not answer", True),
         (1, "qsub: Unknown queue", "(qsub: Unknown queue)", False),
         (2, "", "exit status 2", False),
@@ -340,6 +345,21 @@ def test_a_refusal_says_why_and_whether_it_passes(
     refused = Refused("qsub", status, text)
     assert words in str(refused)
     assert refused.passing is passing
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "passing"),
+    [
+        (1, "sbatch: error: QOSMaxSubmitJobPerUserLimit", True),
+        (1, "Requested time limit is invalid (missing or exceeds some limit)", False),
+        (1, "invalid partition specified: nowhere", False),
+        (providers.SILENT, "no answer", True),
+    ],
+)
+def test_slurm_s_refusals_pass_if_they_name_a_limit_that_does(
+    status: int, text: str, passing: bool
+) -> None:
+    assert Refused("sbatch", status, text).passing is passing
 
 
 def test_a_job_that_pbs_holds_for_ever_is_known() -> None:
@@ -515,6 +535,14 @@ def test_an_allocation_is_one_block_of_its_nodes(tmp_path: Path, site: Site) -> 
     assert slurm.nodes_per_block == 2
     assert 990 <= slurm.walltime <= 1000
     assert allocation.within(site, {}) is site
+
+
+def test_an_allocation_that_ends_before_a_run_could_begin_is_refused(site: Site) -> None:
+    environment = {"SLURM_JOB_ID": "1", "SLURM_JOB_END_TIME": str(int(time.time()) + 500)}
+    words = r"ends in (500|49\d) s, and no run is begun in the last 600 s \(reserve"
+    with pytest.raises(InputError, match=words):
+        allocation.within(replace(site, reserve=600), environment)
+    assert 490 <= allocation.within(replace(site, reserve=400), environment).walltime <= 500
 
 
 def test_a_worker_takes_no_new_run_in_the_reserve(tmp_path: Path, site: Site) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from hed.errors import InputError
 from hed.site.site import Site
 
 
@@ -21,16 +22,25 @@ def nodes(environ: Mapping[str, str] = os.environ) -> int:
 
 
 def within(site: Site, environ: Mapping[str, str] = os.environ) -> Site:
-    """Return the site as one block of the nodes that are here, if there are any."""
+    """Return the site as one block of the nodes that are here, if there are any.
+
+    Raises:
+        InputError: if too little of the allocation's time is left to begin a run.
+    """
     here = nodes(environ)
     if not here:
         return site
     left = seconds_left(environ)
+    if left is not None and left <= site.reserve:
+        raise InputError(
+            f"this allocation ends in {max(0, left)} s, and no run is begun in the last "
+            f"{site.reserve} s (reserve in site.yaml): ask for a longer one"
+        )
     return replace(
         site,
         scheduler="local",
         nodes_per_block=here,
-        walltime=site.walltime if left is None else max(left, site.reserve + 1),
+        walltime=site.walltime if left is None else left,
         min_blocks=1,
         init_blocks=1,
         max_blocks=1,

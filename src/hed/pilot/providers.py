@@ -16,15 +16,21 @@ from hed.pilot import processes
 from hed.pilot.release import FORGOTTEN, INVALID
 from hed.pilot.spool import Spool
 
+# What a command that does not answer counts as.
+SILENT = 255
 # Limits that pass as other jobs end: PBS's per user and per queue, and its server being down.
 PASSING = {
     38: "the queue's limit of jobs per user is reached",
     188: "the queue's limit of jobs is reached",
-    255: "the PBS server does not answer",
+    198: "the queue's limit of jobs is reached",
+    SILENT: "the server does not answer",
 }
 REJECTED = {32: "a rule of the site rejects it"}
-# What a command that does not answer counts as.
-SILENT = 255
+# With this in its text, 188 is about the nodes or the walltime of the block, and never passes.
+VIOLATES = "violates"
+UNFIT = "the queue takes no block of this size and walltime, see scripts/blocks.py"
+# sbatch has one exit status for all refusals. Of those that name a limit, this never passes.
+INVALID_TIME = "time limit is invalid"
 NEVER = "Can Never Run"
 
 log = logging.getLogger("hed.pilot")
@@ -35,11 +41,21 @@ class Refused(ExecutionProviderException):  # type: ignore[misc]
 
     def __init__(self, command: str, status: int, text: str) -> None:
         """Take the command, its exit status and what it said."""
-        why = {**PASSING, **REJECTED}.get(status, "") if command == "qsub" else ""
         told = " ".join(text.split())
-        self.passing = bool(why and status in PASSING) or "limit" in told.lower()
+        why, self.passing = _judge(command, status, told.lower())
         reason = why and told and f"{why}: {told}" or why or told or f"exit status {status}"
         super().__init__(f"{command} refused a block ({reason})")
+
+
+def _judge(command: str, status: int, told: str) -> tuple[str, bool]:
+    """Return what a refusal means, empty if only its text says that, and whether it passes."""
+    if status == SILENT:
+        return PASSING[SILENT], True
+    if command != "qsub":
+        return "", "limit" in told and INVALID_TIME not in told
+    if VIOLATES in told:
+        return UNFIT, False
+    return {**PASSING, **REJECTED}.get(status, ""), status in PASSING
 
 
 class _Recorded:

@@ -19,10 +19,12 @@ import psutil
 
 from hed import command, files, lock
 from hed.errors import InputError
-from hed.pilot import journal, processes, release, spool
+from hed.pilot import allocation, journal, processes, release, spool
 from hed.pilot.journal import REFUSED
 from hed.pilot.spool import Spool
+from hed.site import capacity
 from hed.site import site as sites
+from hed.site.site import Site
 
 log = logging.getLogger("hed.pilot")
 
@@ -50,7 +52,7 @@ def main() -> None:
     site_file, tools = (Path(argument) for argument in sys.argv[1:])
     _on_signals(_end)
     try:
-        sites.require_account(sites.read(site_file))
+        _refuse(sites.read(site_file))
         serve(_open(Path.cwd() / spool.NAME), site_file, tools, parent=parent)
     except Ended:
         return
@@ -60,6 +62,18 @@ def main() -> None:
         print(f"error: {told}", file=sys.stderr, flush=True)
         _stop_snakemake(parent, signal.SIGTERM)
         sys.exit(1)
+
+
+def _refuse(site: Site) -> None:
+    """Refuse blocks that the scheduler would refuse; inside an allocation none is asked for.
+
+    Raises:
+        InputError: if there is no account, or the queue takes no such blocks.
+    """
+    here = allocation.within(site)
+    if here.scheduler != "local":
+        sites.require_account(here)
+        capacity.refuse(here, here.max_blocks * here.nodes_per_block * here.tiles_per_node)
 
 
 def _open(directory: Path) -> Spool:

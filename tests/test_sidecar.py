@@ -1,0 +1,73 @@
+"""What the sidecar refuses as soon as Snakemake is typed, before anything is submitted."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from hed.errors import InputError
+from hed.pilot import sidecar
+from hed.site import site as sites
+
+ROOT = Path(__file__).parents[1]
+# Of this machine, no variable that changes a site.
+CLEAN = {
+    name: value
+    for name, value in os.environ.items()
+    if name not in ("PROJECT", "QUEUE", "WALLTIME", "PROCS", "PPN")
+    and not name.startswith(("PBS_", "SLURM_"))
+}
+CLEAN["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+pytestmark = pytest.mark.xdist_group("pilot")
+
+
+def type_command(
+    output: Path, environ: Mapping[str, str], profile: str = "aurora"
+) -> subprocess.CompletedProcess[str]:
+    """Type the command with these variables in the environment."""
+    command = ["snakemake", "--profile", f"profiles/{profile}", "--config", f"output={output}"]
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**CLEAN, **environ},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize(
+    ("environ", "sentence"),
+    [
+        ({}, "PBS takes no job without an account: set PROJECT in the environment"),
+        ({"PROJECT": "P", "PROCS": "780"}, "queue capacity takes 1 to 16 nodes, not 65: "),
+        ({"PROJECT": "P", "QUEUE": "debug"}, "queue debug takes 1 to 2 nodes, not 13: "),
+        ({"PROJECT": "P", "WALLTIME": "200:00:00"}, "takes 13 nodes for up to 168:00:00, not 200"),
+    ],
+)
+def test_blocks_that_the_queue_would_refuse_are_refused_in_a_sentence_at_once(
+    tmp_path: Path, environ: dict[str, str], sentence: str
+) -> None:
+    done = type_command(tmp_path, environ)
+    assert done.returncode != 0
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("error: "))
+    assert sentence in line
+    assert "Traceback" not in done.stdout
+    assert not list(tmp_path.glob("EXP000/.pilot"))
+
+
+def test_inside_an_allocation_nothing_is_submitted_so_neither_account_nor_queue_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aurora = sites.read(ROOT / "profiles" / "aurora" / "site.yaml", {"PROCS": "780"})
+    (tmp_path / "nodes").write_text("n0\nn1\n")
+    with pytest.raises(InputError):
+        sidecar._refuse(aurora)
+    monkeypatch.setenv("PBS_JOBID", "1.server")
+    monkeypatch.setenv("PBS_NODEFILE", str(tmp_path / "nodes"))
+    sidecar._refuse(aurora)
