@@ -181,7 +181,12 @@ def test_one_command_survives_refusals_a_killed_training_a_killed_pool_and_a_wal
 ) -> None:
     project.cluster.server.refusals = iter([PER_USER, QUEUE_LIMIT, HOOK])
     project.start()
-    project.let(min(project.fill(()).values()))
+    held = project.fill(())
+    second = project.start()
+    project.commands.remove(second)
+    assert "error: EXP000 is being run by process " in second.communicate(timeout=60)[0]
+    assert second.returncode != 0
+    project.let(min(held.values()))
 
     victim = min(project.fill(()), key=psutil.Process.create_time)
     victim.kill()

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,6 +13,7 @@ import psutil
 import pytest
 from chains import TILES, Chain, wait_for
 
+from hed import lock
 from hed.pilot.spool import Spool
 
 # Each of them needs the whole machine.
@@ -107,6 +109,35 @@ def test_a_command_under_nohup_survives_the_hangup_of_a_logout(chain: Chain) -> 
     chain.await_trainings(1)
     # To the whole job, as a shell does.
     os.killpg(command.pid, signal.SIGHUP)
+    printed = command.communicate(timeout=300)[0]
+    assert command.returncode == 0, printed
+    chain.assert_is_finished()
+
+
+def test_a_second_start_of_a_live_experiment_is_refused_in_a_sentence(chain: Chain) -> None:
+    command = chain.start()
+    chain.await_trainings(1)
+    # As Snakemake does for an experiment of the project, which this chain is not.
+    with lock.acquire(chain.output) as held:
+        assert held is not None
+        second = chain.start()
+        printed = second.communicate(timeout=60)[0]
+    assert second.returncode != 0
+    holder = f"process {os.getpid()} on {socket.gethostname()} since "
+    assert f"error: EXP000 is being run by {holder}" in printed
+    assert "Traceback" not in printed
+    printed = command.communicate(timeout=300)[0]
+    assert command.returncode == 0, printed
+    chain.assert_is_finished()
+
+
+def test_a_start_waits_while_the_blocks_of_an_earlier_one_are_given_back(chain: Chain) -> None:
+    with lock.acquire(chain.spool) as held:
+        assert held is not None
+        command = chain.start()
+        log = chain.spool / "pilot.log"
+        wait_for(lambda: log.exists() and "which gives its blocks back" in log.read_text())
+        assert not (chain.spool / "pid").exists()
     printed = command.communicate(timeout=300)[0]
     assert command.returncode == 0, printed
     chain.assert_is_finished()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hed import lock
 from hed.errors import InputError
 from hed.pilot import sidecar
 from hed.site import site as sites
@@ -71,3 +72,22 @@ def test_inside_an_allocation_nothing_is_submitted_so_neither_account_nor_queue_
     monkeypatch.setenv("PBS_JOBID", "1.server")
     monkeypatch.setenv("PBS_NODEFILE", str(tmp_path / "nodes"))
     sidecar._refuse(aurora)
+
+
+def test_blocks_that_are_not_given_back_in_time_end_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = tmp_path / "EXP000" / ".pilot"
+    monkeypatch.setattr(sidecar, "RETURN", 1.0)
+    with lock.acquire(directory), pytest.raises(InputError, match="blocks of EXP000 are still"):
+        sidecar._lock(directory, os.getpid())
+    with sidecar._lock(directory, os.getpid()):
+        pass
+
+
+def test_an_experiment_that_this_start_has_locked_is_its_own(tmp_path: Path) -> None:
+    with lock.acquire(tmp_path):
+        assert not lock.is_held_by_another(tmp_path, os.getpid())
+        assert lock.is_held_by_another(tmp_path, os.getppid())
+    assert not lock.is_held_by_another(tmp_path, os.getppid())
+    assert not lock.is_held_by_another(tmp_path / "nowhere", os.getppid())

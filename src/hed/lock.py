@@ -36,3 +36,23 @@ def acquire(directory: Path, *, wait: bool = False) -> IO[str] | None:
 def holder(directory: Path) -> str:
     """Return who locked the directory last."""
     return (directory / LOCK_FILE).read_text() or "another process"
+
+
+def is_held_by_another(directory: Path, process: int) -> bool:
+    """Return whether a process other than this one of this machine has locked a directory."""
+    try:
+        with (directory / LOCK_FILE).open() as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return not holder(directory).startswith(f"process {process} on {socket.gethostname()} ")
+    except OSError:
+        return False  # nobody has ever locked it, or nobody can
+    return False
+
+
+def refusal(directory: Path) -> str:
+    """Return the sentence that refuses a second start of an experiment."""
+    return (
+        f"{directory.name} is being run by {holder(directory)}; "
+        "wait for it to end, or stop it, or name another experiment"
+    )

@@ -89,10 +89,7 @@ def start(experiment: Experiment) -> None:
     directory = experiment.directory
     experiment.locked = experiment.locked or lock.acquire(directory)
     if experiment.locked is None:
-        sys.exit(
-            f"error: {experiment.name} is being run by {lock.holder(directory)}; "
-            "wait for it to end, or stop it, or name another experiment"
-        )
+        sys.exit(f"error: {lock.refusal(directory)}")
     for name, content in experiment.files.items():
         write_bytes(directory / name, content)
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+from typing import IO
 
 import psutil
 
@@ -31,6 +32,8 @@ log = logging.getLogger("hed.pilot")
 # Seconds between two looks at Snakemake and the dispatcher, and for the latter to end.
 PERIOD = 0.5
 PATIENCE = 60
+# Seconds that a start waits for the blocks of one that has ended.
+RETURN = 300
 # A hangup that `nohup` has this start ignore, or an interrupt that the shell has its background
 # ignore, stays ignored; SIGTERM is how Snakemake ends the sidecar.
 SIGNALS = (
@@ -53,7 +56,7 @@ def main() -> None:
     _on_signals(_end)
     try:
         _refuse(sites.read(site_file))
-        serve(_open(Path.cwd() / spool.NAME), site_file, tools, parent=parent)
+        serve(_open(Path.cwd() / spool.NAME, parent), site_file, tools, parent=parent)
     except Ended:
         return
     except (InputError, OSError) as error:
@@ -76,18 +79,37 @@ def _refuse(site: Site) -> None:
         capacity.refuse(here, here.max_blocks * here.nodes_per_block * here.tiles_per_node)
 
 
-def _open(directory: Path) -> Spool:
+def _open(directory: Path, parent: int) -> Spool:
     """Return the spool, once no other sidecar has it, cleared of what a dead one left."""
     place = Spool.make(directory)
     journal.start(place)
-    place_lock = lock.acquire(directory)
-    if place_lock is None:
-        log.warning("waiting for %s, which gives its blocks back", lock.holder(directory))
-        place_lock = lock.acquire(directory, wait=True)
-    _held.append(place_lock)
+    _held.append(_lock(directory, parent))
     clear(place)
     files.write_text(directory / "pid", f"{os.getpid()} {processes.born(os.getpid())}\n")
     return place
+
+
+def _lock(directory: Path, parent: int) -> IO[str]:
+    """Lock the spool, as soon as a sidecar whose Snakemake has ended has given its blocks back.
+
+    Raises:
+        InputError: if that takes too long, or another Snakemake runs the experiment.
+    """
+    experiment, end, told = directory.parent, time.monotonic() + RETURN, False
+    while not lock.is_held_by_another(experiment, parent):
+        if (held := lock.acquire(directory)) is not None:
+            return held
+        if time.monotonic() > end:
+            raise InputError(
+                f"the blocks of {experiment.name} are still being given back by "
+                f"{lock.holder(directory)}; start Snakemake again when it has ended"
+            )
+        if not told:
+            log.warning("waiting for %s, which gives its blocks back", lock.holder(directory))
+            told = True
+        time.sleep(PERIOD)
+    # Its results are not in the plan of this start, which would repeat them.
+    raise InputError(lock.refusal(experiment))
 
 
 # Open for as long as this process lives.
