@@ -23,6 +23,7 @@ from parsl.providers import SlurmProvider
 from slurm import install
 from slurm.cluster import Cluster, environment, start, wait_for
 
+from hed.pilot import release
 from hed.pilot.spool import Spool
 
 pytest_plugins = ["slurm.fixture"]
@@ -106,6 +107,19 @@ def test_cancelling_a_job_ends_its_processes_on_all_its_nodes(slurm: Cluster) ->
     slurm.run("scancel", job)
     slurm.wait_for_state(job, "CANCELLED")
     assert slurm.processes() == []
+
+
+def test_a_job_of_which_only_the_name_is_known_is_found_and_given_back(
+    slurm: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable, value in slurm.environ.items():
+        monkeypatch.setenv(variable, value)
+    name = "parsl.EXP000.block-0.1764113923.5"
+    job = slurm.submit("sleep 600", f"--job-name={name}")
+    assert release.find("scancel", name) == [job]
+    assert release.find("scancel", f"{name}1") == []
+    assert release.give_back(name, {"command": "scancel", "name": name})
+    slurm.wait_for_state(job, "CANCELLED")
 
 
 def test_a_job_ends_with_its_walltime(slurm: Cluster) -> None:

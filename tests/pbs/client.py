@@ -1,4 +1,4 @@
-"""The commands qsub, qstat and qdel: client.py SOCKET COMMAND [WORD...].
+"""The commands qsub, qstat, qselect and qdel: client.py SOCKET COMMAND [WORD...].
 
 Only what starts quickly is imported, and the server does the rest: it gets the words, and for
 qsub the script's name and text.

@@ -8,10 +8,11 @@
         cluster.server.is_down = True           # qstat and the others exit with 255
         cluster.server.refusals = iter([38, 32])    # as the next two qsubs do
 
-`cluster.bin` holds qsub, qstat, qdel, mpiexec and on-node; a job finds them on its PATH, and
-little else: as on Aurora it gets nothing of the submitter's environment, and has to put its Python
-environment on PATH itself, before `bin` or another mpiexec hides the stand-in's. What all nodes
-see of the machine is told in nodes.py: /tmp is a node's own, `root` and its siblings are shared.
+`cluster.bin` holds qsub, qstat, qselect, qdel, mpiexec and on-node; a job finds them on its PATH,
+and little else: as on Aurora it gets nothing of the submitter's environment, and has to put its
+Python environment on PATH itself, before `bin` or another mpiexec hides the stand-in's. What all
+nodes see of the machine is told in nodes.py: /tmp is a node's own, `root` and its siblings are
+shared.
 """
 
 import json
@@ -82,7 +83,8 @@ class Cluster:
         place = self.root / SOCKET
         mpich = Path(sys.prefix) / "bin" / "mpiexec.hydra"
         commands: dict[str, tuple[Any, ...]] = {
-            name: (*PYTHON, HERE / "client.py", place, name) for name in ("qsub", "qstat", "qdel")
+            name: (*PYTHON, HERE / "client.py", place, name)
+            for name in ("qsub", "qstat", "qselect", "qdel")
         }
         commands["mpiexec"] = (*PYTHON, HERE / "mpiexec.py", mpich, self.nodes.on_node)
         commands["on-node"] = (self.nodes.on_node,)

@@ -1,4 +1,4 @@
-"""What the server answers to qsub, qstat and qdel: [exit status, output, error output]."""
+"""What the server answers to qsub, qstat, qselect and qdel: [exit status, output, error output]."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Job id            Name             User              Time Use S Queue
 def answer(server: Server, message: Message) -> Answer:
     """Answer a command, which is what client.py sends."""
     commands: dict[str, Callable[[Server, Message], Answer]]
-    commands = {"qsub": qsub, "qstat": qstat, "qdel": qdel}
+    commands = {"qsub": qsub, "qstat": qstat, "qdel": qdel, "qselect": qselect}
     name = message["command"]
     try:
         return commands[name](server, message)
@@ -78,6 +78,14 @@ def qstat(server: Server, message: Message) -> Answer:
     else:
         text = HEADER + "".join(map(as_line, shown)) if shown else ""
     return status, text, errors
+
+
+def qselect(server: Server, message: Message) -> Answer:
+    """Print the identifiers of the user's jobs that have not ended: -N of a name."""
+    options, _ = getopt.getopt(message["words"], "N:")
+    name = dict(options).get("-N")
+    mine = [job for job in server.jobs.values() if job.user == message["user"] and job.state != "F"]
+    return 0, "".join(f"{job.id}\n" for job in mine if name in (None, job.request.name)), ""
 
 
 def for_each(

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from parsl.jobs.states import JobState, JobStatus
 from parsl.providers import LocalProvider, PBSProProvider, SlurmProvider
 from parsl.providers.errors import ExecutionProviderException
 
-from hed.pilot import processes
+from hed.pilot import processes, release
 from hed.pilot.release import FORGOTTEN, INVALID
 from hed.pilot.spool import Spool
 
@@ -31,6 +32,9 @@ VIOLATES = "violates"
 UNFIT = "the queue takes no block of this size and walltime, see scripts/blocks.py"
 # sbatch has one exit status for all refusals. Of those that name a limit, this never passes.
 INVALID_TIME = "time limit is invalid"
+# What it says when the controller may have taken the job.
+TIMED_OUT = "timed out"
+SUBMIT = ("qsub", "sbatch")
 NEVER = "Can Never Run"
 
 log = logging.getLogger("hed.pilot")
@@ -61,27 +65,58 @@ def _judge(command: str, status: int, told: str) -> tuple[str, bool]:
 class _Recorded:
     """What every provider does more than Parsl's: it remembers its blocks in the spool."""
 
-    # The spool, the file that lists the experiment's jobs, and the command that gives one back.
+    # The spool, the file that lists the experiment's jobs, the command that gives one back, what a
+    # submission answers, and the name of the block that was asked for last.
     spool: Spool
     jobs: Path
     command: str
+    answer: str
+    cmd_timeout: int
+    _asked: str
 
     def execute_wait(self, cmd: str, timeout: int | None = None) -> tuple[int, str, str]:
         """Execute a command of the scheduler's; a refused submission raises an error."""
-        name = cmd.split()[0]
+        if cmd.split()[0] in SUBMIT:
+            return self._ask(cmd)
         try:
-            status, out, err = super().execute_wait(cmd, timeout)  # type: ignore[misc]
+            answer: tuple[int, str, str] = super().execute_wait(cmd, timeout)  # type: ignore[misc]
         except subprocess.TimeoutExpired:
-            status, out, err = SILENT, "", "no answer"
-        if status and name in ("qsub", "sbatch"):
-            raise Refused(name, status, err or out)
+            return SILENT, "", "no answer"
+        return answer
+
+    def _ask(self, cmd: str) -> tuple[int, str, str]:
+        """Ask for a block; if there is no answer, look whether there is a block all the same.
+
+        Its name is in the spool until its id is, so that the end of the pilot finds it too.
+        """
+        command, self._asked = cmd.split()[0], Path(cmd.split()[-1]).name
+        self._settle_doubts(command)
+        self.spool.add_block(self._asked, {"command": self.command, "name": self._asked})
+        status, out, err = _run(cmd, self.cmd_timeout)
+        if status == SILENT or (status and TIMED_OUT in err):
+            found = release.find(self.command, self._asked)
+            if not found:
+                raise Refused(command, SILENT, err or out)
+            status, out = 0, self.answer.format(found[0])
+        if status:
+            self.spool.remove_block(self._asked)
+            raise Refused(command, status, err or out)
         return status, out, err
+
+    def _settle_doubts(self, command: str) -> None:
+        """Give back what an earlier submission without an answer may have left."""
+        for name, how in self.spool.blocks().items():
+            if "name" in how:
+                if not release.give_back(name, how):
+                    raise Refused(command, SILENT, "no answer")
+                self.spool.remove_block(name)
 
     def submit(self, command: str, tasks_per_node: int, job_name: str = "block") -> str:
         """Ask for a block and remember its id."""
         job = str(super().submit(command, tasks_per_node, job_name))  # type: ignore[misc]
         self.spool.add_block(job, self._how(job))
         if self.command:
+            self.spool.remove_block(self._asked)
             with self.jobs.open("a") as stream:
                 stream.write(f"{job}\n")
         return job
@@ -112,7 +147,7 @@ class _Recorded:
 class Pbs(_Recorded, PBSProProvider):  # type: ignore[misc]
     """Blocks from PBS."""
 
-    command = "qdel"
+    command, answer = "qdel", "{}\n"
 
     def __init__(self, **settings: Any) -> None:
         """Take Parsl's settings."""
@@ -156,7 +191,7 @@ class Pbs(_Recorded, PBSProProvider):  # type: ignore[misc]
 class Slurm(_Recorded, SlurmProvider):  # type: ignore[misc]
     """Blocks from Slurm."""
 
-    command = "scancel"
+    command, answer = "scancel", "Submitted batch job {}\n"
 
     def execute_wait(self, cmd: str, timeout: int | None = None) -> tuple[int, str, str]:
         """Execute a command; a job that Slurm has forgotten has ended."""
@@ -197,6 +232,24 @@ class Local(_Recorded, LocalProvider):  # type: ignore[misc]
     def status_polling_interval(self) -> int:
         """Return the seconds between two looks at the processes."""
         return 2
+
+
+def _run(cmd: str, seconds: float) -> tuple[int, str, str]:
+    """Execute a command, which ends when it takes too long and when this process dies."""
+    mortal = [sys.executable, "-m", "hed.pilot.processes", "mortal", str(os.getpid())]
+    with subprocess.Popen(
+        [*mortal, "/bin/sh", "-c", f"exec {cmd}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            out, err = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            processes.kill_group(process.pid)
+            return SILENT, "", "no answer"
+    return process.returncode, out, err
 
 
 def hopeless(job: dict[str, Any]) -> str:
