@@ -95,6 +95,15 @@ def test_a_model_that_cannot_be_imported_is_refused_before_any_job(tmp_path: Pat
     assert not (tmp_path / "output").exists()
 
 
+def test_a_model_whose_own_imports_fail_is_refused_with_their_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "of_another_time.py").write_text("from json import no_longer_there\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InputError, match="'of_another_time' cannot be imported .*no_longer_there"):
+        candle.load("of_another_time")
+
+
 def test_overrides_of_dflts_and_upf_apply_to_the_model_s_defaults() -> None:
     params = candle.parameters(make_model(), {"beta": "y"}, RUN)
     assert params == {"id": "RUN000", "index": 0, "alpha": 2, "beta": "y", "model": "mine"}

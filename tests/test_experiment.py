@@ -469,6 +469,12 @@ def test_a_module_that_cannot_be_imported_is_refused_before_any_job(refuse, upf,
         assert sentence.startswith(f"error: {key} '{module}' cannot be imported")
 
 
+@pytest.mark.parametrize(("name", "shown"), [(5, "5"), (["a"], '["a"]'), (None, "null")])
+def test_a_model_that_is_no_name_is_refused_before_any_job(refuse, upf, name, shown):
+    sentence = refuse(upf=upf(("a", 0, ("model", name))))
+    assert sentence == f"error: model must be the name of a module, not {shown}"
+
+
 # Mistakes
 
 

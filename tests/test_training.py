@@ -490,6 +490,15 @@ def test_a_custom_loss_that_cannot_be_used_is_refused(modules: Path) -> None:
     (modules / "loss_of_nothing.py").write_text("")
     with pytest.raises(InputError, match=r"has no construct\(params\)"):
         losses.loss(tiny.parameters(custom_loss_module="loss_of_nothing"))
+    (modules / "loss_of_more.py").write_text("def construct(params):\n    params['beta']")
+    with pytest.raises(InputError, match="asks for the hyperparameter 'beta', which there is not"):
+        losses.loss(tiny.parameters(custom_loss_module="loss_of_more"))
+
+
+def test_a_custom_loss_of_another_shape_is_refused(modules: Path) -> None:
+    (modules / "loss_of_column.py").write_text(CUSTOM.format("(lambda x: x[:, None])"))
+    with pytest.raises(InputError, match=r"has shape \(\w+, 1\): it must return one loss for each"):
+        make(custom_loss_module="loss_of_column").epoch(0, 1e-3)
 
 
 # A run

@@ -40,7 +40,7 @@ def load(name: str) -> ModuleType:
     """
     try:
         model = importlib.import_module(name)
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         raise InputError(
             f"model {name!r} cannot be imported ({error}): install what is missing, "
             "or add its directory to PYTHONPATH"

@@ -1,6 +1,7 @@
 """What an experiment will do: its runs, and the settings that make it this experiment."""
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -87,16 +88,23 @@ def _upf(path: Path | None, ids: list[str] | None, column: str | None, model: st
 
 def _check_modules(overrides: Parameters) -> None:
     """Refuse a module that no run could import."""
-    for key in ("model", "custom_loss_module"):
+    for key, without in (("model", ()), ("custom_loss_module", (None, ""))):
         name = overrides.get(key)
-        try:
-            found = name is None or find_spec(name) is not None
-        except (ImportError, ValueError):
-            found = False
-        if not found:
+        if key not in overrides or name in without:
+            continue
+        if not isinstance(name, str):
+            raise InputError(f"{key} must be the name of a module, not {json.dumps(name)}")
+        if not _is_found(name):
             raise InputError(
                 f"{key} {name!r} cannot be imported: install it, or add its directory to PYTHONPATH"
             )
+
+
+def _is_found(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def _runs(upf: Sequence[UpfLine], ids: list[str] | None) -> list[Run]:

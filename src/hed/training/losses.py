@@ -48,10 +48,26 @@ def _custom(name: str, parameters: Mapping[str, Any]) -> Loss:
         raise InputError(f"custom_loss_module {name!r} cannot be imported: {error}") from None
     except AttributeError:
         raise InputError(f"custom_loss_module {name!r} has no construct(params)") from None
-    made = construct(parameters)
+    made = _constructed(name, construct, parameters)
 
     def by_row(true: "tf.Tensor", predicted: "tf.Tensor") -> "tf.Tensor":
+        losses = tf.convert_to_tensor(made(true, predicted))
+        if losses.shape.rank not in (0, 1):
+            raise InputError(
+                f"the loss of custom_loss_module {name!r} has shape {losses.shape}: it must return "
+                "one loss for each of the n rows, or their mean"
+            )
         # Losses made for Keras often return the mean of the batch.
-        return tf.broadcast_to(made(true, predicted), tf.shape(true))
+        return tf.broadcast_to(losses, tf.shape(true))
 
     return by_row
+
+
+def _constructed(name: str, construct: Callable[..., Loss], parameters: Mapping[str, Any]) -> Loss:
+    """Return what `construct(params)` of a module returns."""
+    try:
+        return construct(parameters)
+    except KeyError as error:
+        raise InputError(
+            f"custom_loss_module {name!r} asks for the hyperparameter {error}, which there is not"
+        ) from None
