@@ -1,5 +1,7 @@
 """All predictions of an experiment are read, whatever state its runs are in."""
 
+from dataclasses import replace
+
 import polars as pl
 import pytest
 from answers import draw, hold, write
@@ -123,6 +125,17 @@ def test_baselines_of_a_row_are_means_over_the_other_drugs_only():
     # Nobody else has b or c: there it is the mean of all.
     cells = [1.8 / 3, 0.7, 0.45, 0.45, 1.1 / 3, 1.3 / 4]
     assert rows["cell_mean"].to_list() == pytest.approx(cells)
+
+
+def test_a_drug_that_several_runs_hold_out_counts_once():
+    once = hold(ROWS)
+    again = once.rows.filter(index=0).with_columns(run=pl.lit("RUN009"))
+    twice = replace(once, rows=pl.concat([once.rows, again]))
+    expected = heldout.with_baselines(once)
+    found = heldout.with_baselines(twice)
+    assert found.head(len(expected)).equals(expected)
+    means = ["train_mean", "cell_mean"]
+    assert found.tail(len(again)).select(means).equals(expected.filter(index=0).select(means))
 
 
 def test_a_single_drug_has_no_baselines():

@@ -74,10 +74,14 @@ def with_baselines(held: HeldOut) -> pl.DataFrame:
 
     They are the mean AUC of all rows of the other drugs, and of those of the same cell (the former
     where there are none): what `baseline_scores.json` compares with, except that the rows kept for
-    validation count too. Null if there is no other drug.
+    validation count too. Of several runs of a drug, whose truth is one, the first counts. Null if
+    there is no other drug.
     """
     grid = held.grid
-    total, count = grid.sum(held.rows["true"].to_numpy()), grid.count()
+    is_first = (
+        held.rows["run"] == held.rows.select(pl.first("run").over("drug"))["run"]
+    ).to_numpy()
+    total, count = grid.sum(held.rows["true"].to_numpy() * is_first), grid.sum(is_first)
     others, number = total.sum(axis=0) - total, count.sum(axis=0) - count
     train = _ratio(others.sum(axis=1), number.sum(axis=1))
     cell = _ratio(others, number)[grid.drug, grid.cell]
