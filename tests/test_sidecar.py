@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -27,10 +27,15 @@ pytestmark = pytest.mark.xdist_group("pilot")
 
 
 def type_command(
-    output: Path, environ: Mapping[str, str], profile: str = "aurora"
+    output: Path,
+    environ: Mapping[str, str],
+    *more: str,
+    start: Sequence[str] = ("--profile", "profiles/aurora"),
 ) -> subprocess.CompletedProcess[str]:
-    """Type the command with these variables in the environment."""
-    command = ["snakemake", "--profile", f"profiles/{profile}", "--config", f"output={output}"]
+    """Type the command with these variables in the environment and more options."""
+    data = ROOT / "data" / "gdsc2-demo"
+    settings = ["--config", f"output={output}", f"data_source={data}", f"local_dir={output}"]
+    command = ["snakemake", *start, *more, *settings]
     return subprocess.run(
         command,
         cwd=ROOT,
@@ -91,3 +96,22 @@ def test_an_experiment_that_this_start_has_locked_is_its_own(tmp_path: Path) -> 
         assert lock.is_held_by_another(tmp_path, os.getppid())
     assert not lock.is_held_by_another(tmp_path, os.getppid())
     assert not lock.is_held_by_another(tmp_path / "nowhere", os.getppid())
+
+
+def test_what_a_block_needs_is_asked_for_only_when_an_experiment_has_a_job_for_one(
+    tmp_path: Path,
+) -> None:
+    # The rule runs here, not on a block.
+    until = ("--until", "preprocess")
+    first = type_command(tmp_path, {}, *until, start=("--cores", "1"))
+    assert first.returncode == 0, first.stdout
+    again = type_command(tmp_path, {}, *until)
+    assert again.returncode == 0, again.stdout
+    assert "Cluster sidecar process has terminated (retcode=0)" in again.stdout
+    assert "error" not in again.stdout
+    more = type_command(tmp_path, {})
+    assert more.returncode != 0
+    (line,) = (line for line in more.stdout.splitlines() if line.startswith("error: "))
+    assert "PBS takes no job without an account" in line
+    assert "Traceback" not in more.stdout
+    assert not list(tmp_path.glob("EXP000/out/*-train.txt"))

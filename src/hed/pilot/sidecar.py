@@ -10,8 +10,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import IO
@@ -20,6 +20,7 @@ import psutil
 
 from hed import command, files, lock
 from hed.errors import InputError
+from hed.experiment.record import RECORD
 from hed.pilot import allocation, journal, processes, release, spool
 from hed.pilot.journal import REFUSED
 from hed.pilot.spool import Spool
@@ -54,17 +55,53 @@ def main() -> None:
     processes.die_with_parent(parent, signal.SIGTERM)
     site_file, tools = (Path(argument) for argument in sys.argv[1:])
     _on_signals(_end)
+    with _told(parent, signal.SIGTERM):
+        refusal = _refusal(sites.read(site_file))
+        # An experiment that was started before may be done and need no block.
+        if refusal and not (Path.cwd() / RECORD).exists():
+            raise refusal
+        place = _open(Path.cwd() / spool.NAME, parent)
+    # From its first line on, Snakemake would take SIGTERM for a wish to wait for its jobs.
+    with _told(parent, signal.SIGINT):
+        print(place.directory, flush=True)
+        if refusal:
+            _await_job(place, parent)
+            raise refusal
+        serve(place, site_file, tools, parent=parent)
+
+
+@contextmanager
+def _told(parent: int, number: int) -> Iterator[None]:
+    """End when Snakemake does; tell of a mistake and stop Snakemake with this signal."""
     try:
-        _refuse(sites.read(site_file))
-        serve(_open(Path.cwd() / spool.NAME, parent), site_file, tools, parent=parent)
+        yield
     except Ended:
-        return
+        sys.exit(0)
     except (InputError, OSError) as error:
         _on_signals(signal.SIG_IGN)
         told = command.sentence(error) if isinstance(error, OSError) else error
         print(f"error: {told}", file=sys.stderr, flush=True)
-        _stop_snakemake(parent, signal.SIGTERM)
+        _stop_snakemake(parent, number)
+        # Or a job that it is submitting would be told that the pilot has ended.
+        time.sleep(PERIOD)
         sys.exit(1)
+
+
+def _refusal(site: Site) -> InputError | None:
+    """Return why the scheduler would refuse the blocks, None if it would not."""
+    try:
+        _refuse(site)
+    except InputError as error:
+        return error
+    return None
+
+
+def _await_job(place: Spool, parent: int) -> None:
+    """Wait until Snakemake has a job for a block; raise Ended if it ends without."""
+    while not place.unfinished():
+        if os.getppid() != parent:
+            raise Ended
+        time.sleep(PERIOD / 10)
 
 
 def _refuse(site: Site) -> None:
@@ -128,7 +165,6 @@ def clear(place: Spool) -> None:
 
 def serve(place: Spool, site_file: Path, tools: Path, *, parent: int) -> None:
     """Keep a dispatcher alive until Snakemake ends."""
-    print(place.directory, flush=True)
     attempts = 0
     while attempts < ATTEMPTS:
         started = time.monotonic()
