@@ -5,11 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from hed.data import tables
 from hed.errors import InputError
 from hed.files import replacing
+
+Integers = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 FILES = {stage: f"rsp_{stage}_data.parquet" for stage in ("train", "val", "test")}
 
@@ -57,8 +61,10 @@ def held_out(response: pl.DataFrame, index: int, column: str) -> str:
 def split(response: pl.DataFrame, index: int, how: Split) -> dict[str, pl.DataFrame]:
     """Split the response table for the run with `index`.
 
-    Every row is in exactly one part, and each part keeps the table's order. The random choices
-    are NumPy's PCG64 seeded by (seed, index), so they are the same on every machine.
+    Every row is in exactly one part, and each part keeps the table's order. Rows of one cell and
+    drug (replicates) stay together, or validation would be on pairs that were trained on; the
+    shares are of rows, as near as whole pairs come to them. The random choices are NumPy's PCG64
+    seeded by (seed, index), so they are the same on every machine.
 
     Returns:
         `train`, `val` and `test`, with all columns of `response`.
@@ -69,29 +75,51 @@ def split(response: pl.DataFrame, index: int, how: Split) -> dict[str, pl.DataFr
     if index < 0:
         raise InputError(f"the index must be at least 0, not {index}")
     random = np.random.Generator(np.random.PCG64([how.seed, index]))
-    test = _test_rows(response, index, how, random)
-    others = np.flatnonzero(~test)
-    count = round(len(others) * how.validation)
-    if not test.any() or count == 0 or count == len(others):
-        raise InputError(
-            f"index {index} leaves {len(others) - count} rows to train on, {count} to validate on "
-            f"and {test.sum()} to test on: each part needs one at least"
-        )
-    validation = np.zeros(len(response), dtype=bool)
-    validation[random.permutation(others)[:count]] = True
+    pair = _pairs(response)
+    test = _test_rows(response, index, how, pair, random)
+    validation = _draw(pair, ~test, how.validation, random)
     masks = {"train": ~(test | validation), "val": validation, "test": test}
+    if not all(mask.any() for mask in masks.values()):
+        train, val, held = (mask.sum() for mask in masks.values())
+        raise InputError(
+            f"index {index} leaves {train} rows to train on, {val} to validate on and {held} to "
+            "test on: each part needs one at least"
+        )
     return {stage: response.filter(pl.Series(mask)) for stage, mask in masks.items()}
 
 
+def _pairs(response: pl.DataFrame) -> Integers:
+    """Return for each row the number of the first row of the same cell and drug."""
+    codes = response.select(
+        pl.col(tables.CELL, tables.DRUG).cast(pl.Categorical).to_physical(),
+        row=pl.int_range(pl.len(), dtype=pl.Int64),
+    )
+    first = codes.select(pl.first("row").over(tables.CELL, tables.DRUG))
+    number: Integers = first["row"].to_numpy()
+    return number
+
+
+def _draw(pair: Integers, among: Mask, share: float, random: np.random.Generator) -> Mask:
+    """Return a random share of some rows, all rows of a pair or none."""
+    size = np.bincount(pair[among])
+    pairs = np.flatnonzero(size)
+    order = random.permutation(len(pairs))
+    reached = np.concatenate([[0], np.cumsum(size[pairs[order]])])
+    count = np.argmin(np.abs(reached - round(among.sum() * share)))
+    is_drawn = np.zeros(len(pair), dtype=bool)
+    is_drawn[pairs[order[:count]]] = True
+    rows: Mask = is_drawn[pair] & among
+    return rows
+
+
 def _test_rows(
-    response: pl.DataFrame, index: int, how: Split, random: np.random.Generator
-) -> np.ndarray:
+    response: pl.DataFrame, index: int, how: Split, pair: Integers, random: np.random.Generator
+) -> Mask:
     if how.mode == "random":
-        test = np.zeros(len(response), dtype=bool)
-        test[random.permutation(len(response))[: round(len(response) * how.test)]] = True
-        return test
+        return _draw(pair, np.ones(len(response), dtype=bool), how.test, random)
     column = tables.COUNTED[how.mode]
-    return (response[column] == held_out(response, index, column)).to_numpy()
+    held: Mask = (response[column] == held_out(response, index, column)).to_numpy()
+    return held
 
 
 def write(parts: Mapping[str, pl.DataFrame], directory: Path) -> None:
