@@ -6,6 +6,7 @@ import time
 
 import pytest
 from experiments import (
+    SCRIPTS,
     name_run,
     write_checkpoint,
     write_experiment,
@@ -14,6 +15,7 @@ from experiments import (
     write_upf,
 )
 
+from hed.config import hyperparameters
 from hed.errors import InputError
 from hed.experiment.runs import read_experiment, read_object, read_runs
 
@@ -122,6 +124,22 @@ def test_planned_epochs_are_the_most_specific_known(
     write_upf(experiment / "upf.json", [{"id": "RUN000", "index": 0, **values[1]}])
     write_json(experiment / "dflts-demo.json", {"epochs": in_dflts} if in_dflts else {"a": 1})
     assert read_runs(experiment)[0].epochs_planned == planned
+
+
+@pytest.mark.parametrize("original", [False, True])
+def test_epochs_planned_come_from_a_dflts_with_comments(tmp_path, original):
+    experiment = write_experiment(tmp_path / "EXP000", ["waiting"], original=original)
+    (experiment / "dflts-demo.json").write_text('# small\n{\n  # short\n  "epochs": 12\n}\n')
+    assert read_experiment(experiment).dflts.name == "dflts-demo.json"
+    assert read_runs(experiment)[0].epochs_planned == 12
+
+
+def test_every_dflts_of_the_project_tells_the_epochs_of_waiting_runs(tmp_path):
+    for number, dflts in enumerate((SCRIPTS.parent / "config").glob("dflts-*.json")):
+        experiment = write_experiment(tmp_path / f"EXP00{number}", ["waiting"])
+        shutil.copy(dflts, experiment / "dflts-demo.json")
+        expected = hyperparameters.read_dflts(dflts)["epochs"]
+        assert read_runs(experiment)[0].epochs_planned == expected
 
 
 @pytest.mark.parametrize("name", ["parameters.txt", "history.txt", "ckpts/last/ckpt-info.json"])

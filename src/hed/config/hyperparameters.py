@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -82,9 +82,13 @@ def read_dflts(path: Path) -> Parameters:
     Raises:
         InputError: if the file is missing, is not a JSON object, or sets something unknown.
     """
-    lines = ("" if line.lstrip().startswith("#") else line for line in read_lines(path))
-    value = _parse("\n".join(lines), str(path))
+    value = _parse("\n".join(uncommented(read_lines(path))), str(path))
     return check(value, str(path), model_of(value))
+
+
+def uncommented(lines: Iterable[str]) -> list[str]:
+    """Return lines with comments, lines that start with #, emptied: errors keep their numbers."""
+    return ["" if line.lstrip().startswith("#") else line for line in lines]
 
 
 def read_upf(path: Path, model: str = OURS) -> list[UpfLine]:

@@ -105,11 +105,11 @@ def read_runs(experiment: Path) -> list[Run]:
 def list_runs(experiment: Experiment) -> list[Run]:
     """Return the runs of an experiment in the order of experiment.json, UPF and run/*."""
     markers = read_markers(experiment.directory)
-    defaults = read_object(experiment.dflts) if experiment.dflts else None
+    defaults = _read_dflts(experiment.dflts) if experiment.dflts else {}
     # A dict keeps the order and holds each run once.
     ids = dict.fromkeys([*experiment.named, *_run_directories(experiment.directory)])
     return [
-        _read_run(experiment, run_id, defaults=defaults or {}, markers=markers) for run_id in ids
+        _read_run(experiment, run_id, defaults=defaults, markers=markers) for run_id in ids
     ]
 
 
@@ -152,7 +152,16 @@ def _find_upf(directory: Path) -> Path | None:
 def _find_dflts(directory: Path, upf: Path | None) -> Path | None:
     """Return the JSON file that is one object and not the UPF."""
     others = (path for path in _json_files(directory) if path != upf)
-    return next((path for path in others if read_object(path)), None)
+    return next((path for path in others if _read_dflts(path)), None)
+
+
+def _read_dflts(path: Path) -> dict[str, Any]:
+    """Return the JSON object among comments in `path`, {} where it is missing or not whole."""
+    try:
+        value = json.loads("\n".join(_uncommented(path)))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _json_files(directory: Path) -> Iterator[Path]:
@@ -162,12 +171,16 @@ def _json_files(directory: Path) -> Iterator[Path]:
 
 def _upf_lines(path: Path) -> list[dict[str, Any]] | None:
     """Return the objects of a UPF, None if the file is not one."""
-    lines = (line.strip() for line in path.read_text(errors="replace").splitlines())
     try:
-        values = [json.loads(line) for line in lines if line and not line.startswith("#")]
+        values = [json.loads(line) for line in _uncommented(path) if line.strip()]
     except ValueError:
         return None
     return values if all(isinstance(v, dict) and "id" in v for v in values) else None
+
+
+def _uncommented(path: Path) -> list[str]:
+    """Return the lines of a UPF or a DFLTS, comments emptied."""
+    return hyperparameters.uncommented(path.read_text(errors="replace").splitlines())
 
 
 def _merged(*sources: list[dict[str, Any]]) -> dict[str, Values]:
