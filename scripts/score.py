@@ -28,7 +28,7 @@ def main() -> None:
     places = {"output_dir": args.run, "input_dir": args.partition, "data_dir": args.data}
     places = {name: str(place) for name, place in places.items()}
     params = {**candle.restored(model, params), **places, "threads": args.threads}
-    predicted = candle.predict(model, params, len(test))
+    predicted = candle.predict(model, params, test[tables.CELL])
     scores = predictions.write(
         args.run,
         "test",

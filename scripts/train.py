@@ -41,6 +41,7 @@ def main() -> None:
         checkpoint.adopt(args.restart_from / "run" / args.run.name / "ckpts", args.run / "ckpts")
     places = {"output_dir": args.run, "input_dir": args.partition, "data_dir": args.data}
     places = {name: str(place) for name, place in places.items()}
+    candle.prepare(args.run)
     with monitoring(args.run / "monitor.csv", args.monitor):
         result = model.run({**params, **places, "threads": args.threads})
     candle.finish(args.run, result)

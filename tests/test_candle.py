@@ -141,16 +141,42 @@ def test_the_history_is_that_of_a_mapping_or_of_keras(result: Any, expected: Any
     assert candle.history(result) == expected
 
 
-def test_predictions_must_be_one_for_each_test_row(tmp_path: Path) -> None:
+def test_predictions_must_be_one_for_each_test_row() -> None:
     model = make_model(predict_test=lambda params: [[0.1], [0.2]])
-    assert candle.predict(model, {}, 2).tolist() == [0.1, 0.2]
+    assert candle.predict(model, {}, pl.Series(["a", "b"])).tolist() == [0.1, 0.2]
     with pytest.raises(InputError, match="'mine' predicted 2 of 3 test rows: it has to return"):
-        candle.predict(model, {}, 3)
+        candle.predict(model, {}, pl.Series(["a", "b", "c"]))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_predictions_that_are_not_finite_are_refused(value: float) -> None:
+    model = make_model(predict_test=lambda params: [0.1, value])
+    with pytest.raises(InputError, match=f"predicted {value} for 1 of 2 test rows, first for .* b"):
+        candle.predict(model, {}, pl.Series(["a", "b"]))
 
 
 def test_a_model_that_left_no_predictions_is_told_both_ways_to_give_them(tmp_path: Path) -> None:
+    params, cells = {"output_dir": str(tmp_path)}, pl.Series(["a"])
     with pytest.raises(InputError, match="function predict_test.*write test_y_data_predicted.csv"):
-        candle.predict(make_model(), {"output_dir": str(tmp_path)}, 2)
+        candle.predict(make_model(), params, cells)
     (tmp_path / candle.KEPT).write_text("true,predicted\n0.1,0.2\n")
     with pytest.raises(InputError, match="has no column auc_pred"):
-        candle.predict(make_model(), {"output_dir": str(tmp_path)}, 1)
+        candle.predict(make_model(), params, cells)
+
+
+def test_predictions_in_another_order_than_the_test_rows_are_refused(tmp_path: Path) -> None:
+    params = {"output_dir": str(tmp_path)}
+    (tmp_path / candle.KEPT).write_text("auc_pred,labels\n0.1,007\n0.2,8\n")
+    found = candle.predict(make_model(), params, pl.Series(["007", "8"]))
+    assert found.tolist() == [0.1, 0.2]
+    with pytest.raises(InputError, match="its rows have to be in the same order"):
+        candle.predict(make_model(), params, pl.Series(["8", "007"]))
+
+
+def test_predictions_of_an_earlier_scoring_are_not_those_of_a_training(tmp_path: Path) -> None:
+    for name in (candle.PREDICTED, candle.KEPT):
+        (tmp_path / name).write_text("auc_pred\n0.1\n")
+    candle.prepare(tmp_path)
+    candle.finish(tmp_path, {})
+    with pytest.raises(InputError, match="left no predictions"):
+        candle.predict(make_model(), {"output_dir": str(tmp_path)}, pl.Series(["a"]))

@@ -128,10 +128,11 @@ def test_planned_epochs_are_the_most_specific_known(
 
 @pytest.mark.parametrize("original", [False, True])
 def test_epochs_planned_come_from_a_dflts_with_comments(tmp_path, original):
-    experiment = write_experiment(tmp_path / "EXP000", ["waiting"], original=original)
+    states = ["done", "waiting"]
+    experiment = write_experiment(tmp_path / "EXP000", states, original=original)
     (experiment / "dflts-demo.json").write_text('# small\n{\n  # short\n  "epochs": 12\n}\n')
     assert read_experiment(experiment).dflts.name == "dflts-demo.json"
-    assert read_runs(experiment)[0].epochs_planned == 12
+    assert read_runs(experiment)[1].epochs_planned == 12
 
 
 def test_every_dflts_of_the_project_tells_the_epochs_of_waiting_runs(tmp_path):

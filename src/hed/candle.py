@@ -89,6 +89,12 @@ def history(result: Any) -> dict[str, list[Any]]:
     return {str(name): [None if v is None else float(v) for v in of] for name, of in values.items()}
 
 
+def prepare(run: Path) -> None:
+    """Remove predictions of an earlier training or scoring, which are not this training's."""
+    for name in (PREDICTED, KEPT):
+        (run / name).unlink(missing_ok=True)
+
+
 def finish(run: Path, result: Any) -> None:
     """Keep the predictions that a model's `run` wrote, and write the history unless it did.
 
@@ -100,32 +106,48 @@ def finish(run: Path, result: Any) -> None:
         write_json(run / HISTORY, history(result))
 
 
-def predict(model: ModuleType, params: Parameters, rows: int) -> np.ndarray:
-    """Return a model's predictions of a run's test rows, n.
+def predict(model: ModuleType, params: Parameters, cells: pl.Series) -> np.ndarray:
+    """Return a model's predictions of a run's n test rows.
+
+    Args:
+        cells: of the test rows, n ids.
 
     Raises:
-        InputError: if there are none, or not one for each row.
+        InputError: if there are none, not one for each row, or one is not finite.
     """
     if hasattr(model, "predict_test"):
         predicted = np.asarray(model.predict_test(params), np.float64).reshape(-1)
     else:
-        predicted = _kept(model, Path(params["output_dir"]) / KEPT)
-    if len(predicted) != rows:
+        predicted = _kept(model, Path(params["output_dir"]) / KEPT, cells)
+    if len(predicted) != len(cells):
         raise InputError(
-            f"model {model.__name__!r} predicted {len(predicted):,} of {rows:,} test rows: "
+            f"model {model.__name__!r} predicted {len(predicted):,} of {len(cells):,} test rows: "
             "it has to return one AUC for each row of rsp_test_data.parquet"
+        )
+    wrong = np.flatnonzero(~np.isfinite(predicted))
+    if len(wrong):
+        raise InputError(
+            f"model {model.__name__!r} predicted {predicted[wrong[0]]} for {len(wrong):,} of "
+            f"{len(cells):,} test rows, first for cell {cells[int(wrong[0])]}: its training "
+            "diverged, or its features hold values that are not finite"
         )
     return predicted
 
 
-def _kept(model: ModuleType, path: Path) -> np.ndarray:
+def _kept(model: ModuleType, path: Path, cells: pl.Series) -> np.ndarray:
     """Return the predictions that `run` wrote."""
     if not path.exists():
         raise InputError(
             f"model {model.__name__!r} left no predictions: give it a function "
             f"predict_test(params), or have its run(params) write {PREDICTED} into output_dir"
         )
-    table = pl.read_csv(path)
+    # An id of digits alone is text too.
+    table = pl.read_csv(path, schema_overrides={"labels": pl.String})
     if "auc_pred" not in table.columns:
         raise InputError(f"{PREDICTED} of model {model.__name__!r} has no column auc_pred")
-    return table["auc_pred"].to_numpy()
+    if "labels" in table.columns and table["labels"].to_list() != cells.to_list():
+        raise InputError(
+            f"{PREDICTED} of model {model.__name__!r} has other labels than "
+            "rsp_test_data.parquet has cells: its rows have to be in the same order"
+        )
+    return table["auc_pred"].cast(pl.Float64).to_numpy()

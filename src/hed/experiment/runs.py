@@ -108,9 +108,7 @@ def list_runs(experiment: Experiment) -> list[Run]:
     defaults = _read_dflts(experiment.dflts) if experiment.dflts else {}
     # A dict keeps the order and holds each run once.
     ids = dict.fromkeys([*experiment.named, *_run_directories(experiment.directory)])
-    return [
-        _read_run(experiment, run_id, defaults=defaults, markers=markers) for run_id in ids
-    ]
+    return [_read_run(experiment, run_id, defaults=defaults, markers=markers) for run_id in ids]
 
 
 def read_markers(directory: Path) -> dict[str, Path]:
