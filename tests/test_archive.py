@@ -51,10 +51,13 @@ def test_every_result_is_there_and_no_model_or_run_log(mixed):
     assert set(names(export(mixed))) == {f"EXP011/{name}" for name in expected}
 
 
-def test_the_original_is_exported_with_its_own_upf(tmp_path):
+def test_the_original_is_exported_with_its_own_upf_and_logs(tmp_path):
     experiment = write_experiment(tmp_path / "EXP000", ["done"], original=True)
+    logs = ("turbine.log", "turbine-env.txt", "turbine-pbs.sh")
+    for name in logs:
+        (experiment / name).write_text(name)
     found = names(export(experiment))
-    assert {"EXP000/hed-gen.json", "EXP000/dflts-demo.json"} <= set(found)
+    assert {f"EXP000/{name}" for name in ("hed-gen.json", "dflts-demo.json", *logs)} <= set(found)
 
 
 def test_the_logs_of_the_original_s_job_are_there(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tarfile
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -52,6 +53,19 @@ def test_24_drugs_on_two_blocks_of_which_a_node_is_lost(project: Project) -> Non
     assert len(staged) >= 3
     assert all(job.state == "F" for job in project.cluster.server.jobs.values())
     assert pl.read_parquet(project.experiment / "scores.parquet").height == 24
+    assert_has_logs_of_blocks(project)
+
+
+def assert_has_logs_of_blocks(project: Project) -> None:
+    """Check that the tarball has what the pilot said and each block that had a run."""
+    with tarfile.open(project.experiment / "EXP000.tgz") as tar:
+        sizes = {Path(member.name).name: member.size for member in tar if "/out/" in member.name}
+    used = {record["block"] for record in project.tiles()}
+    jobs = [job for job in project.cluster.server.jobs.values() if job.id in used]
+    assert len(jobs) == len(used)
+    assert sizes["pilot.log"]
+    assert all(sizes[f"{job.request.name}.stdout"] for job in jobs)
+    assert all(f"{job.request.name}.stderr" in sizes for job in jobs)
 
 
 def expected(project: Project) -> dict[str, float]:

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import stat
+import tarfile
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import pairwise
@@ -14,6 +15,7 @@ import pytest
 from chains import TILES, Chain, wait_for
 
 from hed import lock
+from hed.experiment import archive
 from hed.pilot.spool import Spool
 
 # Each of them needs the whole machine.
@@ -40,6 +42,10 @@ def test_every_tile_is_used_and_never_by_two_runs_at_once(chain: Chain) -> None:
         times = [(r["start"], r["end"]) for r in used if r["tile"] == str(tile)]
         assert all(first[1] <= second[0] for first, second in pairwise(times))
     assert stat.S_IMODE(chain.spool.stat().st_mode) == 0o700
+    with tarfile.open(archive.export(chain.output)) as tar:
+        logs = [name for name in tar.getnames() if name.startswith("EXP000/out/")]
+    block = next((chain.spool / "parsl").glob("parsl.*.sh")).name
+    assert logs == [f"EXP000/out/{name}" for name in (f"{block}.err", f"{block}.out", "pilot.log")]
 
 
 def test_a_run_whose_process_or_guard_is_killed_is_repeated(chain: Chain) -> None:

@@ -12,16 +12,11 @@ from hed import files
 from hed.experiment.runs import Experiment, list_runs, read_experiment
 
 RESULTS = ("scores.csv", "scores.parquet", "epochs.txt", "progress.txt")
-# Of the blocks: what the pilot did, the jobs' scripts and what they printed, who worked when; and
-# what the original kept.
-LOGS = (
-    ".pilot/pilot.log",
-    ".pilot/parsl/parsl.*",
-    ".pilot/tiles/*.txt",
-    "turbine.log",
-    "turbine-env.txt",
-    "turbine-pbs.sh",
-)
+# What the original's launcher leaves.
+ORIGINAL = ("turbine.log", "turbine-env.txt", "turbine-pbs.sh")
+# What a pilot leaves about its blocks; what else is there is about single runs, or Parsl's keys.
+PILOT = ".pilot"
+BLOCK_LOGS = ("pilot.log", *(f"parsl/parsl.*.{end}" for end in ("stdout", "stderr", "out", "err")))
 RUN_PATTERNS = ("*scores.json", "parameters.txt", "history.txt", "*predicted.csv")
 
 # Login nodes are shared.
@@ -39,9 +34,7 @@ def export(directory: Path, output: Path | None = None) -> Path:
     """
     experiment = read_experiment(directory)
     output = output or directory / f"{experiment.name}.tgz"
-    members = sorted(
-        (f"{experiment.name}/{p.relative_to(directory)}", p) for p in select(experiment)
-    )
+    members = sorted((_name(experiment, path), path) for path in select(experiment))
     with files.replacing(output) as temporary, temporary.open("wb") as stream, _pool() as pool:
         stream.writelines(pool.map(_compressed, members))
         stream.write(_gzip(bytes(2 * tarfile.BLOCKSIZE)))
@@ -51,14 +44,21 @@ def export(directory: Path, output: Path | None = None) -> Path:
 def select(experiment: Experiment) -> Iterator[Path]:
     """Yield the files of an experiment that are worth keeping: not models, nor the runs' logs."""
     directory = experiment.directory
-    named = [directory / name for name in ("jobid.txt", "experiment.json", *RESULTS)]
+    tops = ("jobid.txt", "experiment.json", *ORIGINAL, *RESULTS)
+    named = [directory / name for name in tops]
     yield from (p for p in (*named, experiment.upf, experiment.dflts) if p and p.is_file())
-    for pattern in LOGS:
-        yield from (path for path in directory.glob(pattern) if path.is_file())
+    for pattern in BLOCK_LOGS:
+        yield from (directory / PILOT).glob(pattern)
     for run in list_runs(experiment):
         if run.directory.is_dir():
             names = os.listdir(run.directory)
             yield from (run.directory / n for n in names if _is_result(n))
+
+
+def _name(experiment: Experiment, path: Path) -> str:
+    """Return the name of a file in the tarball, where all logs are in out/."""
+    place = path.relative_to(experiment.directory)
+    return f"{experiment.name}/{Path('out', place.name) if place.parts[0] == PILOT else place}"
 
 
 def _is_result(name: str) -> bool:
