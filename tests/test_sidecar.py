@@ -107,7 +107,7 @@ def test_what_a_block_needs_is_asked_for_only_when_an_experiment_has_a_job_for_o
     assert first.returncode == 0, first.stdout
     again = type_command(tmp_path, {}, *until)
     assert again.returncode == 0, again.stdout
-    assert "Cluster sidecar process has terminated (retcode=0)" in again.stdout
+    assert "Results: " in again.stdout
     assert "error" not in again.stdout
     more = type_command(tmp_path, {})
     assert more.returncode != 0
@@ -115,3 +115,19 @@ def test_what_a_block_needs_is_asked_for_only_when_an_experiment_has_a_job_for_o
     assert "PBS takes no job without an account" in line
     assert "Traceback" not in more.stdout
     assert not list(tmp_path.glob("EXP000/out/*-train.txt"))
+
+
+def test_a_configfile_that_replaces_the_profile_s_is_refused_and_one_beside_it_is_not(
+    tmp_path: Path,
+) -> None:
+    mine = tmp_path / "my.yaml"
+    mine.write_text("seed: 3\n")
+    own = str(ROOT / "profiles" / "aurora" / "run.yaml")
+    done = type_command(tmp_path, {"PROJECT": "P"}, "--configfile", str(mine))
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("error: "))
+    assert done.returncode != 0
+    assert line.startswith("error: launcher is empty")
+    assert line.endswith(f"as in --configfile {own} my.yaml")
+    both = type_command(tmp_path, {}, "--configfile", own, str(mine))
+    assert "launcher" not in both.stdout
+    assert "error: PBS takes no job without an account" in both.stdout

@@ -29,6 +29,8 @@ from hed.files import read_json, write_bytes
 
 # How Snakemake's child processes learn which experiment they work for.
 VARIABLE = "HED_EXPERIMENT"
+# How a pilot learns what each science command is started with.
+LAUNCHER = "HED_LAUNCHER"
 
 
 @dataclass
@@ -74,6 +76,7 @@ def open_or_exit(config: dict[str, Any], root: Path, *, main: bool) -> Experimen
         config.update(settings_of.complete(config, root))
         if not main and VARIABLE in os.environ:
             return _recorded(Path(os.environ[VARIABLE]))
+        os.environ[LAUNCHER] = str(config["launcher"])
         return _planned(settings_of.read(config, root))
     except InputError as error:
         sys.exit(f"error: {error}")

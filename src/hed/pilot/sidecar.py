@@ -20,6 +20,7 @@ import psutil
 
 from hed import command, files, lock
 from hed.errors import InputError
+from hed.experiment import opening
 from hed.experiment.record import RECORD
 from hed.pilot import allocation, journal, processes, release, spool
 from hed.pilot.journal import REFUSED
@@ -56,6 +57,7 @@ def main() -> None:
     site_file, tools = (Path(argument) for argument in sys.argv[1:])
     _on_signals(_end)
     with _told(parent, signal.SIGTERM):
+        _refuse_launcher(site_file.parent)
         refusal = _refusal(sites.read(site_file))
         # An experiment that was started before may be done and need no block.
         if refusal and not (Path.cwd() / RECORD).exists():
@@ -85,6 +87,20 @@ def _told(parent: int, number: int) -> Iterator[None]:
         # Or a job that it is submitting would be told that the pilot has ended.
         time.sleep(PERIOD)
         sys.exit(1)
+
+
+def _refuse_launcher(profile: Path) -> None:
+    """Refuse science commands that would find neither their device nor their software.
+
+    Raises:
+        InputError: if nothing starts them; Snakemake's --configfile replaces the profile's.
+    """
+    if os.environ.get(opening.LAUNCHER) == "":
+        raise InputError(
+            "launcher is empty, but on a tile each science command needs `tile`: --configfile "
+            "replaces the profile's own, so name both, as in "
+            f"--configfile {profile / 'run.yaml'} my.yaml"
+        )
 
 
 def _refusal(site: Site) -> InputError | None:
