@@ -77,7 +77,7 @@ class Project:
             ["snakemake", *self.arguments, "--config", *settings],
             cwd=self.root,
             env=environment
-            | {"PROJECT": "hed", "HED_PILOT_PERIOD": "2", "PYTHONPATH": str(MODELS)},
+            | {"PROJECT": "hed", "HED_PILOT_PERIOD": "2", "PYTHONPATH": f"{ROOT}/src:{MODELS}"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
