@@ -39,8 +39,9 @@ for line in sys.stdin:
 @pytest.fixture(autouse=True)
 def own_environment(monkeypatch):
     """Let no test see which experiment another one opened."""
-    monkeypatch.setenv(opening.VARIABLE, "")
-    monkeypatch.delenv(opening.VARIABLE)
+    for variable in (opening.VARIABLE, opening.LAUNCHER):
+        monkeypatch.setenv(variable, "")
+        monkeypatch.delenv(variable)
 
 
 @pytest.fixture
