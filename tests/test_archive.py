@@ -60,14 +60,6 @@ def test_the_original_is_exported_with_its_own_upf_and_logs(tmp_path):
     assert {f"EXP000/{name}" for name in ("hed-gen.json", "dflts-demo.json", *logs)} <= set(found)
 
 
-def test_the_logs_of_the_original_s_job_are_there(tmp_path):
-    experiment = write_experiment(tmp_path / "EXP000", ["done"], original=True)
-    logs = ("turbine.log", "turbine-env.txt", "turbine-pbs.sh")
-    for name in logs:
-        (experiment / name).write_text("of the job\n")
-    assert {f"EXP000/{name}" for name in logs} <= set(names(export(experiment)))
-
-
 def test_members_are_sorted_and_appear_once(mixed):
     found = names(export(mixed))
     assert found == sorted(set(found))

@@ -100,13 +100,11 @@ class Held(Project):
         self.assert_logs_are_exported()
 
     def assert_logs_are_exported(self) -> None:
-        """Check that the pilot's log, the blocks' output and the tiles' records would be kept."""
+        """Check that the pilot's log and the blocks' output would be kept."""
         kept = {path.name for path in archive.select(read_experiment(self.experiment))}
-        pilot = self.experiment / ".pilot"
-        for place, pattern in (("parsl", "*.stdout"), ("tiles", "*.txt")):
-            written = {path.name for path in (pilot / place).glob(pattern)}
-            assert written
-            assert written | {"pilot.log"} <= kept
+        written = {path.name for path in (self.experiment / ".pilot/parsl").glob("*.stdout")}
+        assert written
+        assert written | {"pilot.log"} <= kept
 
 
 @pytest.fixture

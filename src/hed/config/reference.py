@@ -14,7 +14,8 @@ keeps it true. Unknown keys are refused, with the nearest name that exists.
 ## config/config.yaml
 
 Any key can be given for one start: `snakemake --config data_source=/path seed=3`. For a nested
-key, write a file of your own: `snakemake --configfile mine.yaml`. Relative paths start at the
+key, write a file of your own: `snakemake --configfile mine.yaml`; with a profile, name that of the
+profile first: `--configfile profiles/aurora/run.yaml mine.yaml`. Relative paths start at the
 project's top directory.
 """
 
