@@ -19,7 +19,7 @@ from parsl.utils import Timer
 from hed.errors import InputError
 from hed.pilot import blocks, journal, tile
 from hed.pilot.executor import Blocks
-from hed.pilot.spool import Spool
+from hed.pilot.spool import Spool, State
 from hed.pilot.tile import Tiles
 from hed.pilot.worker import run
 from hed.site import site as sites
@@ -84,11 +84,16 @@ def dispatch(spool: Spool, executor: Blocks, tiles: Tiles) -> None:
             os._exit(1)
 
 
-def _settle(spool: Spool, job: str, future: Future[str]) -> None:
-    """Record that a job failed whose worker, node or block was lost."""
+def _settle(spool: Spool, job: str, future: Future[State]) -> None:
+    """Record how a job ended: as its tile says, or as failed if its worker, node or block was lost.
+
+    What the tile wrote may not be seen here yet, since a shared file system remembers for a while
+    that a file was not there.
+    """
     error = future.exception()
     told = error is None or isinstance(error, BadStateException)
-    if spool.settle(job, "failed") == "failed" and not told:
+    state = spool.settle(job, "failed" if error else future.result())
+    if state == "failed" and not told:
         log.warning("job %s is lost: %s", job, error)
 
 

@@ -64,12 +64,12 @@ class Spool:
 
     def settle(self, job: str, state: State) -> State:
         """Record how a job ended, unless that is recorded already; return what is recorded."""
-        final = self.state(job) or state
-        if final is state:
+        recorded = self.state(job)
+        if recorded is None:
             files.write_text(self._state(job), f"{state}\n")
         (self.directory / "queue" / job).unlink(missing_ok=True)
         (self.directory / "cancel" / job).unlink(missing_ok=True)
-        return final
+        return recorded or state
 
     def _state(self, job: str) -> Path:
         return self.directory / "state" / job
