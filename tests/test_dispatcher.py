@@ -1,12 +1,35 @@
 """What becomes of a job that Parsl is done with."""
 
+import time
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import pytest
+from parsl.executors.high_throughput.errors import ManagerLost, WorkerLost
 
 from hed.pilot import dispatcher
-from hed.pilot.spool import Spool, State
+from hed.pilot.dispatcher import Jobs
+from hed.pilot.spool import End, Spool, State
+
+LOST = ManagerLost(b"pool", "n0")
+
+
+class Executor:
+    """Takes jobs, and ends them when the test says so."""
+
+    heartbeat_period = 0.2
+    heartbeat_threshold = 1
+
+    def __init__(self) -> None:
+        self.given: list[tuple[str, int, dict[str, int]]] = []
+        self.futures: list[Future[End]] = []
+
+    def submit(self, function: Any, resources: dict[str, int], *arguments: Any) -> Future[End]:
+        _, job, attempt, *_ = arguments
+        self.given.append((job, attempt, resources))
+        self.futures.append(Future())
+        return self.futures[-1]
 
 
 class Stale(Spool):
@@ -16,12 +39,88 @@ class Stale(Spool):
         return None
 
 
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    """A spool of a job that was taken."""
+    made = Spool.make(tmp_path / ".pilot")
+    (made.directory / "queue" / "job").write_text("/script.sh\n")
+    return made
+
+
+@pytest.fixture
+def executor() -> Executor:
+    return Executor()
+
+
+def give(spool: Spool, executor: Executor) -> Jobs:
+    """Give the executor the job."""
+    jobs = Jobs(spool, executor, ())  # type: ignore[arg-type]
+    jobs.give("job", "/script.sh")
+    return jobs
+
+
+def lose(jobs: Jobs, executor: Executor, error: Exception = LOST) -> None:
+    """Have the job lose its tile, and wait until it may have another."""
+    executor.futures[-1].set_exception(error)
+    jobs.settle()
+    time.sleep(executor.heartbeat_period)
+    jobs.settle()
+
+
 @pytest.mark.parametrize("state", ["success", "failed"])
 def test_a_state_that_is_not_seen_yet_stays_as_the_tile_recorded_it(
-    tmp_path: Path, state: State
+    spool: Spool, executor: Executor, state: State
 ) -> None:
-    place = Spool.make(tmp_path / ".pilot")
-    future: Future[State] = Future()
-    future.set_result(place.settle("job", state))
-    dispatcher._settle(Stale(place.directory), "job", future)
-    assert place.state("job") == state
+    jobs = give(Stale(spool.directory), executor)
+    executor.futures[0].set_result(spool.settle("job", state))
+    jobs.settle()
+    assert spool.state("job") == state
+
+
+def test_a_job_that_lost_its_tile_goes_on_before_others_but_not_at_once(
+    spool: Spool, executor: Executor, caplog: pytest.LogCaptureFixture
+) -> None:
+    jobs = give(spool, executor)
+    executor.futures[0].set_exception(LOST)
+    jobs.settle()
+    assert executor.given == [("job", 0, {})]
+    assert spool.is_lost("job", 0)
+    time.sleep(executor.heartbeat_period)
+    jobs.settle()
+    assert executor.given[1:] == [("job", 1, {"priority": 0})]
+    executor.futures[1].set_result("lost")
+    jobs.settle()
+    assert (spool.state("job"), spool.queued()) == (None, [("job", "/script.sh")])
+    told = "job job is lost and goes on on another tile: Task failure due to loss of manager pool"
+    assert told in caplog.text
+
+
+def test_a_job_that_is_cancelled_or_has_ended_meanwhile_is_not_repeated(
+    spool: Spool, executor: Executor
+) -> None:
+    jobs = give(spool, executor)
+    (spool.directory / "cancel" / "job").touch()
+    lose(jobs, executor)
+    assert (spool.state("job"), spool.unfinished()) == ("failed", [])
+    jobs.give("other", "/script.sh")
+    spool.settle("other", "success")
+    lose(jobs, executor, WorkerLost(0, "n0"))
+    assert (spool.state("other"), len(executor.given)) == ("success", 2)
+
+
+def test_a_job_that_fails_by_itself_is_not_repeated(spool: Spool, executor: Executor) -> None:
+    lose(give(spool, executor), executor, OSError("no space left"))
+    assert (spool.state("job"), len(executor.given)) == ("failed", 1)
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(0, dispatcher.MOST_SOON), (3600, dispatcher.MOST)])
+def test_a_job_that_loses_every_tile_counts_as_failed(
+    spool: Spool, executor: Executor, seconds: int, most: int
+) -> None:
+    executor.heartbeat_period = 0
+    jobs = give(spool, executor)
+    for _ in range(most):
+        assert spool.state("job") is None
+        (spool.directory / "begun" / "job").write_text(f"{time.time() - seconds}\n")
+        lose(jobs, executor)
+    assert (spool.state("job"), len(executor.given)) == ("failed", most)

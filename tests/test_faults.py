@@ -38,6 +38,8 @@ UNO = {
 TABLES = ("scores.csv", "epochs.txt")
 SCORES = ("history.txt", "test_scores.json", "test_y_data_predicted.csv", "baseline_scores.json")
 TRAINED = ("parameters.txt", "result.txt", "val_scores.json", "val_y_data_predicted.csv")
+# What Snakemake says of a run that it takes to have failed.
+RETRY = "Trying to restart"
 
 pytestmark = [pytest.mark.xdist_group("pilot"), pytest.mark.flaky(reruns=1)]
 
@@ -206,6 +208,8 @@ def test_one_command_survives_refusals_a_killed_training_a_killed_pool_and_a_wal
     for reason in ("jobs per user is reached", "limit of jobs is reached", "rejects it"):
         assert reason in printed
     assert len(project.noted("start")) >= len(RUNS) + 1 + 2 + 4
+    # Only of the training that was killed; a pool or a block costs no run one of its retries.
+    assert printed.count(RETRY) == 1
     project.assert_is_like(undisturbed)
 
 
@@ -259,7 +263,7 @@ def test_a_training_that_its_block_s_walltime_cut_goes_on_in_the_next_block_to_t
         (cut,) = half_done(project, runs)
         expire(cluster)
         assert half_done(project, runs) == [cut]
-        project.finish()
+        assert RETRY not in project.finish()
         logs = [project.read(f"out/out-{run}-train.txt") for run in runs]
     assert [log.count("resuming after epoch") for log in logs] == [run == cut for run in runs]
     assert [log.count("epoch 60/60") for log in logs] == [1, 1]

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import psutil
@@ -27,13 +28,14 @@ from hed.pilot import (
     release,
     scaling,
     script,
+    sidecar,
     tile,
 )
 from hed.pilot.executor import Blocks
 from hed.pilot.providers import Local, Pbs, Refused
 from hed.pilot.scaling import Limits
 from hed.pilot.script import PerNode
-from hed.pilot.spool import Spool
+from hed.pilot.spool import End, Spool, State
 from hed.site import site as sites
 from hed.site.site import Site
 
@@ -122,6 +124,19 @@ def test_a_new_sidecar_fails_what_an_old_one_left(spool: Spool) -> None:
     assert spool.unfinished() == []
 
 
+def test_what_waits_and_what_ran_is_left_to_the_next_dispatcher(spool: Spool) -> None:
+    scripts = [f"/x/snakejob.{name}.sh" for name in "cab"]
+    ran, waits, new = (call("submit", spool, script).stdout.strip() for script in scripts)
+    spool.take()
+    os.replace(spool.directory / "queue" / new, spool.directory / "new" / new)
+    spool.begin(ran)
+    sidecar.clear(spool, repeat=True)
+    assert spool.queued() == [(ran, scripts[0]), (waits, scripts[1])]
+    assert spool.take() == [(new, scripts[2])]
+    assert [status(spool, job) for job in (ran, waits, new)] == ["running"] * 3
+    assert [spool.is_lost(job, 0) for job in (ran, waits, new)] == [True, False, False]
+
+
 def test_a_spool_is_closed_to_others_even_if_it_was_open(tmp_path: Path) -> None:
     (tmp_path / "spool").mkdir(mode=0o755)
     made = Spool.make(tmp_path / "spool")
@@ -133,7 +148,7 @@ def start_guard(spool: Spool, text: str, **environment: str) -> subprocess.Popen
     path = spool.directory / "job.sh"
     path.write_text(text)
     command = [sys.executable, "-m", "hed.pilot.guard", str(os.getpid()), str(spool.directory)]
-    return subprocess.Popen([*command, "job", str(path)], env={**os.environ, **environment})
+    return subprocess.Popen([*command, "job", "0", str(path)], env={**os.environ, **environment})
 
 
 @pytest.mark.parametrize(("end", "state"), [("true", "success"), ("false", "failed")])
@@ -157,25 +172,57 @@ def test_a_guard_ends_processes_that_ran_away_from_their_session(spool: Spool) -
     assert not psutil.pid_exists(int(away.read_text()))
 
 
-def test_a_guard_ends_its_run_when_it_is_told_to_end(spool: Spool) -> None:
+@pytest.mark.parametrize(
+    ("is_cancelled", "end", "state"), [(False, "lost", None), (True, "cancelled", "failed")]
+)
+def test_a_run_whose_guard_is_told_to_end_may_go_on_elsewhere_unless_it_is_cancelled(
+    spool: Spool, is_cancelled: bool, end: End, state: State | None
+) -> None:
     started = spool.directory / "started"
     process = start_guard(spool, f"sleep 300 &\necho $! >{started}\nwait")
     wait_for(lambda: started.exists() and started.read_text())
+    if is_cancelled:
+        call("cancel", spool, "job")
     process.send_signal(signal.SIGTERM)
-    process.wait()
-    assert spool.state("job") == "failed"
+    assert process.wait() == guard.STATUS[end]
+    assert spool.state("job") == state
     assert not psutil.pid_exists(int(started.read_text()))
 
 
+def test_a_run_that_the_end_of_its_block_signals_before_its_guard_may_go_on_elsewhere(
+    spool: Spool,
+) -> None:
+    process = start_guard(spool, "kill $$")
+    wait_for(lambda: psutil.Process(process.pid).children() == [] and spool.begun())
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == guard.STATUS["lost"]
+    assert spool.state("job") is None
+
+
 def test_a_guard_ends_a_cancelled_run(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "CANCEL_PERIOD", 0.05)
+    monkeypatch.setattr(guard, "PERIOD", 0.05)
     path = spool.directory / "job.sh"
     path.write_text(f"{PILOT}/cancel job\nexec sleep 300\n")
     monkeypatch.setenv("SNAKEMAKE_CLUSTER_SIDECAR_VARS", str(spool.directory))
     start = time.monotonic()
-    assert guard._run(spool, "job", str(path)) == "failed"
+    assert guard._run(spool, "job", str(path), 0) == "cancelled"
     processes.kill_descendants()
     assert time.monotonic() - start < 60
+
+
+def test_a_run_that_was_given_to_another_tile_ends_on_the_first_without_a_word(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "PERIOD", 0.05)
+    path = spool.directory / "job.sh"
+    path.write_text("exec sleep 300\n")
+    Timer(1, spool.lose, ["job"]).start()
+    assert guard._run(spool, "job", str(path), 0) == "lost"
+    processes.kill_descendants()
+    assert spool.finish("job", 0, "failed") == "lost"
+    assert spool.state("job") is None
+    assert spool.finish("job", 1, "success") == "success"
+    assert spool.state("job") == "success"
 
 
 def test_a_job_that_was_cancelled_while_it_waited_never_starts(spool: Spool) -> None:

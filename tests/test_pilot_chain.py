@@ -22,6 +22,10 @@ from hed.pilot.spool import Spool
 pytestmark = [pytest.mark.xdist_group("pilot"), pytest.mark.flaky(reruns=1)]
 
 
+# What Snakemake says of a run that it takes to have failed.
+RETRY = "Trying to restart"
+
+
 @pytest.fixture
 def chain(tmp_path: Path) -> Iterator[Chain]:
     made = Chain(tmp_path, runs=3, seconds=3)
@@ -65,6 +69,7 @@ def test_the_runs_of_a_killed_worker_pool_go_on_in_another(chain: Chain) -> None
     printed = command.communicate(timeout=300)[0]
     assert command.returncode == 0, printed
     assert len(chain.notes("start")) == 6
+    assert RETRY not in printed
     chain.assert_is_finished()
 
 
@@ -75,6 +80,7 @@ def test_a_killed_dispatcher_is_replaced(chain: Chain) -> None:
     printed = command.communicate(timeout=300)[0]
     assert command.returncode == 0, printed
     assert "the dispatcher died" in printed
+    assert RETRY not in printed
     chain.assert_is_finished()
 
 

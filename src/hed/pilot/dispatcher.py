@@ -9,17 +9,19 @@ import os
 import select
 import signal
 import sys
+import time
 from concurrent.futures import Future
-from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 
 from parsl.executors.errors import BadStateException
+from parsl.executors.high_throughput.errors import ManagerLost, WorkerLost
 from parsl.utils import Timer
 
 from hed.errors import InputError
 from hed.pilot import blocks, journal, tile
 from hed.pilot.executor import Blocks
-from hed.pilot.spool import Spool, State
+from hed.pilot.spool import End, Spool
 from hed.pilot.tile import Tiles
 from hed.pilot.worker import run
 from hed.site import site as sites
@@ -29,6 +31,11 @@ log = logging.getLogger("hed.pilot")
 # Seconds between two looks for submitted jobs, and between two decisions about blocks.
 PERIOD = 0.2
 BALANCE_PERIOD = 1.0
+
+# Not the job's fault, unless it loses so many tiles in all, or so many within seconds of its start.
+LOST = (ManagerLost, WorkerLost)
+MOST = 20
+MOST_SOON, SOON = 3, 60
 
 
 def main() -> None:
@@ -71,30 +78,88 @@ def _balance(executor: Blocks) -> None:
 
 def dispatch(spool: Spool, executor: Blocks, tiles: Tiles) -> None:
     """Pass jobs from the spool to the executor until standard input ends."""
+    jobs = Jobs(spool, executor, tiles)
+    for job, script in spool.queued():
+        jobs.repeat(job, script)
     while not select.select([sys.stdin], [], [], PERIOD)[0]:
         if executor.bad_state_is_set:
             # Why has been said, and no block is there; the sidecar ends all that waits.
             os._exit(journal.REFUSED)
+        jobs.settle()
         for job, script in spool.take():
-            future = executor.submit(run, {}, str(spool.directory), job, script, tiles)
-            future.add_done_callback(partial(_settle, spool, job))
+            jobs.give(job, script)
         if executor.interchange_proc.poll() is not None:
             # Nothing of Parsl's answers any more; the sidecar gives the blocks back.
             log.error("Parsl's interchange died")
             os._exit(1)
+    jobs.settle()
 
 
-def _settle(spool: Spool, job: str, future: Future[State]) -> None:
-    """Record how a job ended: as its tile says, or as failed if its worker, node or block was lost.
+class Jobs:
+    """The jobs that the executor has, and those that have lost their tile."""
 
-    What the tile wrote may not be seen here yet, since a shared file system remembers for a while
-    that a file was not there.
-    """
-    error = future.exception()
-    told = error is None or isinstance(error, BadStateException)
-    state = spool.settle(job, "failed" if error else future.result())
-    if state == "failed" and not told:
-        log.warning("job %s is lost: %s", job, error)
+    def __init__(self, spool: Spool, executor: Blocks, tiles: Tiles) -> None:
+        """Take the spool, the executor, and the tiles of a node."""
+        self._spool, self._executor, self._tiles = spool, executor, tiles
+        self._done: SimpleQueue[tuple[str, str, Future[End]]] = SimpleQueue()
+        self._lost: list[tuple[float, str, str]] = []
+
+    def give(self, job: str, script: str) -> None:
+        """Have a job run on the next free tile; one that has lost its tile comes first."""
+        attempt = len(self._spool.losses(job))
+        place = str(self._spool.directory)
+        urgent = {"priority": 0} if attempt else {}
+        future = self._executor.submit(run, urgent, place, job, attempt, script, self._tiles)
+        future.add_done_callback(lambda done: self._done.put((job, script, done)))
+
+    def repeat(self, job: str, script: str) -> None:
+        """Have a job run again, unless it has ended or shall end."""
+        if self._spool.state(job) or self._spool.is_cancelled(job):
+            self._spool.settle(job, "failed")
+        else:
+            self.give(job, script)
+
+    def settle(self) -> None:
+        """Record how jobs ended, and repeat those that lost their tile a while ago."""
+        while not self._done.empty():
+            self._settle(*self._done.get())
+        now = time.monotonic()
+        due = [lost for lost in self._lost if lost[0] <= now]
+        self._lost = [lost for lost in self._lost if lost[0] > now]
+        for _, job, script in due:
+            self.repeat(job, script)
+
+    def _settle(self, job: str, script: str, future: Future[End]) -> None:
+        """Record how a job ended, as its tile says, or that it lost its tile.
+
+        What the tile wrote may not be seen here yet, since a shared file system remembers for a
+        while that a file was not there.
+        """
+        error = future.exception()
+        if isinstance(error, BadStateException):
+            return  # this process ends, and the sidecar ends all that waits
+        if isinstance(error, LOST) or (not error and future.result() == "lost"):
+            self._lose(job, script, error or "its block or its worker pool ends")
+        elif not error:
+            self._spool.settle(job, "success" if future.result() == "success" else "failed")
+        elif self._spool.settle(job, "failed") == "failed":
+            log.warning("job %s failed: %s", job, error)
+
+    def _lose(self, job: str, script: str, why: object) -> None:
+        """Have a job that lost its tile go on, unless it has ended or loses every tile."""
+        if self._spool.state(job):
+            self._spool.settle(job, "failed")
+            return
+        losses = self._spool.lose(job)
+        # That a node is silent is noticed so much later.
+        soon = SOON + self._executor.heartbeat_threshold
+        if len(losses) >= MOST or sum(seconds < soon for seconds in losses) >= MOST_SOON:
+            self._spool.settle(job, "failed")
+            log.warning("job %s has lost %d tiles and counts as failed: %s", job, len(losses), why)
+            return
+        # Until a worker pool that lost contact has noticed, too, and has ended its runs.
+        self._lost.append((time.monotonic() + self._executor.heartbeat_period, job, script))
+        log.warning("job %s is lost and goes on on another tile: %s", job, why)
 
 
 if __name__ == "__main__":

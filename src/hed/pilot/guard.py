@@ -1,8 +1,9 @@
 """What stands between a worker and one run: it starts the run's script and ends all of it.
 
-`python -m hed.pilot.guard PARENT SPOOL ID SCRIPT`: the run ends with its script, when it is
-cancelled, and when the worker dies, each time with every process that it started, wherever these
-went. How it ended is in the spool before this process ends.
+`python -m hed.pilot.guard PARENT SPOOL ID ATTEMPT SCRIPT`: the run ends with its script, when it is
+cancelled or given up, and when the worker dies, each time with every process that it started,
+wherever these went. How it ended is in the spool before this process ends, unless it goes on on
+another tile, because the worker died or the block ends.
 """
 
 import os
@@ -15,10 +16,15 @@ from pathlib import Path
 from types import FrameType
 
 from hed.pilot import processes
-from hed.pilot.spool import Spool, State
+from hed.pilot.spool import End, Spool
 
-# Seconds between two looks for a cancelled run: one access to the PFS each.
-CANCEL_PERIOD = 5.0
+# Seconds between two looks whether the run must end: two accesses to the PFS each.
+PERIOD = 10.0
+# Seconds until a script that failed is taken to have failed by itself: the end of a block signals
+# all processes, and this one may not be the first.
+DOUBT = 2.0
+# Exit status of this process.
+STATUS: dict[End, int] = {"success": 0, "cancelled": 10, "failed": 11, "lost": 12}
 
 
 class Stopped(Exception):
@@ -28,45 +34,56 @@ class Stopped(Exception):
 def main() -> None:
     """Run one script to its end."""
     signal.signal(signal.SIGTERM, _stop)
-    parent, spool, job, script = sys.argv[1:]
+    parent, spool, job, attempt, script = sys.argv[1:]
     processes.adopt_orphans()
-    guard(Spool(Path(spool)), job, script, parent=int(parent))
+    end = guard(Spool(Path(spool)), job, script, attempt=int(attempt), parent=int(parent))
+    sys.exit(STATUS[end])
 
 
-def guard(spool: Spool, job: str, script: str, *, parent: int) -> State:
+def guard(spool: Spool, job: str, script: str, *, attempt: int, parent: int) -> End:
     """Run a script until it ends or must end; record which, and what its tile was used for."""
     start, run = time.time(), run_of(script)
-    state: State = "failed"
+    end: End = "failed"
     try:
         processes.die_with_parent(parent, signal.SIGTERM)
-        state = _run(spool, job, script)
-    except Stopped:
-        pass
+        end = _run(spool, job, script, attempt)
+    except (Stopped, SystemExit):
+        end = "lost"
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         processes.kill_descendants()
-        state = spool.settle(job, state)
-        spool.record_tile(os.uname().nodename, _record(job, run, start, state))
-    return state
+        end = spool.finish(job, attempt, end)
+        spool.record_tile(os.uname().nodename, _record(job, run, start, end))
+    return end
 
 
-def _run(spool: Spool, job: str, script: str) -> State:
+def _run(spool: Spool, job: str, script: str, attempt: int) -> End:
     """Start the script and wait for its end."""
-    if spool.state(job) or spool.is_cancelled(job):
-        return "failed"
+    if end := spool.state(job) or _must_end(spool, job, attempt):
+        return end
+    spool.begin(job)
     with (spool.directory / "out" / f"{job}.txt").open("ab") as out:
         child = subprocess.Popen(
             ["/bin/sh", script], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
         )
-    while not spool.is_cancelled(job):
+    while not (end := _must_end(spool, job, attempt)):
         try:
-            return "failed" if child.wait(timeout=CANCEL_PERIOD) else "success"
+            failed = child.wait(timeout=PERIOD)
         except subprocess.TimeoutExpired:
             continue
-    return "failed"
+        time.sleep(DOUBT if failed else 0)
+        return "failed" if failed else "success"
+    return end
 
 
-def _record(job: str, run: str, start: float, state: State) -> dict[str, str | float]:
+def _must_end(spool: Spool, job: str, attempt: int) -> End | None:
+    """Return why a run must end, None if it may go on."""
+    if spool.is_cancelled(job):
+        return "cancelled"
+    return "lost" if spool.is_lost(job, attempt) else None
+
+
+def _record(job: str, run: str, start: float, end: End) -> dict[str, str | float]:
     """Return where and when a job ran, in seconds since 1970."""
     return {
         "job": job,
@@ -76,7 +93,7 @@ def _record(job: str, run: str, start: float, state: State) -> dict[str, str | f
         "tile": os.environ.get("HED_TILE", ""),
         "start": round(start, 3),
         "end": round(time.time(), 3),
-        "state": state,
+        "state": "success" if end == "success" else "failed",
     }
 
 

@@ -169,14 +169,24 @@ def _lock(directory: Path, parent: int) -> IO[str]:
 _held: list[object] = []
 
 
-def clear(place: Spool) -> None:
-    """Give back every block that is left, and record that the jobs on them have failed."""
+def clear(place: Spool, *, repeat: bool = False) -> None:
+    """Give back every block that is left.
+
+    Args:
+        place: the spool.
+        repeat: leave the jobs to the next dispatcher, or record that they have failed.
+    """
+    if repeat:
+        # What still runs on a block ends without a word when it knows.
+        for job in place.begun():
+            place.lose(job)
     for job, how in place.blocks().items():
         if release.give_back(job, how):
             place.remove_block(job)
         else:
             log.warning("job %s could not be given back; it ends when its workers notice", job)
-    place.fail_unfinished()
+    if not repeat:
+        place.fail_unfinished()
 
 
 def serve(place: Spool, site_file: Path, tools: Path, *, parent: int) -> None:
@@ -222,8 +232,12 @@ def _watch(dispatcher: subprocess.Popen[bytes], parent: int) -> None:
 
 
 def _finish(dispatcher: subprocess.Popen[bytes], place: Spool) -> None:
-    """Have the dispatcher give its blocks back; do it in its place if it does not."""
+    """Have the dispatcher give its blocks back; do it in its place if it does not.
+
+    The jobs of one that died are left to the next.
+    """
     _on_signals(signal.SIG_IGN)
+    died = dispatcher.poll() not in (None, REFUSED)
     assert dispatcher.stdin is not None
     dispatcher.stdin.close()
     try:
@@ -232,7 +246,7 @@ def _finish(dispatcher: subprocess.Popen[bytes], place: Spool) -> None:
         log.warning("the dispatcher does not end and is killed")
     processes.kill_group(dispatcher.pid)
     dispatcher.wait()
-    clear(place)
+    clear(place, repeat=died)
     _on_signals(_end)
 
 

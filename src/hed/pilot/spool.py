@@ -3,6 +3,8 @@
 pid             process id of the sidecar and when it started
 new/ID          a run that was submitted: the path of its script
 queue/ID        the same, once the dispatcher has taken it
+begun/ID        when it last began on a tile, in seconds since 1970
+lost/ID         the seconds that each attempt had run whose tile was lost, a line each
 cancel/ID       a run that shall end
 state/ID        how it ended: success or failed
 out/ID.txt      what it printed
@@ -12,7 +14,9 @@ parsl/          Parsl's own logs and keys
 """
 
 import json
+import math
 import os
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +27,9 @@ from hed import files
 
 NAME = ".pilot"
 State = Literal["success", "failed"]
+# What an attempt comes to: one that is lost leaves the job to another.
+End = State | Literal["cancelled", "lost"]
+PARTS = ("new", "queue", "begun", "lost", "cancel", "state", "out", "blocks", "tiles", "parsl")
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,7 @@ class Spool:
         """Return the spool in `directory`, which is made if need be."""
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         directory.chmod(0o700)
-        for name in ("new", "queue", "cancel", "state", "out", "blocks", "tiles", "parsl"):
+        for name in PARTS:
             (directory / name).mkdir(exist_ok=True)
         return cls(directory)
 
@@ -55,6 +62,16 @@ class Spool:
         os.replace(entry.path, self.directory / "queue" / entry.name)
         return entry.name, script.rstrip("\n")
 
+    def queued(self) -> list[tuple[str, str]]:
+        """Return id and script of what was taken and has not ended, in order of submission."""
+        found = []
+        with os.scandir(self.directory / "queue") as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):  # it has ended meanwhile
+                    script = Path(entry.path).read_text().rstrip("\n")
+                    found.append((_submission(entry), entry.name, script))
+        return [(job, script) for _, job, script in sorted(found)]
+
     def state(self, job: str) -> State | None:
         """Return how a job ended, None if it has not."""
         try:
@@ -67,9 +84,55 @@ class Spool:
         recorded = self.state(job)
         if recorded is None:
             files.write_text(self._state(job), f"{state}\n")
-        (self.directory / "queue" / job).unlink(missing_ok=True)
-        (self.directory / "cancel" / job).unlink(missing_ok=True)
+        for part in ("queue", "begun", "cancel"):
+            (self.directory / part / job).unlink(missing_ok=True)
         return recorded or state
+
+    def finish(self, job: str, attempt: int, end: End) -> End:
+        """Record how an attempt ended, unless the job is another's by now; return what counts.
+
+        Args:
+            job: its id.
+            attempt: how many others had lost their tile before.
+            end: what it came to. One that is lost is not recorded, or the job would have ended.
+        """
+        if end == "lost" and self.is_cancelled(job):
+            end = "cancelled"
+        if end == "lost" or self.is_lost(job, attempt):
+            return "lost"
+        self.settle(job, "success" if end == "success" else "failed")
+        return end
+
+    def begin(self, job: str) -> None:
+        """Record that a job begins on a tile now."""
+        files.write_text(self.directory / "begun" / job, f"{time.time():.0f}\n")
+
+    def begun(self) -> list[str]:
+        """Return the ids of the jobs that have begun on a tile and not ended."""
+        return sorted(path.name for path in (self.directory / "begun").glob("[!.]*"))
+
+    def lose(self, job: str) -> list[float]:
+        """Record that a job has lost its tile, where its guard then ends it; return its losses."""
+        begun = self.directory / "begun" / job
+        try:
+            seconds = time.time() - float(begun.read_text())
+        except FileNotFoundError:
+            seconds = math.inf
+        losses = [*self.losses(job), seconds]
+        files.write_text(self.directory / "lost" / job, "".join(f"{s:.0f}\n" for s in losses))
+        begun.unlink(missing_ok=True)
+        return losses
+
+    def losses(self, job: str) -> list[float]:
+        """Return the seconds that each attempt had run whose tile was lost; inf if it had not."""
+        try:
+            return [float(line) for line in (self.directory / "lost" / job).read_text().split()]
+        except FileNotFoundError:
+            return []
+
+    def is_lost(self, job: str, attempt: int) -> bool:
+        """Return whether an attempt has been given up."""
+        return len(self.losses(job)) > attempt
 
     def _state(self, job: str) -> Path:
         return self.directory / "state" / job
