@@ -1,8 +1,11 @@
 """What Parsl's worker of a tile does with a job: hand it to a guard and wait."""
 
+import logging
 import os
 import subprocess
 import sys
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from hed.pilot import processes, tile
@@ -10,7 +13,38 @@ from hed.pilot.guard import STATUS
 from hed.pilot.spool import End, Spool
 from hed.pilot.tile import Tiles
 
+log = logging.getLogger("hed.pilot")
+
 ENDS = {status: end for end, status in STATUS.items()}
+# A bad tile fails all its runs at once, and being free would take those of all others. After one
+# that failed within SOON seconds it waits, twice as long each time in a row.
+SOON = 120.0
+FIRST_WAIT, LONGEST_WAIT = 10.0, 600.0
+
+
+@dataclass
+class Trouble:
+    """How many runs in a row have failed soon on a tile."""
+
+    runs: int = 0
+
+    def wait(self, end: End, seconds: float) -> float:
+        """Return the seconds until the tile may have its next run.
+
+        Args:
+            end: of the last run.
+            seconds: that it took.
+        """
+        if end == "success":
+            self.runs = 0
+        if end != "failed" or seconds >= SOON:
+            return 0.0
+        self.runs += 1
+        return float(min(FIRST_WAIT * 2 ** (self.runs - 1), LONGEST_WAIT))
+
+
+# Of the one tile of this process, which Parsl keeps from run to run.
+_trouble = Trouble()
 
 
 def run(spool: str, job: str, attempt: int, script: str, tiles: Tiles) -> End:
@@ -23,17 +57,29 @@ def run(spool: str, job: str, attempt: int, script: str, tiles: Tiles) -> End:
         script: its path.
         tiles: of the node.
     """
-    # The pool of this node, which Parsl's own workers outlive.
+    # The pool of this node, which Parsl's own workers outlive; a wait ends with it, too.
     processes.die_with_parent(os.getppid())
     processes.adopt_orphans()
-    arguments = [str(os.getpid()), spool, job, str(attempt), script]
+    environment = tile.environment(tiles, int(os.environ["PARSL_WORKER_RANK"]))
+    start = time.monotonic()
+    end = _attend([spool, job, str(attempt), script], environment)
+    if wait := _trouble.wait(end, time.monotonic() - start):
+        where = f"tile {environment['HED_TILE']} of {os.uname().nodename}"
+        log.warning("%s waits %.0f s: %d runs in a row failed soon", where, wait, _trouble.runs)
+        time.sleep(wait)
+    return end
+
+
+def _attend(arguments: list[str], environment: dict[str, str]) -> End:
+    """Run a script under a guard; return how it ended, which is in the spool by then."""
     guard = subprocess.Popen(
-        [sys.executable, "-m", "hed.pilot.guard", *arguments],
-        env=tile.environment(tiles, int(os.environ["PARSL_WORKER_RANK"])),
+        [sys.executable, "-m", "hed.pilot.guard", str(os.getpid()), *arguments],
+        env=environment,
         stdin=subprocess.DEVNULL,
         start_new_session=True,
     )
     if end := ENDS.get(guard.wait()):
         return end
     processes.kill_descendants()
-    return Spool(Path(spool)).finish(job, attempt, "failed")
+    spool, job, attempt, _ = arguments
+    return Spool(Path(spool)).finish(job, int(attempt), "failed")

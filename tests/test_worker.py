@@ -1,0 +1,73 @@
+"""A worker keeps a tile on which runs fail at once from taking the runs of all others."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from chains import wait_for
+from parsl.serialize import deserialize, serialize
+
+from hed.pilot import worker
+from hed.pilot.spool import Spool
+from hed.pilot.worker import LONGEST_WAIT, SOON, Trouble
+
+# A worker pool of one worker that gets one job.
+POOL = """
+import subprocess, sys
+subprocess.run([sys.executable, "-c", {worker!r}])
+"""
+WORKER = """
+import os
+from hed.pilot import worker
+from hed.pilot.tile import Tiles
+worker.FIRST_WAIT = 300.0
+print(os.getpid(), flush=True)
+worker.run({spool!r}, "job", 0, {script!r}, Tiles(("5",), "", "", False, "", "/tmp"))
+"""
+
+
+def test_a_tile_waits_longer_after_each_run_that_fails_soon_until_one_succeeds() -> None:
+    trouble = Trouble()
+    assert [trouble.wait("failed", 1) for _ in range(3)] == [10, 20, 40]
+    assert [trouble.wait("cancelled", 1), trouble.wait("lost", 1)] == [0, 0]
+    assert [trouble.wait("failed", SOON), trouble.wait("failed", 1)] == [0, 80]
+    assert [trouble.wait("failed", 1) for _ in range(9)][-1] == LONGEST_WAIT
+    assert [trouble.wait("success", 1), trouble.wait("failed", 1)] == [0, 10]
+
+
+def test_parsl_calls_the_function_whose_module_remembers_the_failures() -> None:
+    assert deserialize(serialize(worker.run)) is worker.run
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A pool whose run fails; its worker says its process id first."""
+    (tmp_path / "job.sh").write_text("exit 1\n")
+    spool = Spool.make(tmp_path / ".pilot")
+    text = WORKER.format(spool=str(spool.directory), script=str(tmp_path / "job.sh"))
+    with subprocess.Popen(
+        [sys.executable, "-c", POOL.format(worker=text)],
+        env={**os.environ, "PARSL_WORKER_RANK": "0"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as made:
+        yield made
+        made.kill()
+
+
+def test_a_failure_is_known_before_its_tile_waits_and_the_wait_ends_with_the_pool(
+    pool: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    assert pool.stdout and pool.stderr
+    waiting = psutil.Process(int(pool.stdout.readline()))
+    told = f"tile 5 of {os.uname().nodename} waits 300 s: 1 runs in a row failed soon\n"
+    assert pool.stderr.readline() == told
+    assert Spool(tmp_path / ".pilot").state("job") == "failed"
+    assert waiting.is_running()
+    pool.kill()
+    wait_for(lambda: not waiting.is_running(), 10)
