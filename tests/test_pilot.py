@@ -527,6 +527,26 @@ def test_blocks_that_end_before_their_workers_start_fail_the_runs(executor: Bloc
     )
 
 
+def test_a_block_that_runs_without_a_worker_pool_is_given_back_with_one_warning(
+    executor: Blocks, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    cancelled: list[str] = []
+    monkeypatch.setattr(executor.provider, "cancel", cancelled.extend)
+    executor.blocks_to_job_id = {str(n): f"{n}.server" for n in range(3)}
+    states = (JobState.PENDING, JobState.RUNNING, JobState.RUNNING)
+    executor._status = {str(n): JobStatus(state) for n, state in enumerate(states)}
+    pools = [{"block_id": "1"}]
+    executor._end_silent(pools)
+    executor._end_silent(pools)
+    assert cancelled == []
+    monkeypatch.setattr("hed.pilot.executor.SILENT", 0.0)
+    executor._end_silent(pools)
+    assert cancelled == ["2.server"]
+    executor.handle_errors({"2": JobStatus(JobState.MISSING)})
+    assert "block 2 (job 2.server) has run for 0 min without a worker" in caplog.text
+    assert len(caplog.records) == 1
+
+
 def test_workers_are_started_once_on_each_node() -> None:
     mpi = PerNode("mpiexec", "--no-vni", inside=False)("pool", 1, 13)
     assert "mpiexec --no-vni -n 13 --ppn 1 --hostfile $JOBNAME.nodes /bin/sh $JOBNAME.sh" in mpi
@@ -535,11 +555,11 @@ def test_workers_are_started_once_on_each_node() -> None:
     assert PerNode("mpiexec", "", inside=False)("pool", 1, 1) == "pool"
 
 
-def run_block(staging: script.Staging, tmp_path: Path) -> str:
+def run_block(staging: script.Staging, tmp_path: Path, tools: Path = PILOT) -> str:
     """Run the script of a block of one node whose pool says what it was given."""
     command = 'echo "data at $HED_STAGED, software in $HED_LOCAL."'
     text = PerNode("mpiexec", "", inside=False, staging=staging)(command, 1, 1)
-    prologue = script.prologue(Spool.make(tmp_path / "spool"), PILOT, tmp_path)
+    prologue = script.prologue(Spool.make(tmp_path / "spool"), tools, tmp_path)
     done = subprocess.run(
         ["bash", "-c", f"{prologue}\n{text}"], stdout=subprocess.PIPE, text=True, check=True
     )
@@ -553,6 +573,23 @@ def test_a_block_whose_data_cannot_be_copied_reads_them_from_the_pfs(
     staging = script.staging(site, str(tmp_path / "no data"), str(local))
     printed = run_block(staging, tmp_path)
     assert "the data are read from the shared file system\ndata at , software in .\n" in printed
+
+
+def test_a_copy_that_hangs_does_not_keep_a_block_from_its_runs(
+    tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(script, "COPY", 0.5)
+    (tmp_path / "tile").write_text("#!/bin/sh\nexec sleep 300\n")
+    (tmp_path / "tile").chmod(0o755)
+    (tmp_path / "training.tar").touch()
+    staged = replace(site, software=tmp_path / "training.tar")
+    staging = script.staging(staged, "/data", str(tmp_path / "hed" / "EXP000-0"))
+    start = time.monotonic()
+    printed = run_block(staging, tmp_path, tmp_path)
+    assert time.monotonic() - start < 60
+    assert "the data are read from the shared" in printed
+    assert "the software is started from the shared" in printed
+    assert f"data at , software in {tmp_path / 'hed'}.\n" in printed
 
 
 def test_a_block_copies_the_data_and_unpacks_the_software_on_its_nodes(

@@ -22,6 +22,8 @@ LONGEST_WAIT = 300.0
 HOPELESS = 3
 # Seconds without a waiting run after which an idle block is given back.
 IDLE = 60.0
+# Seconds for which a block may run without a worker pool: its launcher hangs.
+SILENT = 20 * 60.0
 
 
 class Hopeless(Exception):
@@ -38,6 +40,7 @@ class Blocks(HighThroughputExecutor):  # type: ignore[misc]
         self._next_try = 0.0
         self._told: set[str] = set()
         self._arrived: dict[str, float] = {}
+        self._silent: dict[str, float] = {}
         self._waited = 0.0
 
     @property
@@ -52,6 +55,7 @@ class Blocks(HighThroughputExecutor):  # type: ignore[misc]
         if self.bad_state_is_set:
             return
         pools: list[Mapping[str, Any]] = self.connected_managers()
+        self._end_silent(pools)
         waiting = self.outstanding() - sum(pool["tasks"] for pool in pools)
         limits = self._limits()
         free = [self._free(block, pools, limits.tiles) for block in self._live()]
@@ -61,6 +65,23 @@ class Blocks(HighThroughputExecutor):  # type: ignore[misc]
         self._waited = now if waiting > 0 else self._waited
         if now - self._waited > IDLE and len(free) > limits.least:
             self.scale_in_facade(len(free) - limits.least, max_idletime=IDLE)
+
+    def _end_silent(self, pools: Sequence[Mapping[str, Any]]) -> None:
+        """Give back each block that has been running for too long without a worker pool."""
+        now, there = time.monotonic(), {pool["block_id"] for pool in pools}
+        for block in self._live():
+            if block in there or self._status[block].state != JobState.RUNNING:
+                self._silent.pop(block, None)
+            elif now - self._silent.setdefault(block, now) > SILENT:
+                self._silent[block] = now
+                self._end(block, f"has run for {SILENT / 60:.0f} min without a worker")
+
+    def _end(self, block: str, why: str) -> None:
+        """Give a block back and say why, once."""
+        job, logs = self.blocks_to_job_id[block], self.provider.script_dir
+        self._told.add(block)
+        log.warning("block %s (job %s) %s and is given back; see %s", block, job, why, logs)
+        self.provider.cancel([job])
 
     def give_all_back(self) -> None:
         """Cancel every block, busy or not."""

@@ -15,6 +15,10 @@ from hed.site.site import Site
 ROOT = Path(hed.__file__).parents[2]
 # What trainings and scorings read; the responses are read once, by the partition of a run.
 TABLES = ("ge_merged_data.parquet", "md_merged_data.parquet")
+# Seconds that a copy may take, and more until it is killed; in the process group of its block,
+# which would not reach it elsewhere.
+COPY, KILL = 900, 30
+LIMIT = "timeout --foreground -k {kill} {copy}"
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,9 @@ class Staging:
         """Return commands that copy, and that have `tile` use the copies that are whole."""
         sources = " ".join(shlex.quote(str(self.absolute / name)) for name in TABLES)
         script = shlex.quote(str(ROOT / "scripts/stage.py"))
-        stage = f"HED_ENVIRONMENT={shlex.quote(self.environment)} {start} tile python {script}"
+        limit = LIMIT.format(kill=KILL, copy=COPY)
+        environment = shlex.quote(self.environment)
+        stage = f"HED_ENVIRONMENT={environment} {limit} {start} tile python {script}"
         data = (
             f"if {stage} {sources} --to {shlex.quote(self.to)}; then "
             f"export HED_DATA={shlex.quote(self.data)} HED_STAGED={shlex.quote(self.to)}; "
