@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -249,6 +250,19 @@ def test_a_worker_pool_that_is_killed_is_started_again(tmp_path: Path) -> None:
     text = f"echo >>{starts}; [ $(wc -l <{starts}) = 2 ] || kill -9 $$"
     assert sweep(text) == 0
     assert len(starts.read_text().splitlines()) == 2
+
+
+def test_the_reserve_of_a_worker_pool_counts_from_the_start_of_its_block(tmp_path: Path) -> None:
+    starts = tmp_path / "starts"
+    text = f"echo $1 >>{starts}; [ $(wc -l <{starts}) = 2 ] || {{ sleep 2; kill -9 $$; }}"
+    command = [sys.executable, "-m", "hed.pilot.processes", "sweep", "sh", "-c", text, "pool"]
+    begun = {**os.environ, "HED_BLOCK_START": f"{time.time() - 100:.0f}"}
+    subprocess.run([*command, "--drain_period=1000"], env=begun, check=True)
+    first, again = (int(line.partition("=")[2]) for line in starts.read_text().splitlines())
+    assert 800 < again <= first - 2 <= 900
+    late = {"HED_BLOCK_START": f"{time.time() - 2000:.0f}"}
+    assert processes.from_now(["--drain_period=1000"], late) == ["--drain_period=1"]
+    assert processes.from_now(["--drain_period=None"], late) == ["--drain_period=None"]
 
 
 @pytest.mark.parametrize(("end", "times"), [("kill -9 $$", processes.ATTEMPTS), ("exit 3", 1)])
@@ -557,7 +571,7 @@ def test_workers_are_started_once_on_each_node() -> None:
 
 def run_block(staging: script.Staging, tmp_path: Path, tools: Path = PILOT) -> str:
     """Run the script of a block of one node whose pool says what it was given."""
-    command = 'echo "data at $HED_STAGED, software in $HED_LOCAL."'
+    command = 'echo "data at $HED_STAGED, software in $HED_LOCAL."; [ "$HED_BLOCK_START" ]'
     text = PerNode("mpiexec", "", inside=False, staging=staging)(command, 1, 1)
     prologue = script.prologue(Spool.make(tmp_path / "spool"), tools, tmp_path)
     done = subprocess.run(
@@ -636,6 +650,8 @@ def test_a_worker_takes_no_new_run_in_the_reserve(tmp_path: Path, site: Site) ->
             patch.setenv(name, value)
         made = blocks.make(site, Spool.make(tmp_path / "spool"), "EXP000", PILOT)
     assert 2990 - site.reserve <= made.drain_period <= 3000 - site.reserve
+    (began,) = re.findall("HED_BLOCK_START=([0-9]+)", made.provider.worker_init)
+    assert abs(int(began) - time.time()) < 60
 
 
 def test_connections_are_encrypted_and_stay_on_this_machine_if_the_blocks_do(

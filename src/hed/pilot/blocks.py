@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -61,12 +62,14 @@ def make(site: Site, spool: Spool, name: str, tools: Path) -> Blocks:
 
 def _provider(site: Site, spool: Spool, tools: Path, *, inside: bool) -> ExecutionProvider:
     """Return the provider of the site's blocks."""
+    # All blocks of an allocation end with it, and its walltime is what is left of it now.
+    now = {"start": f"{time.time():.0f}"} if inside else {}
     common = {
         "nodes_per_block": site.nodes_per_block,
         "min_blocks": site.min_blocks,
         "init_blocks": site.init_blocks,
         "max_blocks": site.max_blocks,
-        "worker_init": script.prologue(spool, tools, site.local_dir),
+        "worker_init": script.prologue(spool, tools, site.local_dir, **now),
         "launcher": PerNode(
             site.launcher, site.launcher_options, inside=inside, staging=_staging(site, spool)
         ),

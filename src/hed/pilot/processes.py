@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -20,6 +20,9 @@ _PR_SET_CHILD_SUBREAPER = 36
 GRACE = 5
 # A command that is killed so often, each time within so many seconds, is not started again.
 ATTEMPTS, SOON = 3, 30
+# When the block began, in seconds since 1970, and after how long a worker pool takes no new run.
+BLOCK_START = "HED_BLOCK_START"
+DRAIN = "--drain_period="
 
 
 def die_with_parent(parent: int, number: int = signal.SIGKILL) -> None:
@@ -84,12 +87,26 @@ def sweep(command: Sequence[str]) -> int:
     attempts = 0
     while True:
         started = time.monotonic()
-        status = _attend(command)
+        status = _attend(from_now(command))
         attempts = attempts + 1 if time.monotonic() - started < SOON else 1
         if status >= 0 or attempts == ATTEMPTS:
             return status
         # If the block has been told to end meanwhile, this is where it does.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+
+def from_now(command: Sequence[str], environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Return a worker pool's command whose drain period, told of the block, counts from now.
+
+    Parsl counts it from the start of the pool, after the copies, or after other pools have died.
+    """
+    if BLOCK_START not in environ:
+        return list(command)
+    gone = int(time.time()) - int(environ[BLOCK_START])
+    told = {part: part.removeprefix(DRAIN) for part in command if part.startswith(DRAIN)}
+    # Parsl takes 0 for never.
+    left = {p: f"{DRAIN}{max(1, int(n) - gone)}" for p, n in told.items() if n.isdigit()}
+    return [left.get(part, part) for part in command]
 
 
 def _attend(command: Sequence[str]) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from parsl.launchers.base import Launcher
 
 import hed
+from hed.pilot import processes
 from hed.pilot.spool import Spool
 from hed.site.site import Site
 
@@ -125,13 +126,21 @@ class PerNode(Launcher):  # type: ignore[misc]
         return f"{self.launcher} {overlap}{self.options} -N {nodes} -n {nodes} --ntasks-per-node 1"
 
 
-def prologue(spool: Spool, tools: Path, local: Path) -> str:
-    """Return the start of a block's script: where Parsl's and our commands are found."""
+def prologue(spool: Spool, tools: Path, local: Path, *, start: str = "$(date +%s)") -> str:
+    """Return the start of a block's script: where Parsl's and our commands are found.
+
+    Args:
+        spool: where the logs are.
+        tools: directory of the commands that a run finds on its PATH.
+        local: node-local directory.
+        start: when the block's walltime began, in seconds since 1970, for the shell.
+    """
     path = f"{Path(sys.executable).parent}:{tools}"
     source = ROOT / "src"
     return "\n".join(
         [
             f"cd {shlex.quote(str(spool.directory / 'parsl'))} || exit",
+            f"export {processes.BLOCK_START}={start}",
             f"export PATH={shlex.quote(path)}:$PATH",
             # A launcher's own may be too long for the sockets in it.
             f"export TMPDIR={shlex.quote(str(local))}",
