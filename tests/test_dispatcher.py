@@ -1,15 +1,18 @@
 """What becomes of a job that Parsl is done with."""
 
+import os
+import sys
 import time
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import pytest
-from parsl.executors.high_throughput.errors import ManagerLost, WorkerLost
+from parsl.executors.high_throughput.errors import ManagerLost, VersionMismatch, WorkerLost
 
-from hed.pilot import dispatcher
+from hed.pilot import dispatcher, journal
 from hed.pilot.dispatcher import Jobs
+from hed.pilot.executor import Hopeless
 from hed.pilot.spool import End, Spool, State
 
 LOST = ManagerLost(b"pool", "n0")
@@ -124,3 +127,17 @@ def test_a_job_that_loses_every_tile_counts_as_failed(
         (spool.directory / "begun" / "job").write_text(f"{time.time() - seconds}\n")
         lose(jobs, executor)
     assert (spool.state("job"), len(executor.given)) == ("failed", most)
+
+
+@pytest.mark.parametrize(
+    ("why", "told"),
+    [(VersionMismatch("3.11", "3.10"), "3.10 does not match"), (Hopeless("no"), "")],
+)
+def test_parsl_s_reason_to_give_up_is_told_if_it_is_not_the_pilot_s_own(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, why: Exception, told: str
+) -> None:
+    monkeypatch.setattr(os, "_exit", sys.exit)
+    with pytest.raises(SystemExit, match=str(journal.REFUSED)):
+        dispatcher._refuse(why)
+    assert told in caplog.text
+    assert len(caplog.records) == bool(told)

@@ -13,6 +13,7 @@ import time
 from concurrent.futures import Future
 from pathlib import Path
 from queue import SimpleQueue
+from typing import NoReturn
 
 from parsl.executors.errors import BadStateException
 from parsl.executors.high_throughput.errors import ManagerLost, WorkerLost
@@ -20,7 +21,7 @@ from parsl.utils import Timer
 
 from hed.errors import InputError
 from hed.pilot import blocks, journal, tile
-from hed.pilot.executor import Blocks
+from hed.pilot.executor import Blocks, Hopeless
 from hed.pilot.spool import End, Spool
 from hed.pilot.tile import Tiles
 from hed.pilot.worker import run
@@ -83,8 +84,7 @@ def dispatch(spool: Spool, executor: Blocks, tiles: Tiles) -> None:
         jobs.repeat(job, script)
     while not select.select([sys.stdin], [], [], PERIOD)[0]:
         if executor.bad_state_is_set:
-            # Why has been said, and no block is there; the sidecar ends all that waits.
-            os._exit(journal.REFUSED)
+            _refuse(executor.executor_exception)
         jobs.settle()
         for job, script in spool.take():
             jobs.give(job, script)
@@ -93,6 +93,13 @@ def dispatch(spool: Spool, executor: Blocks, tiles: Tiles) -> None:
             log.error("Parsl's interchange died")
             os._exit(1)
     jobs.settle()
+
+
+def _refuse(why: Exception) -> NoReturn:
+    """End because no run can go on, and say why; the sidecar ends all that waits and all blocks."""
+    if not isinstance(why, Hopeless):
+        log.error("Parsl has given up, so all runs end: %s", why)
+    os._exit(journal.REFUSED)
 
 
 class Jobs:
