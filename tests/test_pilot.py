@@ -89,6 +89,13 @@ def test_the_first_end_of_a_job_is_the_one_that_counts(spool: Spool) -> None:
     assert spool.settle("job", "failed") == "success"
 
 
+def test_jobs_of_the_same_name_in_two_starts_have_different_ids(spool: Spool) -> None:
+    scripts = [f"/some where/.snakemake/tmp.{start}/snakejob.run.7.sh" for start in ("ab_1", "x9")]
+    first, second = (call("submit", spool, script).stdout.strip() for script in scripts)
+    assert first.rpartition("-")[0] == "run.7.ab_1"
+    assert second.rpartition("-")[0] == "run.7.x9"
+
+
 def test_a_script_that_is_being_written_is_not_taken(spool: Spool) -> None:
     (spool.directory / "new" / "job").write_text("/half/a/pa")
     assert spool.take() == []
