@@ -3,9 +3,11 @@
 import os
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from threading import Timer
+from typing import IO, Any
 
 import pytest
 from parsl.executors.high_throughput.errors import ManagerLost, VersionMismatch, WorkerLost
@@ -141,3 +143,37 @@ def test_parsl_s_reason_to_give_up_is_told_if_it_is_not_the_pilot_s_own(
         dispatcher._refuse(why)
     assert told in caplog.text
     assert len(caplog.records) == bool(told)
+
+
+@pytest.fixture
+def stdin(monkeypatch: pytest.MonkeyPatch) -> Iterator[IO[bytes]]:
+    """The other end of standard input."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as read, os.fdopen(writing, "wb") as write:
+        monkeypatch.setattr(sys, "stdin", read)
+        yield write
+
+
+def test_no_block_is_asked_for_before_it_is_known_what_it_copies(
+    stdin: IO[bytes], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    record, start = tmp_path / "experiment.json", time.monotonic()
+    Timer(0.5, record.touch).start()
+    dispatcher._await_record(record)
+    assert 0.5 <= time.monotonic() - start < 60
+    assert caplog.records == []
+
+
+def test_a_record_that_never_comes_is_told_but_not_if_the_pilot_ends(
+    stdin: IO[bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stdin.close()
+    dispatcher._await_record(tmp_path / "experiment.json")
+    assert caplog.records == []
+    monkeypatch.setattr(dispatcher, "PATIENCE", 0.0)
+    monkeypatch.setattr("select.select", lambda *_: ([], [], []))
+    dispatcher._await_record(tmp_path / "experiment.json")
+    assert "experiment.json, so the runs read from the shared file system" in caplog.text

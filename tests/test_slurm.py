@@ -44,6 +44,7 @@ SITE = {
     "device_hierarchy": "FLAT",
     "check_device": False,
     "scheduler_options": ["--exclusive"],
+    "stage": False,
 }
 # A session of tests with a cluster that is killed in the middle.
 KILLED = """

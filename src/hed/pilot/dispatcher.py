@@ -20,6 +20,7 @@ from parsl.executors.high_throughput.errors import ManagerLost, WorkerLost
 from parsl.utils import Timer
 
 from hed.errors import InputError
+from hed.experiment.record import RECORD
 from hed.pilot import blocks, journal, tile
 from hed.pilot.executor import Blocks, Hopeless
 from hed.pilot.spool import End, Spool
@@ -32,6 +33,8 @@ log = logging.getLogger("hed.pilot")
 # Seconds between two looks for submitted jobs, and between two decisions about blocks.
 PERIOD = 0.2
 BALANCE_PERIOD = 1.0
+# Seconds until Snakemake must have written the experiment's record.
+PATIENCE = 120.0
 
 # Not the job's fault, unless it loses so many tiles in all, or so many within seconds of its start.
 LOST = (ManagerLost, WorkerLost)
@@ -47,12 +50,25 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     try:
         site = sites.read(site_file)
+        if site.stage:
+            _await_record(directory.parent / RECORD)
         executor = blocks.make(site, spool, directory.parent.name, tools)
     except InputError as error:
         log.error("%s", error)
         sys.exit(journal.REFUSED)
     executor.start()
     serve(spool, executor, tile.of(site))
+
+
+def _await_record(record: Path) -> None:
+    """Wait for what says what blocks copy; Snakemake writes it after it has started the sidecar."""
+    end = time.monotonic() + PATIENCE
+    while not record.exists():
+        if select.select([sys.stdin], [], [], PERIOD)[0]:
+            return
+        if time.monotonic() > end:
+            log.warning("there is no %s, so the runs read from the shared file system", record)
+            return
 
 
 def serve(spool: Spool, executor: Blocks, tiles: Tiles) -> None:
