@@ -16,6 +16,8 @@ import psutil
 ROOT = Path(__file__).parent.parent
 TILES = 3
 MARK = "HED_TEST_CHAIN"
+# The profiles let a login node rest between two looks at all jobs.
+QUICKLY = ("--seconds-between-status-checks", "2")
 
 SITE = f"""\
 scheduler: local
@@ -89,7 +91,7 @@ class Chain:
     def start(self, *before: str) -> subprocess.Popen[str]:
         """Type the command, after words such as nohup."""
         settings = {**self.settings, "output": self.output, "note": self.root / "note.sh"}
-        command = ["snakemake", "--profile", "profiles/workstation", "--config"]
+        command = ["snakemake", "--profile", "profiles/workstation", *QUICKLY, "--config"]
         environment = {**os.environ, MARK: str(self.root), "HED_PILOT_PERIOD": "1"}
         environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
         return subprocess.Popen(

@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 import yaml
+from chains import QUICKLY
 from nodes import command
 from pbs.cluster import Cluster
 from pbs.user import until
@@ -44,7 +45,7 @@ class Project:
     ) -> None:
         self.root, self.cluster = root / "hed", cluster
         self.experiment = self.root / "output" / "EXP000"
-        self.arguments = ["--profile", "profiles/aurora"]
+        self.arguments = ["--profile", "profiles/aurora", *QUICKLY]
         self.settings = {"data_source": "DATA_SOURCE", "dflts": "dflts.json"}
         self.commands: list[psutil.Popen] = []
         for name in ("rules", "scripts", "src", "config", "envs", "profiles"):
