@@ -76,9 +76,11 @@ class KerasOptimizer:
 
     @property
     def state(self) -> list["tf.Variable"]:
-        """Every variable of the optimizer."""
+        """Every variable of the optimizer, and one of Nadam's that Keras 2.15 keeps elsewhere."""
         variables = self._optimizer.variables
-        return [_variable(v) for v in (variables() if callable(variables) else variables)]
+        found = [_variable(v) for v in (variables() if callable(variables) else variables)]
+        apart = getattr(self._optimizer, "_u_product", None)
+        return [*found, apart] if isinstance(apart, tf.Variable) else found
 
 
 def _variable(weight: "tf.Variable | keras.Variable") -> "tf.Variable":
