@@ -264,6 +264,20 @@ def test_after_a_rollback_later_epochs_neither_count_nor_push_out_new_ones(tmp_p
     assert found(tmp_path) == "004"
 
 
+@pytest.mark.parametrize("name", ["best", "last"])
+def test_a_damaged_best_model_predicts_nothing(tmp_path: Path, name: str) -> None:
+    save_all(tmp_path, 1, 2, best=1 if name == "best" else 2)
+    damage(tmp_path, 1 if name == "best" else 2)
+    with pytest.raises(InputError, match=r"model.h5 is damaged: .* train it anew"):
+        checkpoint.best(tmp_path)
+
+
+def test_a_model_without_a_checksum_is_trusted(tmp_path: Path) -> None:
+    save_all(tmp_path, 1, rules=policy(checksum=False))
+    damage(tmp_path, 1)
+    assert checkpoint.best(tmp_path).name == "001"
+
+
 def test_the_best_is_the_last_where_none_is_marked(tmp_path: Path) -> None:
     save_all(tmp_path, 1, 2)
     (tmp_path / "best").unlink()

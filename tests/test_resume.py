@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import tiny
@@ -21,7 +22,7 @@ from hed import lock, uno
 from hed.config import hyperparameters
 from hed.errors import InputError
 from hed.training import backend, checkpoint, loop, trainer, weights
-from hed.training.backend import keras
+from hed.training.backend import keras, tf
 
 # Keras on NumPy 2 warns at each copy of a variable.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")
@@ -253,6 +254,39 @@ def test_a_checkpoint_of_the_original_is_resumed_from(source: Path, tmp_path: Pa
     assert history["lr"][12] == pytest.approx(16e-30)
     best = 13 if expected < 0.3 else 12
     assert checkpoint.linked_epoch(tmp_path / "run/ckpts/best") == best
+
+
+@pytest.mark.filterwarnings("ignore:You are saving")
+def test_what_the_original_had_finished_ends_with_its_best_metric(
+    source: Path, tmp_path: Path
+) -> None:
+    write_original(tmp_path / "ckpts", epoch=12)
+    uno.run(tiny.run_parameters(source, tmp_path, epochs=12))
+    assert (tmp_path / "result.txt").read_text() == "0.3\n"
+
+
+@pytest.mark.filterwarnings("ignore:You are saving")
+def test_a_file_of_weights_alone_is_read_like_that_of_a_model(tmp_path: Path) -> None:
+    write_original(tmp_path, epoch=1)
+    saved = tmp_path / "epochs/001/model.h5"
+    # What save_weights writes into a file of this name before Keras 3.
+    with h5py.File(saved) as model, h5py.File(tmp_path / "weights.h5", "w") as alone:
+        for name in model["model_weights"]:
+            model.copy(f"model_weights/{name}", alone)
+        alone.attrs.update(model["model_weights"].attrs)
+    expected, found = weights.read(saved), weights.read(tmp_path / "weights.h5")
+    assert list(found) == list(expected)
+    for name, arrays in expected.items():
+        assert all(np.array_equal(a, b) for a, b in zip(arrays, found[name], strict=True))
+
+
+@pytest.mark.skipif(tf.__version__ >= "2.16", reason="Keras 3 saves weights in another form")
+def test_a_file_that_save_weights_wrote_is_read(tmp_path: Path) -> None:
+    model = write_original(tmp_path, epoch=1)
+    model.save_weights(tmp_path / "weights.h5")
+    kernel, bias = weights.read(tmp_path / "weights.h5")["dense"]
+    assert np.array_equal(kernel, model.get_layer("dense").get_weights()[0])
+    assert bias.shape == (8,)
 
 
 # Real processes

@@ -1,5 +1,6 @@
 """Uno as a CANDLE model: `initialize_parameters()` and `run(params)`."""
 
+import math
 import os
 import socket
 from collections.abc import Mapping
@@ -117,7 +118,10 @@ def _finish(
     predictions.write(
         directory, "val", true=data.val.auc, labels=data.val.labels, predicted=predicted
     )
-    write_text(directory / "result.txt", f"{state.history['val_loss'][-1]}\n")
+    last = state.history["val_loss"][-1]
+    # Of epochs that the original trained no more than the best metric is known.
+    known = state.best_metric if math.isfinite(state.best_metric) else math.nan
+    write_text(directory / "result.txt", f"{known if last is None else last}\n")
     stopped = directory / "stop.marker"
     if state.schedule.stopped:
         write_text(stopped, f"early stopping: {state.epoch}/{params['epochs']}\n")

@@ -243,13 +243,25 @@ def best(directory: Path) -> Path:
     """Return the checkpoint with the best metric, or the last where none is marked.
 
     Raises:
-        InputError: if there is no checkpoint.
+        InputError: if there is no checkpoint, or its model is not what was written.
     """
     for name in ("best", "last"):
         epoch = linked_epoch(directory / name)
         if epoch is not None and (place_of(directory, epoch) / MODEL).exists():
-            return place_of(directory, epoch)
+            return _intact(place_of(directory, epoch))
     raise InputError(f"there is no checkpoint in {directory}: train the run first")
+
+
+def _intact(place: Path) -> Path:
+    """Return a checkpoint's directory, after checking its model where a checksum was written."""
+    info = read_json(place / INFO) if (place / INFO).exists() else {}
+    stored = info.get("checksum", "__DISABLED__")
+    if stored not in (checksum(place / MODEL), "__DISABLED__"):
+        raise InputError(
+            f"{place / MODEL} is damaged: its checksum is not that of {INFO}; remove the run's "
+            "directory and its marker to train it anew"
+        )
+    return place
 
 
 def _whole(place: Path, rules: Policy) -> bool:

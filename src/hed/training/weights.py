@@ -51,14 +51,15 @@ def load(network: Network, path: Path) -> None:
 
 
 def read(path: Path) -> dict[str, list[np.ndarray]]:
-    """Return kernel and bias of each dense layer of a saved model, by the layer's name.
+    """Return kernel and bias of each dense layer, by its name, of a saved model or its weights.
 
     Raises:
         InputError: if the file is not a Keras model in HDF5.
     """
     try:
         with h5py.File(path, "r") as file:
-            weights = file["model_weights"]
+            # `save_weights` leaves at the top what `save` leaves in a group.
+            weights = file if "layer_names" in file.attrs else file["model_weights"]
             return {
                 name: [np.asarray(weights[name][w]) for w in weights[name].attrs["weight_names"]]
                 for name in weights
