@@ -12,7 +12,7 @@ from chains import wait_for
 from parsl.serialize import deserialize, serialize
 
 from hed.pilot import worker
-from hed.pilot.spool import Spool
+from hed.pilot.spool import End, Spool, State
 from hed.pilot.worker import LONGEST_WAIT, SOON, Trouble
 
 # A worker pool of one worker that gets one job.
@@ -71,3 +71,18 @@ def test_a_failure_is_known_before_its_tile_waits_and_the_wait_ends_with_the_poo
     assert waiting.is_running()
     pool.kill()
     wait_for(lambda: not waiting.is_running(), 10)
+
+
+@pytest.mark.parametrize(
+    ("number", "end", "state"), [("TERM", "lost", None), ("KILL", "failed", "failed")]
+)
+def test_a_guard_that_dies_fails_its_run_unless_it_was_told_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: str, end: End, state: State | None
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\nkill -{number} $$\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    spool = Spool.make(tmp_path / ".pilot")
+    assert worker._attend([str(spool.directory), "job", "0", "job.sh"], {}) == end
+    assert spool.state("job") == state

@@ -20,8 +20,8 @@ from hed.pilot.spool import End, Spool
 
 # Seconds between two looks whether the run must end: two accesses to the PFS each.
 PERIOD = 10.0
-# Seconds until a script that failed is taken to have failed by itself: the end of a block signals
-# all processes, and this one may not be the first.
+# Seconds until a script that failed, or a guard that died, is taken to have done so by itself: the
+# end of a block ends all processes, in any order.
 DOUBT = 2.0
 # Exit status of this process.
 STATUS: dict[End, int] = {"success": 0, "cancelled": 10, "failed": 11, "lost": 12}

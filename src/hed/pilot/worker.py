@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -9,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hed.pilot import processes, tile
-from hed.pilot.guard import STATUS
+from hed.pilot.guard import DOUBT, STATUS
 from hed.pilot.spool import End, Spool
 from hed.pilot.tile import Tiles
 
 log = logging.getLogger("hed.pilot")
 
-ENDS = {status: end for end, status in STATUS.items()}
+# A guard that is told to end before it has begun a run dies of that.
+ENDS: dict[int, End] = {status: end for end, status in STATUS.items()} | {-signal.SIGTERM: "lost"}
 # A bad tile fails all its runs at once, and being free would take those of all others. After one
 # that failed within SOON seconds it waits, twice as long each time in a row.
 SOON = 120.0
@@ -81,5 +83,6 @@ def _attend(arguments: list[str], environment: dict[str, str]) -> End:
     if end := ENDS.get(guard.wait()):
         return end
     processes.kill_descendants()
+    time.sleep(DOUBT)
     spool, job, attempt, _ = arguments
     return Spool(Path(spool)).finish(job, int(attempt), "failed")
