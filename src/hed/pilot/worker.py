@@ -21,7 +21,7 @@ ENDS: dict[int, End] = {status: end for end, status in STATUS.items()} | {-signa
 # A bad tile fails all its runs at once, and being free would take those of all others. After one
 # that failed within SOON seconds it waits, twice as long each time in a row.
 SOON = 120.0
-FIRST_WAIT, LONGEST_WAIT = 10.0, 600.0
+FIRST_WAIT, LONGEST_WAIT = 10.0, 300.0
 
 
 @dataclass
