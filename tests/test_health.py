@@ -62,17 +62,17 @@ def test_asking_leaves_the_lock_and_its_file_as_they_were(experiment):
     write_lock(experiment, host="node-7")
     path = experiment / "run/RUN000" / lock.LOCK_FILE
     before = (path.read_text(), path.stat().st_mtime_ns)
-    assert health.is_locked(path.parent) is False
+    assert lock.is_locked(path.parent) is False
     assert (path.read_text(), path.stat().st_mtime_ns) == before
     assert lock.acquire(path.parent) is not None
 
 
 def test_without_a_lock_file_or_locks_nothing_is_known_of_the_lock(experiment, monkeypatch):
-    assert health.is_locked(experiment / "run/RUN000") is None
+    assert lock.is_locked(experiment / "run/RUN000") is None
     write_lock(experiment, host="node-7")
     refuse = OSError(38, "Function not implemented")
     monkeypatch.setattr(fcntl, "flock", lambda *_: (_ for _ in ()).throw(refuse))
-    assert health.is_locked(experiment / "run/RUN000") is None
+    assert lock.is_locked(experiment / "run/RUN000") is None
 
 
 @pytest.mark.parametrize(

@@ -38,16 +38,22 @@ def holder(directory: Path) -> str:
     return (directory / LOCK_FILE).read_text() or "another process"
 
 
-def is_held_by_another(directory: Path, process: int) -> bool:
-    """Return whether a process other than this one of this machine has locked a directory."""
+def is_locked(directory: Path) -> bool | None:
+    """Return whether a process holds the lock of a directory, None if nothing tells."""
     try:
         with (directory / LOCK_FILE).open() as stream:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
     except BlockingIOError:
-        return not holder(directory).startswith(f"process {process} on {socket.gethostname()} ")
+        return True
     except OSError:
-        return False  # nobody has ever locked it, or nobody can
-    return False
+        return None
+
+
+def is_held_by_another(directory: Path, process: int) -> bool:
+    """Return whether a process other than this one of this machine has locked a directory."""
+    itself = f"process {process} on {socket.gethostname()} "
+    return bool(is_locked(directory)) and not holder(directory).startswith(itself)
 
 
 def refusal(directory: Path) -> str:

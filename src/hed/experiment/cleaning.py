@@ -10,9 +10,9 @@ from pathlib import Path
 import polars as pl
 
 from hed.errors import InputError
-from hed.experiment.health import diagnose, is_locked
+from hed.experiment.health import diagnose
 from hed.experiment.runs import Run, read_runs
-from hed.lock import LOCK_FILE
+from hed.lock import LOCK_FILE, is_locked
 from hed.training import checkpoint
 
 LINKS = ("best", "last")

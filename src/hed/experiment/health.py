@@ -17,7 +17,6 @@ failed until it writes again. The original's runs have no lock, and share one lo
 """
 
 import contextlib
-import fcntl
 import os
 import re
 import socket
@@ -33,7 +32,7 @@ import polars as pl
 
 from hed.experiment.logs import last_error
 from hed.experiment.runs import Run, epoch_seconds, read_object
-from hed.lock import LOCK_FILE
+from hed.lock import LOCK_FILE, is_locked
 
 State = Literal["done", "running", "waiting", "failed"]
 
@@ -112,18 +111,6 @@ def seconds_per_epoch(runs: Sequence[Run]) -> float | None:
     if not recorded:
         recorded = [seconds for run in runs for seconds in _between_checkpoints(run)]
     return statistics.median(recorded) if recorded else None
-
-
-def is_locked(directory: Path) -> bool | None:
-    """Return whether a process holds the lock of a directory, None if nothing tells."""
-    try:
-        with (directory / LOCK_FILE).open() as stream:
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return False
-    except BlockingIOError:
-        return True
-    except OSError:
-        return None
 
 
 def _ended_here(directory: Path) -> bool:
