@@ -31,6 +31,8 @@ MODEL = "model.h5"
 INFO = "ckpt-info.json"
 STATE = "state.json"
 OPTIMIZER = "optimizer.npz"
+# CANDLE's word for a checksum that is not wanted.
+DISABLED = "__DISABLED__"
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def _info(
         "save_best_metric": rules.save_best_metric,
         "best_metric_last": state["best_metric"],
         "model_file": MODEL,
-        "checksum": checksum(model) if rules.checksum else "__DISABLED__",
+        "checksum": checksum(model) if rules.checksum else DISABLED,
         "timestamp": time.strftime("%Y-%m-%d %H:%M:%S"),
         "time_elapsed": elapsed,
         "metadata": rules.metadata,
@@ -255,13 +257,17 @@ def best(directory: Path) -> Path:
 def _intact(place: Path) -> Path:
     """Return a checkpoint's directory, after checking its model where a checksum was written."""
     info = read_json(place / INFO) if (place / INFO).exists() else {}
-    stored = info.get("checksum", "__DISABLED__")
-    if stored not in (checksum(place / MODEL), "__DISABLED__"):
+    if not _is_as_told(place, info.get("checksum", DISABLED)):
         raise InputError(
             f"{place / MODEL} is damaged: its checksum is not that of {INFO}; remove the run's "
             "directory and its marker to train it anew"
         )
     return place
+
+
+def _is_as_told(place: Path, stored: str) -> bool:
+    """Return whether a model has the checksum that was stored, if one was."""
+    return stored in (DISABLED, checksum(place / MODEL))
 
 
 def _whole(place: Path, rules: Policy) -> bool:
@@ -270,7 +276,7 @@ def _whole(place: Path, rules: Policy) -> bool:
         stored = read_json(place / INFO)["checksum"]
         if not rules.checksum:
             return True
-        if stored not in (checksum(place / MODEL), "__DISABLED__"):
+        if not _is_as_told(place, stored):
             return False
         if not (place / STATE).exists():  # of the original
             return True
