@@ -5,7 +5,7 @@ Later rules of a run have higher priorities, so that a run is finished before an
 
 from pathlib import Path
 
-from hed.experiment import messages, opening
+from hed.experiment import messages, names, opening
 
 ROOT = Path(workflow.basedir)
 SCRIPTS = ROOT / "scripts"
@@ -25,7 +25,7 @@ logger.addFilter(messages.is_shown)
 
 
 envvars:
-    opening.VARIABLE,
+    names.VARIABLE,
 
 
 onsuccess:

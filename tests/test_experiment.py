@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hed.config import hyperparameters
 from hed.config.hyperparameters import UpfLine
 from hed.data import tables
-from hed.experiment import opening, plan
+from hed.experiment import names, opening, plan
 
 ROOT = Path(__file__).parents[1]
 # Opens and starts the experiment of each configuration that it reads, and says which it got.
@@ -39,7 +39,7 @@ for line in sys.stdin:
 @pytest.fixture(autouse=True)
 def own_environment(monkeypatch):
     """Let no test see which experiment another one opened."""
-    for variable in (opening.VARIABLE, opening.LAUNCHER):
+    for variable in (names.VARIABLE, names.LAUNCHER):
         monkeypatch.setenv(variable, "")
         monkeypatch.delenv(variable)
 

@@ -13,7 +13,7 @@ from experiments import write_experiment
 
 from hed.config.hyperparameters import UpfLine, format_upf
 from hed.data import tables
-from hed.experiment import opening
+from hed.experiment import names, opening
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
@@ -46,7 +46,7 @@ def snakemake(config, *options):
     """Run snakemake as a user does, with a configuration."""
     keys = [f"{key}={value}" for key, value in config.items()]
     environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
-    environment.pop(opening.VARIABLE, None)
+    environment.pop(names.VARIABLE, None)
     return subprocess.run(
         [BIN / "snakemake", *options, "--config", *keys],
         cwd=ROOT,
@@ -95,7 +95,7 @@ def config(tmp_path, data):
 @pytest.fixture
 def begun(config, monkeypatch):
     """Return a function that makes the directory of an experiment as its start does."""
-    monkeypatch.setenv(opening.VARIABLE, "")
+    monkeypatch.setenv(names.VARIABLE, "")
 
     def begun(**keys):
         text = {key: str(value) for key, value in {**config, **keys}.items()}

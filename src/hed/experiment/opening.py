@@ -23,14 +23,10 @@ from hed.config.settings import Settings
 from hed.data import raw
 from hed.errors import InputError
 from hed.experiment import plan, record
+from hed.experiment.names import LAUNCHER, RECORD, VARIABLE
 from hed.experiment.plan import Plan, Run
-from hed.experiment.record import RECORD, RESERVED
+from hed.experiment.record import RESERVED
 from hed.files import read_json, write_bytes
-
-# How Snakemake's child processes learn which experiment they work for.
-VARIABLE = "HED_EXPERIMENT"
-# How a pilot learns what each science command is started with.
-LAUNCHER = "HED_LAUNCHER"
 
 
 @dataclass

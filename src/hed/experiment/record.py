@@ -8,15 +8,15 @@ from typing import Any
 from hed.config import hyperparameters
 from hed.config.hyperparameters import UpfLine
 from hed.errors import InputError
+from hed.experiment.names import RECORD
 from hed.experiment.plan import Plan
 from hed.files import read_json
-
-RECORD = "experiment.json"
 
 # Other names in an experiment directory, which a copied UPF or DFLTS may not take.
 RESERVED = frozenset(
     ["data", "figures", "markers", "out", "run"]
     + ["epochs.txt", "jobid.txt", "progress.txt", "scores.csv", "scores.parquet"]
+    + ["high_error_drugs.csv", "ranking.csv", "report.html"]
 )
 
 # What has to agree for the finished runs of one experiment to belong to another; DFLTS need not.

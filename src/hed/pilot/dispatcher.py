@@ -20,7 +20,7 @@ from parsl.executors.high_throughput.errors import ManagerLost, WorkerLost
 from parsl.utils import Timer
 
 from hed.errors import InputError
-from hed.experiment.record import RECORD
+from hed.experiment.names import RECORD
 from hed.pilot import blocks, journal, tile
 from hed.pilot.executor import Blocks, Hopeless
 from hed.pilot.spool import End, Spool

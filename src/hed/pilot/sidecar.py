@@ -20,8 +20,7 @@ import psutil
 
 from hed import command, files, lock
 from hed.errors import InputError
-from hed.experiment import opening
-from hed.experiment.record import RECORD
+from hed.experiment.names import LAUNCHER, RECORD
 from hed.pilot import allocation, journal, processes, release, spool
 from hed.pilot.journal import REFUSED
 from hed.pilot.spool import Spool
@@ -95,7 +94,7 @@ def _refuse_launcher(profile: Path) -> None:
     Raises:
         InputError: if nothing starts them; Snakemake's --configfile replaces the profile's.
     """
-    if os.environ.get(opening.LAUNCHER) == "":
+    if os.environ.get(LAUNCHER) == "":
         raise InputError(
             "launcher is empty, but on a tile each science command needs `tile`: --configfile "
             "replaces the profile's own, so name both, as in "

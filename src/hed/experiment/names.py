@@ -1,0 +1,8 @@
+"""Names by which Snakemake's processes and the pilot know of an experiment; imports nothing."""
+
+RECORD = "experiment.json"
+
+# How Snakemake's child processes learn which experiment they work for.
+VARIABLE = "HED_EXPERIMENT"
+# How a pilot learns what each science command is started with.
+LAUNCHER = "HED_LAUNCHER"
