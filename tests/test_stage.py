@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import types
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -228,6 +230,39 @@ def test_only_one_rank_of_a_node_reads_and_writes(tmp_path, data):
     assert json.loads(output)["read_by_node"] == [5 * MIB + 7]
     reads = sorted(int(line.split()[1]) for line in errors.splitlines())
     assert len(reads) == 3 and reads[2] - reads[1] > 5 * MIB
+
+
+def test_a_node_that_does_not_start_its_process_keeps_the_others_for_a_while_only(tmp_path, data):
+    staging = shlex.join(map(str, command("--to", tmp_path / "to", data / "large")))
+    line = ["mpiexec", "-n", "2", "sh", "-c", f"[ $PMI_RANK = 1 ] && exec sleep 300; {staging}"]
+    environment = {**os.environ, "HED_STAGE_START": "2"}
+    done = subprocess.run(line, env=environment, capture_output=True, timeout=TIMEOUT)
+    assert done.returncode != 0
+    assert not (tmp_path / "to").exists()
+
+
+@pytest.mark.parametrize("python", ["this", "Debian 12's"])
+def test_a_python_that_has_no_safe_way_to_unpack_unpacks_safely(tmp_path, tar, python):
+    # Before 3.10.12 and 3.11.4 its tarfile has no filters.
+    prelude = "import tarfile; [delattr(tarfile, n) for n in ('data_filter', 'tar_filter')]"
+    line = command("--to", tmp_path / "to", "--unpack", tar, prelude=prelude)
+    if python != "this":
+        line = command("--to", tmp_path / "to", "--unpack", tar)
+        line[0] = "/usr/bin/python3"
+        if "3.11.2" not in subprocess.run([line[0], "-V"], capture_output=True, text=True).stdout:
+            pytest.skip("this machine has another Python than Debian 12's")
+    packages = Path(psutil.__file__).parents[1]
+    paths = {"PYTHONPATH": f"{SCRIPT.parents[1] / 'src'}:{packages}"}
+    subprocess.run(line, env={**os.environ, **paths}, check=True, timeout=TIMEOUT)
+    assert (tmp_path / "to" / "env" / "bin" / "tool").stat().st_mode & 0o111
+    with tarfile.open(tmp_path / "bad.tar", "w") as archive:
+        member = tarfile.TarInfo("../outside")
+        archive.addfile(member)
+    line[line.index(str(tar))] = str(tmp_path / "bad.tar")
+    done = subprocess.run(line, env={**os.environ, **paths}, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "bad.tar cannot be unpacked: '../outside'" in done.stderr
+    assert not (tmp_path / "to" / "outside").exists()
 
 
 def await_line(stream, text):

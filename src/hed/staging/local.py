@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -79,9 +79,10 @@ class Here:
     def _claim(self) -> tuple[Path, IO[str]]:
         with self._exclusive():
             for leftover in (self.directory / HIDDEN).glob("work-*"):
-                if held := lock.acquire(leftover):
-                    shutil.rmtree(leftover, ignore_errors=True)
-                    held.close()
+                with suppress(FileNotFoundError):  # its owner is removing it
+                    if held := lock.acquire(leftover):
+                        shutil.rmtree(leftover, ignore_errors=True)
+                        held.close()
             work = Path(tempfile.mkdtemp(prefix="work-", dir=self.directory / HIDDEN))
             return work, _locked(work)
 

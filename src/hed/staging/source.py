@@ -2,7 +2,6 @@
 
 import os
 import stat
-import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -82,8 +81,6 @@ def _item(path: Path) -> Item:
 
 
 def _tar(path: Path) -> Item:
-    if not hasattr(tarfile, "data_filter"):
-        raise InputError("--unpack needs Python 3.10.12, 3.11.4 or later: only they unpack safely")
     source = _existing(path)
     suffix = next((s for s in TAR_SUFFIXES if source.name.endswith(s)), "")
     name = source.name.removesuffix(suffix)

@@ -4,11 +4,15 @@ The shared file system delivers each byte once, however many nodes there are. It
 there and whole are skipped; an item gets its final name when it is whole.
 """
 
+import importlib
+import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import ModuleType
 
 from hed.errors import InputError
 from hed.staging import checksums, local, source
@@ -19,6 +23,8 @@ from hed.staging.source import Entry, Item
 from hed.staging.transfer import Transfer
 from hed.staging.unpack import TarSink
 
+# Seconds in which MPI must have connected all nodes.
+START = int(os.environ.get("HED_STAGE_START", 180))
 CHUNK = 64 * checksums.BLOCK
 
 
@@ -37,7 +43,7 @@ def connected(*, mpi: bool | None, ranks_are_nodes: bool = False) -> Iterator[No
         yield Alone()
         return
     try:
-        from hed.staging import mpi as by_mpi
+        by_mpi = _import_mpi()
     except (ImportError, RuntimeError) as error:  # RuntimeError: mpi4py finds no MPI library
         if mpi:
             raise InputError(f"--mpi needs mpi4py and an MPI library: {error}") from None
@@ -46,6 +52,20 @@ def connected(*, mpi: bool | None, ranks_are_nodes: bool = False) -> Iterator[No
         return
     with by_mpi.connected(ranks_are_nodes=ranks_are_nodes) as nodes:
         yield nodes
+
+
+def _import_mpi() -> ModuleType:
+    """Return what uses MPI, whose import connects all nodes.
+
+    It would wait for ever for a node that could not start its process; then this one is killed.
+    """
+    before = signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(START)
+    try:
+        return importlib.import_module("hed.staging.mpi")
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def stage(

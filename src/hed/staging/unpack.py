@@ -5,18 +5,22 @@ import gzip
 import importlib
 import io
 import os
-import tarfile
 import time
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from hed.staging.checksums import BLOCK
 from hed.staging.clock import Clock
 from hed.staging.nodes import StageError
 from hed.staging.sinks import write_checked
+
+if TYPE_CHECKING or hasattr(importlib.import_module("tarfile"), "data_filter"):
+    import tarfile
+else:  # Python before 3.10.12 and 3.11.4 unpacks wherever a tarball says
+    from backports import tarfile
 
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
