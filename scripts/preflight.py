@@ -18,7 +18,7 @@ from hed import command, output
 from hed.preflight.checks import Result
 from hed.preflight.disks import Places
 from hed.preflight.inspection import inspect
-from hed.site import site
+from hed.site import profile, site
 
 ROOT = Path(__file__).parents[1]
 
@@ -26,13 +26,10 @@ ROOT = Path(__file__).parents[1]
 def main() -> None:
     """Parse the arguments, check, print the table."""
     args = parse()
-    profile = args.profile if args.profile.is_dir() else args.profile.parent
-    found = site.read(profile / "site.yaml" if args.profile.is_dir() else args.profile)
+    found = site.read(args.profile / profile.SITE if args.profile.is_dir() else args.profile)
     directory = args.output or ROOT / default_output()
     places = Places(local=found.local_dir, output=directory.absolute(), data=args.data)
-    # The commands of the pilot are where the profile's sidecar is, which may be a link to it.
-    tools = (profile / "sidecar").resolve().parent
-    checks = inspect(found, places, tools=tools, mask=args.mask)
+    checks = inspect(found, places, tools=profile.PILOT, mask=args.mask)
     results = list(output.track(checks, "checking"))
     show(results, args.format)
     if failed := [result.check for result in results if not result.ok]:

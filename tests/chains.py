@@ -16,6 +16,8 @@ import psutil
 ROOT = Path(__file__).parent.parent
 TILES = 3
 MARK = "HED_TEST_CHAIN"
+# A command ends with the process of pytest that started it, however that ends.
+MORTAL = ("setpriv", "--pdeathsig", "KILL", "--")
 # The profiles let a login node rest between two looks at all jobs.
 QUICKLY = ("--seconds-between-status-checks", "2")
 
@@ -71,33 +73,46 @@ echo "$1 $ZE_AFFINITY_MASK $$ $(date +%s.%N) end" >>notes.txt
 
 
 class Chain:
-    """A project of its own with the real profile, three tiles and trainings that sleep."""
+    """A project of its own with a copy of a profile, three tiles and trainings that sleep."""
 
-    def __init__(self, root: Path, *, runs: int, seconds: float, site: str = SITE) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        runs: int,
+        seconds: float,
+        site: str = SITE,
+        profile: str = "workstation",
+    ) -> None:
         self.root, self.output = root, root / "EXP000"
         self.spool = self.output / ".pilot"
-        profile = root / "profiles" / "workstation"
-        profile.mkdir(parents=True)
-        for name in ("default", "pilot"):
-            (root / "profiles" / name).symlink_to(ROOT / "profiles" / name)
-        for name in ("config.yaml", "run.yaml"):
-            shutil.copy(ROOT / "profiles" / "workstation" / name, profile)
-        (profile / "sidecar").symlink_to("../pilot/sidecar")
-        (profile / "site.yaml").write_text(site)
+        # As a user makes one for a machine of his own.
+        self.profile = root / "profiles" / f"my {profile}"
+        shutil.copytree(ROOT / "profiles" / profile, self.profile)
+        (root / "profiles" / "default").symlink_to(ROOT / "profiles" / "default")
+        (self.profile / "site.yaml").write_text(site)
         (root / "Snakefile").write_text(SNAKEFILE)
         (root / "note.sh").write_text(NOTE)
         self.settings = {"runs": runs, "seconds": seconds}
 
+    def command(self) -> list[str]:
+        """Return the words that are typed."""
+        settings = {**self.settings, "output": self.output, "note": self.root / "note.sh"}
+        profile = str(self.profile.relative_to(self.root))
+        words = [f"{key}={value}" for key, value in settings.items()]
+        return ["snakemake", "--profile", profile, *QUICKLY, "--config", *words]
+
+    def variables(self) -> dict[str, str]:
+        """Return what the environment has more than that of the tests."""
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        return {MARK: str(self.root), "HED_PILOT_PERIOD": "1", "PATH": path}
+
     def start(self, *before: str) -> subprocess.Popen[str]:
         """Type the command, after words such as nohup."""
-        settings = {**self.settings, "output": self.output, "note": self.root / "note.sh"}
-        command = ["snakemake", "--profile", "profiles/workstation", *QUICKLY, "--config"]
-        environment = {**os.environ, MARK: str(self.root), "HED_PILOT_PERIOD": "1"}
-        environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
         return subprocess.Popen(
-            [*before, *command, *(f"{key}={value}" for key, value in settings.items())],
+            [*MORTAL, *before, *self.command()],
             cwd=self.root,
-            env=environment,
+            env={**os.environ, **self.variables()},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

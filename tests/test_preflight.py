@@ -40,7 +40,7 @@ def a_site(tmp_path, **changes):
         "device_variable": "ZE_AFFINITY_MASK",
         "device_hierarchy": "FLAT",
         "check_device": True,
-        "tiles_per_node": 12,
+        "tiles_per_node": 1,
         **changes,
     }
     return replace(found, **settings)
@@ -75,7 +75,6 @@ def failed(results):
 
 def test_this_machine_passes_with_the_real_software(tmp_path):
     (tmp_path / "site.yaml").write_text(f"local_dir: {tmp_path}\n")
-    (tmp_path / "sidecar").symlink_to(ROOT / "profiles" / "pilot" / "sidecar")
     command = [sys.executable, SCRIPT, "--profile", tmp_path, "--output", tmp_path / "output"]
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(
@@ -89,23 +88,40 @@ def test_this_machine_passes_with_the_real_software(tmp_path):
     assert {row["result"] for row in results.values()} == {"ok"}
     assert results["python"]["found"].endswith(f"{Path(sys.executable).parent}/python")
     assert results["tensorflow"]["found"].startswith("2.")
-    assert sorted(os.listdir(tmp_path)) == ["sidecar", "site.yaml"]
+    assert os.listdir(tmp_path) == ["site.yaml"]
 
 
 def test_failing_checks_are_named_and_stop_no_other(tmp_path):
-    lacking = {"interface": "hsn9", "launcher": "no-mpiexec", "cores": ("0", "0,88888")}
+    lacking = {
+        "interface": "hsn9",
+        "launcher": "no-mpiexec",
+        "cores": ("0", "0,88888"),
+        "tiles_per_node": 2,
+    }
     results = inspect(tmp_path, telling(STEPS), **lacking)
     assert failed(results) == ["interface", "launcher", "cores"]
     assert "no address of hsn9; there are" in results["interface"].found
     assert "lo" in results["interface"].found
-    assert "tile 1 has cores 0,88888, but this process cannot use 88888" in results["cores"].found
+    assert "tile 1 has cores 0,88888, but a run cannot use 88888 here" in results["cores"].found
     assert "set launcher in site.yaml" in results["launcher"].as_row()["what to do"]
     assert results["matmul"].as_row()["what to do"] == ""
 
 
+def test_more_tiles_than_cores_are_told(tmp_path):
+    results = inspect(tmp_path, telling(STEPS), tiles_per_node=1000)
+    assert failed(results) == ["cores"]
+    assert "1000 tiles_per_node share " in results["cores"].found
+
+
 def test_the_command_fails_when_a_check_does(tmp_path):
-    (tmp_path / "sidecar").symlink_to(tools(tmp_path, telling(STEPS[:3])) / "sidecar")
-    (tmp_path / "site.yaml").write_text(f"local_dir: {tmp_path}\ninterface: hsn9\n")
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text(f"#!/bin/sh\n{telling(STEPS[:3])}\nexit 1\n")
+    python.chmod(0o755)
+    (tmp_path / "software.sh").write_text(f"PATH={python.parent}:$PATH\n")
+    (tmp_path / "site.yaml").write_text(
+        f"local_dir: {tmp_path}\ninterface: hsn9\nenvironment: software.sh\n"
+    )
     command = [sys.executable, SCRIPT, "--profile", tmp_path, "--output", tmp_path / "output"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1
@@ -195,7 +211,7 @@ def test_the_extension_is_asked_for_only_where_the_devices_need_it(tmp_path):
 
 
 def test_the_tile_that_was_named_is_tried(tmp_path):
-    here = a_site(tmp_path, device_hierarchy="COMPOSITE")
+    here = a_site(tmp_path, device_hierarchy="COMPOSITE", tiles_per_node=12)
     script = f"echo $ZE_AFFINITY_MASK $ZE_FLAT_DEVICE_HIERARCHY >{tmp_path}/mask"
     trial.run(here, trial.rank_of(here, "1.1"), tools(tmp_path, script))
     assert (tmp_path / "mask").read_text() == "1.1 COMPOSITE\n"

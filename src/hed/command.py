@@ -4,7 +4,7 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from hed.errors import InputError
 
@@ -39,3 +39,10 @@ def sentence(error: OSError) -> str:
     """Return what the system refused, and where."""
     where = "" if error.filename is None else f"{error.filename}: "
     return f"{where}{error.strerror or error}"
+
+
+def reason(said: Sequence[str]) -> str:
+    """Return why a command failed: the first error that it named, or else its last words."""
+    errors = [line.removeprefix("error: ") for line in said if line.startswith("error: ")]
+    words = [line.strip() for line in said if line.strip()]
+    return (errors[:1] or words[-1:] or ["it ended without a word"])[0]

@@ -1,15 +1,15 @@
 """The checks of a node that need no software of the trainings."""
 
-import os
 import shutil
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from importlib import metadata
 
 import psutil
 
 from hed.preflight.checks import Check, Fault
+from hed.site import cores
 from hed.site.site import Site
 
 WORKFLOW = ("snakemake", "snakemake-executor-plugin-cluster-generic", "parsl", "polars")
@@ -28,7 +28,11 @@ def checks(site: Site) -> Iterator[Check]:
         partial(_launcher, site),
         "set launcher in site.yaml, or load the module that has it",
     )
-    yield Check("cores", partial(_cores, site.cores), "set cores in site.yaml to this node's cores")
+    yield Check(
+        "cores",
+        partial(_cores, site),
+        "set cores and tiles_per_node in site.yaml to what this node has",
+    )
 
 
 def _workflow() -> str:
@@ -66,27 +70,15 @@ def _launcher(site: Site) -> str:
     return found
 
 
-def _cores(tiles: Sequence[str]) -> str:
-    """Bind this thread to the cores of each tile, as a worker will do."""
-    if not tiles:
-        return "runs are not bound"
-    before = os.sched_getaffinity(0)
+def _cores(site: Site) -> str:
+    """Bind this thread to the cores of each tile, as a run will be; compare their numbers."""
+    usable = len(cores.usable())
+    if not site.cores:
+        if site.tiles_per_node > usable:
+            raise Fault(f"{site.tiles_per_node} tiles_per_node share {usable} cores")
+        return f"runs are not bound; {usable} cores for {site.tiles_per_node} tiles"
     try:
-        for number, cores in enumerate(tiles):
-            _bind(number, cores)
-    finally:
-        os.sched_setaffinity(0, before)
-    return f"{len(tiles)} tiles, {tiles[0]} to {tiles[-1]}"
-
-
-def _bind(tile: int, cores: str) -> None:
-    ranges = [part.split("-") for part in cores.split(",")]
-    wanted = {core for r in ranges for core in range(int(r[0]), int(r[-1]) + 1)}
-    try:
-        os.sched_setaffinity(0, wanted)
-        lacking = wanted - os.sched_getaffinity(0)
-    except OSError:
-        lacking = wanted
-    if lacking:
-        some = ", ".join(map(str, sorted(lacking)[:3]))
-        raise Fault(f"tile {tile} has cores {cores}, but this process cannot use {some}")
+        cores.try_all(site.cores)
+    except cores.Unusable as error:
+        raise Fault(str(error)) from None
+    return f"{len(site.cores)} tiles, {site.cores[0]} to {site.cores[-1]}"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import hed
+from hed import command as commands
 from hed.errors import InputError
 from hed.pilot import tile
 from hed.preflight.checks import Check, Fault
@@ -68,14 +69,7 @@ def run(site: Site, rank: int, tools: Path, *, patience: float = PATIENCE) -> To
         err.seek(0)
         steps = _steps(out.read().decode(errors="replace"))
         said = err.read().decode(errors="replace").splitlines()
-    return Told(tiles.masks[rank], steps, _reason(said) if failure is None else failure)
-
-
-def _reason(said: Sequence[str]) -> str:
-    """Return the first error that was named, or else the last words."""
-    errors = [line.removeprefix("error: ") for line in said if line.startswith("error: ")]
-    words = [line.strip() for line in said if line.strip()]
-    return (errors[:1] or words[-1:] or ["it ended without a word"])[0]
+    return Told(tiles.masks[rank], steps, commands.reason(said) if failure is None else failure)
 
 
 def _extensions(site: Site) -> list[str]:

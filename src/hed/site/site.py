@@ -15,13 +15,12 @@ import yaml
 from hed.config import schema
 from hed.config.hyperparameters import read_lines
 from hed.errors import InputError
-from hed.site import limits, walltime
+from hed.site import cores, limits, walltime
 from hed.site.limits import Limits
 
 # An Intel Max 1550 is two tiles; COMPOSITE names them by GPU.
 TILES_PER_GPU = 2
 
-_CORES = re.compile("[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*")
 # What users of the original set, in their environment.
 _VARIABLES = ("PROJECT", "QUEUE", "WALLTIME", "PROCS", "PPN")
 # Each of these becomes one argument of a command or one word of a job script.
@@ -110,8 +109,8 @@ def read(path: Path, environ: Mapping[str, str] = os.environ) -> Site:
     values = schema.complete(given, definition())
     values["walltime"] = walltime.seconds(values["walltime"], f"walltime in {path}")
     values.update(_from_environment(values, environ))
-    for name in ("cores", "scheduler_options"):
-        values[name] = tuple(values[name])
+    values["cores"] = tuple(str(entry) for entry in values["cores"])
+    values["scheduler_options"] = tuple(values["scheduler_options"])
     for name in ("environment", "software"):
         values[name] = _beside(path, values[name])
     values["local_dir"] = Path(values["local_dir"]).expanduser()
@@ -226,7 +225,7 @@ def _node_conflicts(site: Site) -> Iterator[str]:
     if site.cores and len(site.cores) != site.tiles_per_node:
         entries, tiles = len(site.cores), site.tiles_per_node
         yield f"cores has {entries} entries, but needs one for each of the {tiles} tiles_per_node"
-    yield from (f"cores must be such as 1-8 or 0,2-4, not {c!r}" for c in _not_cores(site.cores))
+    yield from _core_conflicts(site.cores)
     if site.check_device and not site.device_variable:
         yield "check_device needs a device_variable, or every run sees all devices"
     if site.device_hierarchy and site.device_variable != "ZE_AFFINITY_MASK":
@@ -237,9 +236,15 @@ def _node_conflicts(site: Site) -> Iterator[str]:
         yield f"environment: no such file: {site.environment}"
 
 
-def _not_cores(cores: Sequence[str]) -> Iterator[str]:
-    """Yield the entries that are no list of cores."""
-    for entry in cores:
-        ranges = [part.split("-") for part in entry.split(",")]
-        if not _CORES.fullmatch(entry) or any(int(r[0]) > int(r[-1]) for r in ranges):
-            yield entry
+def _core_conflicts(entries: Sequence[str]) -> Iterator[str]:
+    """Yield entries that are no lists of cores, or that share one."""
+    owners: dict[int, str] = {}
+    for entry in entries:
+        try:
+            listed = cores.parse(entry)
+        except ValueError:
+            yield f"cores must be such as 1-8 or 0,2-4, not {entry!r}"
+            continue
+        for core in sorted(listed & owners.keys()):
+            yield f"cores {owners[core]} and {entry} share core {core}, but each run needs its own"
+        owners |= dict.fromkeys(listed, entry)

@@ -1,0 +1,37 @@
+"""The profile that Snakemake is reading: where it is, so that a copy of it uses its own files."""
+
+import inspect
+import os
+from pathlib import Path
+
+from hed.errors import InputError
+
+# How the sidecar knows the profile; Snakemake starts it without arguments.
+VARIABLE = "HED_PROFILE"
+SITE = "site.yaml"
+# The commands of the pilot, which all profiles share.
+PILOT = Path(__file__).parents[3] / "profiles" / "pilot"
+
+
+def enter() -> Path:
+    """Return the directory of the profile whose config.yaml calls this, and tell the sidecar.
+
+    Snakemake tells a profile nothing of itself, but has its file open while it reads it.
+
+    Raises:
+        InputError: if no profile is being read, or it has no site.yaml.
+    """
+    frame = inspect.currentframe()
+    while frame is not None:
+        name = getattr(frame.f_locals.get("stream"), "name", None)
+        if isinstance(name, str) and Path(name).is_file():
+            return _enter(Path(name).parent.absolute())
+        frame = frame.f_back
+    raise InputError("no profile is being read: start Snakemake with --profile DIRECTORY")
+
+
+def _enter(directory: Path) -> Path:
+    if not (directory / SITE).is_file():
+        raise InputError(f"{directory} has no {SITE}: copy that of the profile it was made from")
+    os.environ[VARIABLE] = str(directory)
+    return directory
