@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 import yaml
-from chains import QUICKLY
+from chains import MORTAL, QUICKLY
 from nodes import command
 from pbs.cluster import Cluster
 from pbs.user import until
@@ -55,13 +55,18 @@ class Project:
         preprocess.preprocess(ROOT / "data/gdsc2-demo", self.root / "DATA_SOURCE", **scaled)
         (self.root / "dflts.json").write_text(json.dumps(dflts))
         self.prepare("")
-        path = self.root / "profiles" / "aurora" / "site.yaml"
         own = {
             "tiles_per_node": cluster.tiles,
             "launcher": str(cluster.bin / "mpiexec"),
             "environment": str(self.root / "environment.sh"),
         }
-        path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | SITE | own | site))
+        self.change(**{**SITE, **own, **site})
+        self.period = 2
+
+    def change(self, **site: Any) -> None:
+        """Change the profile's site.yaml."""
+        path = self.root / "profiles" / "aurora" / "site.yaml"
+        path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | site))
 
     def prepare(self, line: str) -> None:
         """Let this line precede each science command on a node."""
@@ -75,10 +80,14 @@ class Project:
         environment["PATH"] = f"{self.cluster.bin}:{binaries}:{os.environ['PATH']}"
         settings = [f"{name}={value}" for name, value in self.settings.items()]
         started = psutil.Popen(
-            ["snakemake", *self.arguments, "--config", *settings],
+            [*MORTAL, "snakemake", *self.arguments, "--config", *settings],
             cwd=self.root,
             env=environment
-            | {"PROJECT": "hed", "HED_PILOT_PERIOD": "2", "PYTHONPATH": f"{ROOT}/src:{MODELS}"},
+            | {
+                "PROJECT": "hed",
+                "HED_PILOT_PERIOD": str(self.period),
+                "PYTHONPATH": f"{ROOT}/src:{MODELS}",
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -1,11 +1,13 @@
 """What becomes of a job that Parsl is done with."""
 
+import json
 import os
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Timer
 from typing import IO, Any
 
@@ -28,6 +30,7 @@ class Executor:
 
     def __init__(self) -> None:
         self.given: list[tuple[str, int, dict[str, int]]] = []
+        self.ended: SimpleQueue[str] = SimpleQueue()
         self.futures: list[Future[End]] = []
 
     def submit(self, function: Any, resources: dict[str, int], *arguments: Any) -> Future[End]:
@@ -96,8 +99,47 @@ def test_a_job_that_lost_its_tile_goes_on_before_others_but_not_at_once(
     executor.futures[1].set_result("lost")
     jobs.settle()
     assert (spool.state("job"), spool.queued()) == (None, [("job", "/script.sh")])
-    told = "job job is lost and goes on on another tile: Task failure due to loss of manager pool"
-    assert told in caplog.text
+    assert (
+        "job job lost its tile and goes on on another: n0 does not answer any more" in caplog.text
+    )
+
+
+def test_the_runs_of_a_block_that_has_ended_go_on_at_once(
+    spool: Spool, executor: Executor, caplog: pytest.LogCaptureFixture
+) -> None:
+    jobs = give(spool, executor)
+    executor.heartbeat_period = 300
+    spool.begin("job", "3")
+    jobs.give("other", "/script.sh")
+    spool.begin("other", "4")
+    executor.ended.put("3")
+    jobs.settle()
+    assert executor.given[2:] == [("job", 1, {"priority": 0})]
+    assert "job job lost its tile and goes on on another: block 3 has ended" in caplog.text
+    # Parsl notices much later, when the run has long been another tile's.
+    executor.futures[0].set_exception(LOST)
+    jobs.settle()
+    assert spool.losses("job") == pytest.approx([0], abs=60)
+    executor.futures[2].set_result("success")
+    jobs.settle()
+    assert spool.state("job") == "success"
+
+
+def test_a_message_names_the_run_and_what_it_holds_out(
+    spool: Spool, executor: Executor, caplog: pytest.LogCaptureFixture
+) -> None:
+    script = spool.directory / "job.sh"
+    script.write_text("snakemake --target-jobs 'train:run=RUN013' 'score:run=RUN013'\n")
+    jobs = Jobs(spool, executor, ())  # type: ignore[arg-type]
+    for _ in range(2):
+        jobs.give("job", str(script))
+        executor.futures[-1].set_exception(LOST)
+        jobs.settle()
+        record = {"runs": [{"id": "RUN013", "held_out": "Dasatinib"}]}
+        (spool.directory.parent / "experiment.json").write_text(json.dumps(record))
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines[0].startswith("RUN013 lost its tile and goes on on another: ")
+    assert lines[1].startswith("RUN013 (Dasatinib) lost its tile and goes on on another: ")
 
 
 def test_a_job_that_is_cancelled_or_has_ended_meanwhile_is_not_repeated(

@@ -72,7 +72,7 @@ def test_a_block_that_comes_after_its_qsub_was_given_up_is_given_back_before_the
     delay(cluster, ARRIVES_LATE)
     with pytest.raises(Refused, match="does not answer") as caught:
         provider.submit("true", 1, "parsl.EXP000.block-0")
-    assert caught.value.passing
+    assert caught.value.kind == "passes"
     until(lambda: cluster.server.jobs)
     hasten(cluster)
     assert provider.submit("true", 1, "parsl.EXP000.block-1") == "2.stand-in"

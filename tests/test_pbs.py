@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 from parsl.launchers import MpiExecLauncher
-from parsl.providers import PBSProProvider
 from pbs.cluster import Cluster
 from pbs.user import call, file, look, output, reach, submit, until
+
+from hed.pilot.providers import Pbs
+from hed.pilot.spool import Spool
 
 QUEUES = {
     "tests": {"min_walltime": 1, "max_nodes": 8},
@@ -132,6 +134,13 @@ def test_unknown_jobs_do_not_hide_known_ones(cluster: Cluster) -> None:
     assert "Jobs" not in json.loads(call(cluster, "qstat -f -F json 77").stdout)
 
 
+def test_of_several_jobs_that_are_named_json_has_the_first_only(cluster: Cluster) -> None:
+    jobs = [submit(cluster, "sleep 60", OPTIONS) for _ in range(2)]
+    answer = call(cluster, f"qstat -F json -f 77 {' '.join(jobs)}")
+    assert list(json.loads(answer.stdout)["Jobs"]) == jobs[:1]
+    assert list(json.loads(call(cluster, "qstat -F json -f").stdout)["Jobs"]) == jobs
+
+
 def test_a_running_job_has_the_attributes_that_clients_read(cluster: Cluster) -> None:
     job = submit(cluster, "sleep 60", f"{SCATTERED} -o logs.out -j oe -r n")
     found = reach(cluster, job, "R")
@@ -148,8 +157,8 @@ def test_without_a_server_commands_fail_and_jobs_run_on(cluster: Cluster) -> Non
     job = submit(cluster, "sleep 0.3; touch /tmp/done", OPTIONS)
     reach(cluster, job, "R")
     cluster.server.is_down = True
-    for line in (f"qstat -x {job}", f"qdel {job}", f"qsub {OPTIONS} </dev/null"):
-        assert call(cluster, line).returncode == 255
+    commands = (f"qstat -x {job}", f"qdel {job}", f"qsub {OPTIONS} </dev/null", "qselect -N job")
+    assert [call(cluster, line).returncode for line in commands] == [255, 162, 162, 162]
     file(cluster, "x0n0", "done")
     cluster.server.is_down = False
     assert reach(cluster, job, "F")["Exit_status"] == 0
@@ -255,11 +264,11 @@ def test_what_the_nodes_do_not_have_can_never_run(cluster: Cluster, chunks: str)
     assert look(cluster, job)["job_state"] == "Q"
 
 
-def test_parsl_submits_follows_and_cancels_blocks(
+def test_the_pilot_submits_follows_and_cancels_blocks(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", cluster.environment()["PATH"])
-    provider: Any = PBSProProvider(  # type: ignore[no-untyped-call]
+    provider: Any = Pbs(
         account="Project",
         queue="tests",
         scheduler_options="#PBS -l filesystems=home:flare -l place=scatter\n#PBS -k doe -r n",
@@ -269,6 +278,7 @@ def test_parsl_submits_follows_and_cancels_blocks(
         launcher=MpiExecLauncher(bind_cmd="--cpu-bind", overrides="--ppn 1 --no-vni"),
     )
     provider.script_dir = str(cluster.root.parent)
+    provider.spool, provider.jobs = Spool.make(cluster.root / "spool"), cluster.root / "jobid.txt"
     first, second = (provider.submit(f"touch /tmp/on; {rest}", 1) for rest in ("true", "sleep 60"))
     for node in cluster.nodes.names:
         file(cluster, node, "on")

@@ -32,8 +32,7 @@ from hed.pilot import (
     sidecar,
     tile,
 )
-from hed.pilot.executor import Blocks
-from hed.pilot.providers import Local, Pbs, Refused
+from hed.pilot.providers import Pbs
 from hed.pilot.scaling import Limits
 from hed.pilot.script import PerNode
 from hed.pilot.spool import End, Spool, State
@@ -47,7 +46,7 @@ PILOT = ROOT / "profiles" / "pilot"
 def spool(tmp_path: Path) -> Spool:
     """A spool whose sidecar is this process."""
     made = Spool.make(tmp_path / ".pilot")
-    (made.directory / "pid").write_text(f"{os.getpid()} {processes.born(os.getpid())}\n")
+    made.tell_sidecar(os.getpid(), os.getppid())
     return made
 
 
@@ -112,12 +111,21 @@ def test_a_dead_sidecar_takes_no_job_and_lets_none_run_for_ever(spool: Spool) ->
     ended = call("submit", spool, "/x/snakejob.other.sh").stdout.strip()
     spool.settle(ended, "success")
     # The id of a process that is there, but started at another time.
-    (spool.directory / "pid").write_text(f"{os.getpid()} 1\n")
-    assert status(spool, job) == "failed"
+    snakemake = subprocess.Popen(["sleep", "300"])
+    (spool.directory / "pid").write_text(f"{os.getpid()} 1 {snakemake.pid}\n")
     assert status(spool, ended) == "success"
     refused = call("submit", spool, "/x/snakejob.third.sh")
     assert refused.returncode == 1
     assert refused.stderr == "error: the pilot has ended; start Snakemake again\n"
+    # Snakemake, which would try every other job, is stopped, and nobody says the same again.
+    assert snakemake.wait(10) == -signal.SIGINT
+    again = call("submit", spool, "/x/snakejob.fourth.sh")
+    assert (again.returncode, again.stderr) == (1, "")
+    # It gets some time to stop, in which it needs no report of each job.
+    assert status(spool, job) == "running"
+    os.utime(spool.directory / "ended", (0, 0))
+    assert status(spool, job) == "failed"
+    assert spool.orphaned_snakemake() is None
 
 
 def test_a_job_that_nobody_knows_has_failed(spool: Spool) -> None:
@@ -137,7 +145,7 @@ def test_what_waits_and_what_ran_is_left_to_the_next_dispatcher(spool: Spool) ->
     ran, waits, new = (call("submit", spool, script).stdout.strip() for script in scripts)
     spool.take()
     os.replace(spool.directory / "queue" / new, spool.directory / "new" / new)
-    spool.begin(ran)
+    spool.begin(ran, "0")
     sidecar.clear(spool, repeat=True)
     assert spool.queued() == [(ran, scripts[0]), (waits, scripts[1])]
     assert spool.take() == [(new, scripts[2])]
@@ -238,47 +246,6 @@ def test_a_job_that_was_cancelled_while_it_waited_never_starts(spool: Spool) -> 
     start_guard(spool, f"touch {spool.directory}/ran").wait()
     assert spool.state("job") == "failed"
     assert not (spool.directory / "ran").exists()
-
-
-def sweep(text: str) -> int:
-    """Sweep up after a command and return its status."""
-    command = [sys.executable, "-m", "hed.pilot.processes", "sweep", "sh", "-c", text]
-    return subprocess.run(command, check=False).returncode
-
-
-def test_nothing_of_a_swept_command_is_left(tmp_path: Path) -> None:
-    left = tmp_path / "left"
-    sweep(f"setsid sleep 300 & echo $! >{left}; kill -9 $$")
-    assert not psutil.pid_exists(int(left.read_text()))
-
-
-def test_a_worker_pool_that_is_killed_is_started_again(tmp_path: Path) -> None:
-    starts = tmp_path / "starts"
-    text = f"echo >>{starts}; [ $(wc -l <{starts}) = 2 ] || kill -9 $$"
-    assert sweep(text) == 0
-    assert len(starts.read_text().splitlines()) == 2
-
-
-def test_the_reserve_of_a_worker_pool_counts_from_the_start_of_its_block(tmp_path: Path) -> None:
-    starts = tmp_path / "starts"
-    text = f"echo $1 >>{starts}; [ $(wc -l <{starts}) = 2 ] || {{ sleep 2; kill -9 $$; }}"
-    command = [sys.executable, "-m", "hed.pilot.processes", "sweep", "sh", "-c", text, "pool"]
-    begun = {**os.environ, "HED_BLOCK_START": f"{time.time() - 100:.0f}"}
-    subprocess.run([*command, "--drain_period=1000"], env=begun, check=True)
-    first, again = (int(line.partition("=")[2]) for line in starts.read_text().splitlines())
-    assert 800 < again <= first - 2 <= 900
-    late = {"HED_BLOCK_START": f"{time.time() - 2000:.0f}"}
-    assert processes.from_now(["--drain_period=1000"], late) == ["--drain_period=1"]
-    assert processes.from_now(["--drain_period=None"], late) == ["--drain_period=None"]
-
-
-@pytest.mark.parametrize(("end", "times"), [("kill -9 $$", processes.ATTEMPTS), ("exit 3", 1)])
-def test_one_that_is_killed_at_once_or_fails_is_given_up(
-    tmp_path: Path, end: str, times: int
-) -> None:
-    starts = tmp_path / "starts"
-    assert sweep(f"echo >>{starts}; {end}") != 0
-    assert len(starts.read_text().splitlines()) == times
 
 
 def test_a_mortal_command_dies_with_its_parent(tmp_path: Path) -> None:
@@ -392,44 +359,6 @@ def test_a_block_near_its_end_has_no_free_tile() -> None:
     assert scaling.free_tiles([pool(1, draining=True), pool()], 24, seconds=10) == 0
 
 
-@pytest.mark.parametrize(
-    ("status", "text", "words", "passing"),
-    [
-        (38, "would exceed", "limit of jobs per user is reached: would exceed", True),
-        (188, "", "limit of jobs is reached", True),
-        (188, "Job violates queue and/or server resource limits", "takes no block of this", False),
-        (198, "Maximum number of jobs already in queue", "limit of jobs is reached", True),
-        (32, "no filesystems", "a rule of the site rejects it: no filesystems", False),
-        (32, "over the limit of debug", "rejects it: over the limit of debug", False),
-        (1, "Limit exceeds allowable", "(Limit exceeds allowable)", False),
-        (255, "", "does not answer", True),
-        (1, "qsub: Unknown queue", "(qsub: Unknown queue)", False),
-        (2, "", "exit status 2", False),
-    ],
-)
-def test_a_refusal_says_why_and_whether_it_passes(
-    status: int, text: str, words: str, passing: bool
-) -> None:
-    refused = Refused("qsub", status, text)
-    assert words in str(refused)
-    assert refused.passing is passing
-
-
-@pytest.mark.parametrize(
-    ("status", "text", "passing"),
-    [
-        (1, "sbatch: error: QOSMaxSubmitJobPerUserLimit", True),
-        (1, "Requested time limit is invalid (missing or exceeds some limit)", False),
-        (1, "invalid partition specified: nowhere", False),
-        (providers.SILENT, "no answer", True),
-    ],
-)
-def test_slurm_s_refusals_pass_if_they_name_a_limit_that_does(
-    status: int, text: str, passing: bool
-) -> None:
-    assert Refused("sbatch", status, text).passing is passing
-
-
 def test_a_job_that_pbs_holds_for_ever_is_known() -> None:
     never = {"job_state": "Q", "comment": "Can Never Run: Not enough nodes"}
     assert providers.hopeless(never) == "Can Never Run: Not enough nodes"
@@ -491,89 +420,32 @@ def test_a_block_counts_as_given_back_when_pbs_says_so(
     assert (tmp_path / "deleted").read_text() == "17.server\n"
 
 
-class Refusing(Local):
-    """A provider that refuses every block."""
-
-    error: Exception = Refused("qsub", 32, "no")
-
-    def submit(self, command: str, tasks_per_node: int, job_name: str = "block") -> str:
-        raise self.error
-
-
-@pytest.fixture
-def executor() -> Blocks:
-    made = Blocks(address="127.0.0.1", provider=Refusing(max_blocks=2), max_workers_per_node=3)
-    made.launch_cmd = "true"
-    return made
-
-
-def refuse(executor: Blocks, error: Exception, times: int) -> None:
-    """Ask for a block several times, each time after the wait."""
-    executor.provider.error = error
-    for _ in range(times):
-        executor._next_try = 0.0
-        executor.scale_out_facade(2)
-
-
-def test_after_a_refusal_no_block_is_asked_for_until_a_while_later(executor: Blocks) -> None:
-    executor.scale_out_facade(2)
-    executor.scale_out_facade(2)
-    assert executor._refusals == 1
-
-
-def test_refusals_that_pass_never_fail_the_runs(executor: Blocks) -> None:
-    refuse(executor, Refused("qsub", 38, "limit"), 9)
-    assert not executor.bad_state_is_set
-
-
-def test_refusals_fail_the_runs_only_if_no_block_works(executor: Blocks) -> None:
-    executor._status["999"] = JobStatus(JobState.RUNNING)
-    refuse(executor, Refused("qsub", 32, "no"), 9)
-    assert not executor.bad_state_is_set
-    executor._status["999"] = JobStatus(JobState.COMPLETED)
-    refuse(executor, Refused("qsub", 32, "no"), 1)
-    assert executor.bad_state_is_set
-
-
-def test_blocks_that_end_before_their_workers_start_fail_the_runs(executor: Blocks) -> None:
-    executor.blocks_to_job_id = {str(n): f"{n}.server" for n in range(4)}
-    states = {"0": JobStatus(JobState.COMPLETED), "1": JobStatus(JobState.MISSING)}
-    executor.handle_errors({**states, "2": JobStatus(JobState.MISSING)})
-    assert not executor.bad_state_is_set
-    more = {"2": JobStatus(JobState.MISSING), "3": JobStatus(JobState.MISSING, "Can Never Run")}
-    executor.handle_errors({**states, **more})
-    assert executor.bad_state_is_set
-    assert "block 3 (job 3.server) ended before its workers started: Can Never Run" in str(
-        executor.executor_exception
-    )
-
-
-def test_a_block_that_runs_without_a_worker_pool_is_given_back_with_one_warning(
-    executor: Blocks, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    cancelled: list[str] = []
-    monkeypatch.setattr(executor.provider, "cancel", cancelled.extend)
-    executor.blocks_to_job_id = {str(n): f"{n}.server" for n in range(3)}
-    states = (JobState.PENDING, JobState.RUNNING, JobState.RUNNING)
-    executor._status = {str(n): JobStatus(state) for n, state in enumerate(states)}
-    pools = [{"block_id": "1"}]
-    executor._end_silent(pools)
-    executor._end_silent(pools)
-    assert cancelled == []
-    monkeypatch.setattr("hed.pilot.executor.SILENT", 0.0)
-    executor._end_silent(pools)
-    assert cancelled == ["2.server"]
-    executor.handle_errors({"2": JobStatus(JobState.MISSING)})
-    assert "block 2 (job 2.server) has run for 0 min without a worker" in caplog.text
-    assert len(caplog.records) == 1
-
-
 def test_workers_are_started_once_on_each_node() -> None:
     mpi = PerNode("mpiexec", "--no-vni", inside=False)("pool", 1, 13)
-    assert "mpiexec --no-vni -n 13 --ppn 1 --hostfile $JOBNAME.nodes /bin/sh $JOBNAME.sh" in mpi
+    assert "mpiexec --no-vni -n 13 --ppn 1 --hostfile $JOBNAME.nodes /bin/sh $JOBNAME.pool" in mpi
     slurm = PerNode("srun", "-l", inside=True)("pool", 1, 2)
-    assert "srun --overlap -l -N 2 -n 2 --ntasks-per-node 1 /bin/sh $JOBNAME.sh" in slurm
-    assert PerNode("mpiexec", "", inside=False)("pool", 1, 1) == "pool"
+    assert "srun --overlap -l -N 2 -n 2 --ntasks-per-node 1 /bin/sh $JOBNAME.pool" in slurm
+    alone = PerNode("mpiexec", "", inside=False)("pool", 1, 1)
+    assert "\n/bin/sh $JOBNAME.pool\n" in alone
+    assert "mpiexec" not in alone
+
+
+def test_a_node_whose_python_does_not_start_says_so_and_stays(tmp_path: Path) -> None:
+    spool = Spool.make(tmp_path / "spool")
+    text = PerNode("", "", inside=False)("python -c 'import none.such'", 1, 1)
+    environment = {"JOBNAME": "parsl.block-9.block-3.17.5", "HED_SPOOL": str(spool.directory)}
+    process = subprocess.Popen(
+        ["bash", "-c", text],
+        env={**os.environ, **environment},
+        cwd=tmp_path,
+        start_new_session=True,
+    )
+    wait_for(spool.reported_nodes)
+    assert process.poll() is None
+    processes.kill_group(process.pid)
+    ((place, why),) = spool.reported_nodes().items()
+    assert place == ("3", os.uname().nodename)
+    assert why == "ModuleNotFoundError: No module named 'none'"
 
 
 def run_block(staging: script.Staging, tmp_path: Path, tools: Path = PILOT) -> str:
@@ -581,6 +453,7 @@ def run_block(staging: script.Staging, tmp_path: Path, tools: Path = PILOT) -> s
     command = 'echo "data at $HED_STAGED, software in $HED_LOCAL."; [ "$HED_BLOCK_START" ]'
     text = PerNode("mpiexec", "", inside=False, staging=staging)(command, 1, 1)
     prologue = script.prologue(Spool.make(tmp_path / "spool"), tools, tmp_path)
+    prologue += "\nexport JOBNAME=parsl.EXP000.block-0.17.5"
     done = subprocess.run(
         ["bash", "-c", f"{prologue}\n{text}"], stdout=subprocess.PIPE, text=True, check=True
     )

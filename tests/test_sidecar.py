@@ -23,7 +23,7 @@ CLEAN = {
 }
 CLEAN["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 
-pytestmark = pytest.mark.xdist_group("pilot")
+pytestmark = pytest.mark.xdist_group("chain")
 
 
 def type_command(

@@ -1,7 +1,6 @@
 """Blocks of many nodes on a real Slurm, whose nodes are stand-ins on this machine."""
 
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -192,15 +191,12 @@ class SlurmChain(Chain):
     """The chain with profiles/slurm, whose blocks here are two nodes of three tiles."""
 
     def __init__(self, root: Path, *, runs: int, seconds: float) -> None:
-        profile = ROOT / "profiles" / "slurm"
-        site = yaml.safe_load((profile / "site.yaml").read_text()) | SITE
-        super().__init__(root, runs=runs, seconds=seconds, site=yaml.safe_dump(site))
+        given = yaml.safe_load((ROOT / "profiles" / "slurm" / "site.yaml").read_text())
+        site = yaml.safe_dump(given | SITE)
+        super().__init__(root, runs=runs, seconds=seconds, site=site, profile="slurm")
         # A training whose sleep is ended has not ended itself.
         note = root / "note.sh"
         note.write_text(f"set -e\n{note.read_text()}")
-        # The profile names its own directory, and Chain's command another.
-        shutil.copy(profile / "config.yaml", root / "profiles" / "workstation")
-        (root / "profiles" / "slurm").symlink_to("workstation")
 
 
 @pytest.fixture
@@ -250,6 +246,27 @@ def test_the_runs_of_a_block_that_ends_too_soon_go_on_in_another(
     printed = command.communicate(timeout=300)[0]
     assert command.returncode == 0, printed
     assert len(chain.notes("start")) > 6
+    chain.assert_is_finished()
+
+
+@pytest.mark.parametrize("nodes", [2, 3])
+def test_what_an_allocation_did_not_finish_goes_on_in_the_next_of_a_chain(
+    slurm: Cluster, chain: SlurmChain, nodes: int
+) -> None:
+    # Submit and leave: the command itself is the job.
+    chain.settings["runs"] = 3 * nodes
+    lines = [f"export {name}={shlex.quote(text)}" for name, text in chain.variables().items()]
+    script = "\n".join([f"cd {shlex.quote(str(chain.root))}", *lines, shlex.join(chain.command())])
+    options = [f"--nodes={nodes}", "--exclusive", "--time=30"]
+    first = slurm.submit(script, *options)
+    second = slurm.submit(script, *options, f"--dependency=afterany:{first}")
+    wait_for(lambda: len(busy_tiles(slurm)) == 3 * nodes, "all tiles are busy", seconds=120)
+    slurm.run("scancel", first)
+    slurm.wait_for_state(first, "CANCELLED")
+    slurm.wait_for_state(second, "COMPLETED", seconds=240)
+    assert len(chain.notes("start")) == 6 * nodes
+    assert (chain.output / "jobid.txt").read_text().split() == [first, second]
+    assert {record["block"] for record in Spool(chain.spool).tiles()} >= {second}
     chain.assert_is_finished()
 
 

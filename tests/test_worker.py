@@ -14,6 +14,7 @@ from parsl.serialize import deserialize, serialize
 from hed.pilot import worker
 from hed.pilot.spool import End, Spool, State
 from hed.pilot.worker import LONGEST_WAIT, SOON, Trouble
+from hed.site.profile import PILOT
 
 # A worker pool of one worker that gets one job.
 POOL = """
@@ -51,7 +52,7 @@ def pool(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     text = WORKER.format(spool=str(spool.directory), script=str(tmp_path / "job.sh"))
     with subprocess.Popen(
         [sys.executable, "-c", POOL.format(worker=text)],
-        env={**os.environ, "PARSL_WORKER_RANK": "0"},
+        env={**os.environ, "PARSL_WORKER_RANK": "0", "PATH": f"{PILOT}:{os.environ['PATH']}"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -12,7 +12,8 @@ import socket
 import sys
 
 OPTIONS = "A:N:S:Ve:j:k:l:m:M:o:q:r:v:W:"
-NO_SERVER = 255
+# As OpenPBS 23.06: the last byte of PBSE_SYSTEM (15010), but for qstat.
+NO_SERVER, NO_SERVER_QSTAT = 162, 255
 
 
 def main(place: str, command: str, *words: str) -> int:
@@ -56,8 +57,8 @@ def ask(place: str, message: dict[str, object]) -> tuple[int, str, str] | None:
 
 def unreachable(command: str) -> tuple[int, str, str]:
     """Return what a command says when no server answers."""
-    text = f"Connection refused\n{command}: cannot connect to server stand-in (errno=111)\n"
-    return NO_SERVER, "", text
+    text = f"Connection refused\n{command}: cannot connect to server stand-in (errno=15010)\n"
+    return NO_SERVER_QSTAT if command == "qstat" else NO_SERVER, "", text
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
         subprocess.run(["qsub", "job.sh"], env=environment)
         cluster.lose("x0n1")                    # a node dies, with all that runs on it
         cluster.boot("x0n1")                    # and is back
-        cluster.server.is_down = True           # qstat and the others exit with 255
+        cluster.server.is_down = True           # qstat exits with 255, the others with 162
         cluster.server.refusals = iter([38, 32])    # as the next two qsubs do
 
 `cluster.bin` holds qsub, qstat, qselect, qdel, mpiexec and on-node; a job finds them on its PATH,
@@ -40,7 +40,8 @@ class Cluster:
     """Nodes x0n0, x0n1, ... with `tiles` tiles and `cpus` cores each behind a server.
 
     `queues` are the limits of rules.Queue by the queue's name, Aurora's if none are given;
-    `grace` is the time in seconds between SIGTERM and SIGKILL of a job that has to end.
+    `grace` is the time in seconds between SIGTERM and SIGKILL of a job that has to end (a real
+    server's kill_delay).
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Cluster:
         tiles: int = 12,
         cpus: int = 208,
         queues: Mapping[str, Mapping[str, int]] | None = None,
-        grace: float = 1.0,
+        grace: float = 10.0,
     ) -> None:
         """Describe the cluster."""
         self.root = root.resolve()

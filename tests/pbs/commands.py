@@ -72,7 +72,8 @@ def qstat(server: Server, message: Message) -> Answer:
         shown = [job for job in shown if finished or job.state != "F"]
     shown = [job for job in shown if given.get("-u") in (None, job.user)]
     if given.get("-F") == "json":
-        text = as_json(shown)
+        # OpenPBS 23.06 loses all but the first that were named (json_jobs in qstat.c is NULL then).
+        text = as_json(shown[:1] if names else shown)
     elif "-f" in given:
         text = "".join(map(as_text, shown))
     else:

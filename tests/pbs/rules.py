@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from .job import Job
 from .request import RejectionError, Request, illegal
 
-HOOK, PER_USER, QUEUE_LIMIT, UNKNOWN_QUEUE = 32, 38, 188, 170
+HOOK, PER_USER, QUEUE_LIMIT, UNKNOWN_QUEUE, DISABLED = 32, 38, 188, 170, 173
 MANDATORY = ("walltime", "filesystems", "select")
 REFUSALS = {
     HOOK: "Job rejected by a hook of the site",
     PER_USER: "would exceed the queue's per-user limit",
     QUEUE_LIMIT: "Maximum number of jobs already in queue",
+    DISABLED: "Queue is not enabled",
+    UNKNOWN_QUEUE: "Unknown queue",
 }
 KEEP = {"", "doe", "deo", "ode", "oed", "edo", "eod"}
 

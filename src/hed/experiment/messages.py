@@ -7,11 +7,13 @@ from pathlib import Path
 def is_shown(record: logging.LogRecord) -> bool:
     """Tell whether a message is worth its lines.
 
-    Not shown: what a dry run says of temporary outputs, three lines for each run; and the failure
-    of a job that has no log because it never began, as those after the failed one of a run, since
-    its log is what the logger shows of a failure, with a traceback where there is none.
+    Not shown: what a dry run says of temporary outputs, three lines for each run; the id by which
+    the pilot knows each run; and the failure of a job that has no log because it never began, as
+    those after the failed one of a run, since its log is what the logger shows of a failure, with a
+    traceback where there is none.
     """
-    if "temporary output" in record.getMessage():
+    message = record.getMessage()
+    if "temporary output" in message or message.startswith("Submitted group job"):
         return False
     logs = getattr(record, "log", None) if record.levelno >= logging.ERROR else None
     return not logs or any(Path(path).exists() for path in logs)

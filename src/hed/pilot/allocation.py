@@ -1,5 +1,7 @@
 """The allocation that this process runs in, if it was not started on a login node."""
 
+from __future__ import annotations
+
 import json
 import os
 import subprocess
@@ -7,9 +9,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hed.errors import InputError
-from hed.site.site import Site
+
+if TYPE_CHECKING:
+    from hed.site.site import Site
 
 
 def nodes(environ: Mapping[str, str] = os.environ) -> int:
@@ -19,6 +24,11 @@ def nodes(environ: Mapping[str, str] = os.environ) -> int:
     if environ.get("SLURM_JOB_ID"):
         return int(environ.get("SLURM_JOB_NUM_NODES") or environ.get("SLURM_NNODES") or 1)
     return 0
+
+
+def job(environ: Mapping[str, str] = os.environ) -> str:
+    """Return the id of the allocation that this process runs in; empty on a login node."""
+    return environ.get("PBS_JOBID") or environ.get("SLURM_JOB_ID") or ""
 
 
 def within(site: Site, environ: Mapping[str, str] = os.environ) -> Site:

@@ -1,5 +1,6 @@
 """Blocks of nodes for a site: Parsl's executor, its provider, and what a block's script does."""
 
+import math
 import os
 import re
 import sys
@@ -19,7 +20,9 @@ from hed.pilot.executor import Blocks
 from hed.pilot.providers import Local, Pbs, Slurm
 from hed.pilot.script import PerNode, Staging
 from hed.pilot.spool import Spool
+from hed.site import cores
 from hed.site.site import Site
+from hed.site.walltime import clock
 
 # A node says every PERIOD seconds that it is there, and is lost after MISSED periods of silence.
 PERIOD = 15
@@ -44,20 +47,28 @@ def make(site: Site, spool: Spool, name: str, tools: Path) -> Blocks:
         address=_listen(here, inside=inside),
         max_workers_per_node=here.tiles_per_node,
         # Parsl would cap the workers by the cores; how many tiles share them is the site's matter.
+        # Its own binding kills each worker that has fewer cores than there are workers.
         cores_per_worker=0.001,
-        cpu_affinity=f"list:{':'.join(here.cores)}" if here.cores else "none",
+        cpu_affinity="none",
         drain_period=here.walltime - here.reserve if here.scheduler != "local" or inside else None,
         heartbeat_period=period,
         heartbeat_threshold=period * MISSED,
         poll_period=200,
-        launch_cmd=f"python -m hed.pilot.processes sweep {DEFAULT_LAUNCH_CMD}",
+        launch_cmd=f"python -m hed.pilot.keeper {DEFAULT_LAUNCH_CMD}",
         interchange_launch_cmd=_mortal("interchange.py"),
         encrypted=True,
     )
+    blocks.spool = spool
+    blocks.last_start = _last_start(here, inside=inside)
     blocks.run_dir = str(spool.directory / "parsl")
     blocks.all_addresses = _addresses(here, inside=inside)
     blocks.provider.script_dir = str(spool.directory / "parsl")
     return blocks
+
+
+def _last_start(site: Site, *, inside: bool) -> float:
+    """Return until when a block may be started, in this process's monotonic seconds."""
+    return time.monotonic() + site.walltime - site.reserve if inside else math.inf
 
 
 def _provider(site: Site, spool: Spool, tools: Path, *, inside: bool) -> ExecutionProvider:
@@ -83,6 +94,8 @@ def _provider(site: Site, spool: Spool, tools: Path, *, inside: bool) -> Executi
         provider = Local(**common)
     provider.spool = spool
     provider.jobs = spool.directory.parent / "jobid.txt"
+    if inside:
+        provider.remember(allocation.job())
     return provider
 
 
@@ -102,8 +115,8 @@ def _pbs(site: Site) -> dict[str, object]:
     return {
         "account": site.account or None,
         "queue": site.queue or None,
-        "walltime": _clock(site.walltime),
-        "cpus_per_node": max(1, len(_cores(site))),
+        "walltime": clock(site.walltime),
+        "cpus_per_node": _cores(site),
         "scheduler_options": "\n".join(f"#PBS {option}" for option in options),
     }
 
@@ -114,22 +127,17 @@ def _slurm(site: Site) -> dict[str, object]:
     return {
         "account": site.account or None,
         "partition": site.queue or None,
-        "walltime": _clock(site.walltime),
+        "walltime": clock(site.walltime),
         "cmd_timeout": 120,
         "exclusive": False,
         "scheduler_options": "\n".join(f"#SBATCH {option}" for option in options),
     }
 
 
-def _cores(site: Site) -> set[int]:
-    """Return the cores of a node that its tiles use."""
-    ranges = [part.split("-") for cores in site.cores for part in cores.split(",")]
-    return {core for r in ranges for core in range(int(r[0]), int(r[-1]) + 1)}
-
-
-def _clock(seconds: int) -> str:
-    """Return HH:MM:SS."""
-    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+def _cores(site: Site) -> int:
+    """Return the number of a node's cores that its tiles use."""
+    bound = frozenset().union(*(cores.parse(text) for text in site.cores))
+    return max(len(bound), site.tiles_per_node)
 
 
 def _mortal(command: str) -> list[str]:

@@ -21,9 +21,9 @@ from parsl.utils import Timer
 
 from hed.errors import InputError
 from hed.experiment.names import RECORD
-from hed.pilot import blocks, journal, tile
+from hed.pilot import blocks, journal, names, processes, tile
 from hed.pilot.executor import Blocks, Hopeless
-from hed.pilot.spool import End, Spool
+from hed.pilot.spool import End, Spool, State
 from hed.pilot.tile import Tiles
 from hed.pilot.worker import run
 from hed.site import site as sites
@@ -56,6 +56,7 @@ def main() -> None:
     except InputError as error:
         log.error("%s", error)
         sys.exit(journal.REFUSED)
+    spool.tell_nodes(tile.of(site))
     executor.start()
     serve(spool, executor, tile.of(site))
 
@@ -79,9 +80,17 @@ def serve(spool: Spool, executor: Blocks, tiles: Tiles) -> None:
         dispatch(spool, executor, tiles)
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        _tell_if_alone(spool)
         timer.close()
         executor.give_all_back()
         executor.shutdown()
+
+
+def _tell_if_alone(spool: Spool) -> None:
+    """If the sidecar has died, stop Snakemake, which would report each run as a failure."""
+    if (number := spool.orphaned_snakemake()) is not None:
+        log.error("the pilot has ended; start Snakemake again")
+        processes.stop_snakemake(number, signal.SIGINT)
 
 
 def _balance(executor: Blocks) -> None:
@@ -124,35 +133,49 @@ class Jobs:
     def __init__(self, spool: Spool, executor: Blocks, tiles: Tiles) -> None:
         """Take the spool, the executor, and the tiles of a node."""
         self._spool, self._executor, self._tiles = spool, executor, tiles
-        self._done: SimpleQueue[tuple[str, str, Future[End]]] = SimpleQueue()
-        self._lost: list[tuple[float, str, str]] = []
+        self._done: SimpleQueue[tuple[str, int, Future[End]]] = SimpleQueue()
+        # The script of each job and, of those that the executor has, the number of the attempt.
+        self._scripts: dict[str, str] = {}
+        self._attempts: dict[str, int] = {}
+        self._lost: list[tuple[float, str]] = []
 
     def give(self, job: str, script: str) -> None:
         """Have a job run on the next free tile; one that has lost its tile comes first."""
         attempt = len(self._spool.losses(job))
+        self._scripts[job], self._attempts[job] = script, attempt
         place = str(self._spool.directory)
         urgent = {"priority": 0} if attempt else {}
         future = self._executor.submit(run, urgent, place, job, attempt, script, self._tiles)
-        future.add_done_callback(lambda done: self._done.put((job, script, done)))
+        future.add_done_callback(lambda done: self._done.put((job, attempt, done)))
 
     def repeat(self, job: str, script: str) -> None:
         """Have a job run again, unless it has ended or shall end."""
         if self._spool.state(job) or self._spool.is_cancelled(job):
-            self._spool.settle(job, "failed")
+            self._settle(job, "failed")
         else:
             self.give(job, script)
 
     def settle(self) -> None:
         """Record how jobs ended, and repeat those that lost their tile a while ago."""
         while not self._done.empty():
-            self._settle(*self._done.get())
+            job, attempt, future = self._done.get()
+            if self._attempts.get(job) == attempt:
+                self._judge(job, future)
+        while not self._executor.ended.empty():
+            self._lose_block(self._executor.ended.get())
         now = time.monotonic()
-        due = [lost for lost in self._lost if lost[0] <= now]
+        due = [job for when, job in self._lost if when <= now]
         self._lost = [lost for lost in self._lost if lost[0] > now]
-        for _, job, script in due:
-            self.repeat(job, script)
+        for job in due:
+            self.repeat(job, self._scripts[job])
 
-    def _settle(self, job: str, script: str, future: Future[End]) -> None:
+    def _settle(self, job: str, state: State) -> State:
+        """Record how a job ended; return what is recorded."""
+        self._attempts.pop(job, None)
+        self._scripts.pop(job, None)
+        return self._spool.settle(job, state)
+
+    def _judge(self, job: str, future: Future[End]) -> None:
         """Record how a job ended, as its tile says, or that it lost its tile.
 
         What the tile wrote may not be seen here yet, since a shared file system remembers for a
@@ -161,28 +184,45 @@ class Jobs:
         error = future.exception()
         if isinstance(error, BadStateException):
             return  # this process ends, and the sidecar ends all that waits
-        if isinstance(error, LOST) or (not error and future.result() == "lost"):
-            self._lose(job, script, error or "its block or its worker pool ends")
+        # Until a worker pool that lost contact has noticed, too, and has ended its runs.
+        wait = self._executor.heartbeat_period
+        if isinstance(error, LOST):
+            where = getattr(error, "hostname", "its node")
+            self._lose(job, f"{where} does not answer any more", wait)
+        elif not error and future.result() == "lost":
+            self._lose(job, "its block, its worker pool or its node was at its end", wait)
         elif not error:
-            self._spool.settle(job, "success" if future.result() == "success" else "failed")
-        elif self._spool.settle(job, "failed") == "failed":
-            log.warning("job %s failed: %s", job, error)
+            self._settle(job, "success" if future.result() == "success" else "failed")
+        else:
+            name = self._name(job)
+            if self._settle(job, "failed") == "failed":
+                log.warning("%s failed: %s", name, error)
 
-    def _lose(self, job: str, script: str, why: object) -> None:
+    def _lose_block(self, block: str) -> None:
+        """Have the runs of a block that has ended go on in another at once."""
+        for job in self._spool.begun_in(block):
+            if job in self._attempts:
+                self._lose(job, f"block {block} has ended", 0.0)
+
+    def _lose(self, job: str, why: str, wait: float) -> None:
         """Have a job that lost its tile go on, unless it has ended or loses every tile."""
         if self._spool.state(job):
-            self._spool.settle(job, "failed")
+            self._settle(job, "failed")
             return
-        losses = self._spool.lose(job)
+        name, losses = self._name(job), self._spool.lose(job)
         # That a node is silent is noticed so much later.
         soon = SOON + self._executor.heartbeat_threshold
         if len(losses) >= MOST or sum(seconds < soon for seconds in losses) >= MOST_SOON:
-            self._spool.settle(job, "failed")
-            log.warning("job %s has lost %d tiles and counts as failed: %s", job, len(losses), why)
+            self._settle(job, "failed")
+            log.warning("%s has lost %d tiles and counts as failed: %s", name, len(losses), why)
             return
-        # Until a worker pool that lost contact has noticed, too, and has ended its runs.
-        self._lost.append((time.monotonic() + self._executor.heartbeat_period, job, script))
-        log.warning("job %s is lost and goes on on another tile: %s", job, why)
+        self._attempts.pop(job, None)
+        self._lost.append((time.monotonic() + wait, job))
+        log.warning("%s lost its tile and goes on on another: %s", name, why)
+
+    def _name(self, job: str) -> str:
+        """Return what a person calls a job."""
+        return names.of(self._scripts.get(job, ""), self._spool.directory.parent) or f"job {job}"
 
 
 if __name__ == "__main__":

@@ -3,11 +3,10 @@
 `python -m hed.pilot.guard PARENT SPOOL ID ATTEMPT SCRIPT`: the run ends with its script, when it is
 cancelled or given up, and when the worker dies, each time with every process that it started,
 wherever these went. How it ended is in the spool before this process ends, unless it goes on on
-another tile, because the worker died or the block ends.
+another tile, because the worker died, the block ends, or its node is at fault.
 """
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -15,7 +14,7 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from hed.pilot import processes
+from hed.pilot import names, node, processes
 from hed.pilot.spool import End, Spool
 
 # Seconds between two looks whether the run must end: two accesses to the PFS each.
@@ -23,6 +22,10 @@ PERIOD = 10.0
 # Seconds until a script that failed, or a guard that died, is taken to have done so by itself: the
 # end of a block ends all processes, in any order.
 DOUBT = 2.0
+# A run that fails within so many seconds may have the node to blame.
+SOON = 120.0
+# The block, as Parsl numbers them.
+BLOCK = "PARSL_WORKER_BLOCK_ID"
 # Exit status of this process.
 STATUS: dict[End, int] = {"success": 0, "cancelled": 10, "failed": 11, "lost": 12}
 
@@ -42,11 +45,11 @@ def main() -> None:
 
 def guard(spool: Spool, job: str, script: str, *, attempt: int, parent: int) -> End:
     """Run a script until it ends or must end; record which, and what its tile was used for."""
-    start, run = time.time(), run_of(script)
+    start, run = time.time(), names.run_of(script)
     end: End = "failed"
     try:
         processes.die_with_parent(parent, signal.SIGTERM)
-        end = _run(spool, job, script, attempt)
+        end = _blame(spool, _run(spool, job, script, attempt), time.time() - start)
     except (Stopped, SystemExit):
         end = "lost"
     finally:
@@ -61,7 +64,7 @@ def _run(spool: Spool, job: str, script: str, attempt: int) -> End:
     """Start the script and wait for its end."""
     if end := spool.state(job) or _must_end(spool, job, attempt):
         return end
-    spool.begin(job)
+    spool.begin(job, os.environ.get(BLOCK, ""))
     with (spool.directory / "out" / f"{job}.txt").open("ab") as out:
         child = subprocess.Popen(
             ["/bin/sh", script], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
@@ -74,6 +77,14 @@ def _run(spool: Spool, job: str, script: str, attempt: int) -> End:
         time.sleep(DOUBT if failed else 0)
         return "failed" if failed else "success"
     return end
+
+
+def _blame(spool: Spool, end: End, seconds: float) -> End:
+    """Return how a run ended: lost if it failed soon, on a node on which none can begin."""
+    if end != "failed" or seconds >= SOON or not (fault := node.find_fault()):
+        return end
+    spool.report_node(os.environ.get(BLOCK, ""), os.uname().nodename, fault)
+    return "lost"
 
 
 def _must_end(spool: Spool, job: str, attempt: int) -> End | None:
@@ -95,15 +106,6 @@ def _record(job: str, run: str, start: float, end: End) -> dict[str, str | float
         "end": round(time.time(), 3),
         "state": "success" if end == "success" else "failed",
     }
-
-
-def run_of(script: str) -> str:
-    """Return the run that a script of Snakemake's is about, as its target jobs name it."""
-    try:
-        found = re.search(r"--target-jobs [^\n]*?:run=([^\s',]+)", Path(script).read_text())
-    except OSError:
-        return ""
-    return found[1] if found else ""
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -3,26 +3,14 @@
 import ctypes
 import os
 import signal
-import subprocess
 import sys
-import time
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 
 import psutil
 
 # From <linux/prctl.h>.
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
-
-# Seconds that processes get to end by themselves.
-GRACE = 5
-# A command that is killed so often, each time within so many seconds, is not started again.
-ATTEMPTS, SOON = 3, 30
-# When the block began, in seconds since 1970, and after how long a worker pool takes no new run.
-BLOCK_START = "HED_BLOCK_START"
-DRAIN = "--drain_period="
 
 
 def die_with_parent(parent: int, number: int = signal.SIGKILL) -> None:
@@ -60,10 +48,27 @@ def born(process: int) -> str:
     return "" if fields[0] in "ZX" else fields[19]
 
 
+def stop_snakemake(process: int, number: int) -> None:
+    """Stop Snakemake, which would otherwise try to submit every job; SIGINT cancels what it has."""
+    with suppress(psutil.NoSuchProcess):
+        snakemake = psutil.Process(process)
+        if any("snakemake" in part for part in snakemake.cmdline()[:3]):
+            snakemake.send_signal(number)
+
+
 def kill_group(group: int) -> None:
     """Kill the processes of a group, if there are any."""
     with suppress(ProcessLookupError):
         os.killpg(group, signal.SIGKILL)
+
+
+def has_group(group: int) -> bool:
+    """Return whether a group has a process."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _kill(process: psutil.Process) -> None:
@@ -76,59 +81,11 @@ def _prctl(option: int, value: int) -> None:
         raise OSError(ctypes.get_errno(), "prctl failed")
 
 
-def sweep(command: Sequence[str]) -> int:
-    """Run a command and, when it has ended or must, kill whatever it left; return its status.
-
-    One that a signal has killed is started again: without, a worker pool that runs out of memory
-    would take its node, or with some launchers the whole block, from all runs to come.
-    """
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
-    adopt_orphans()
-    attempts = 0
-    while True:
-        started = time.monotonic()
-        status = _attend(from_now(command))
-        attempts = attempts + 1 if time.monotonic() - started < SOON else 1
-        if status >= 0 or attempts == ATTEMPTS:
-            return status
-        # If the block has been told to end meanwhile, this is where it does.
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-
-
-def from_now(command: Sequence[str], environ: Mapping[str, str] = os.environ) -> list[str]:
-    """Return a worker pool's command whose drain period, told of the block, counts from now.
-
-    Parsl counts it from the start of the pool, after the copies, or after other pools have died.
-    """
-    if BLOCK_START not in environ:
-        return list(command)
-    gone = int(time.time()) - int(environ[BLOCK_START])
-    told = {part: part.removeprefix(DRAIN) for part in command if part.startswith(DRAIN)}
-    # Parsl takes 0 for never.
-    left = {p: f"{DRAIN}{max(1, int(n) - gone)}" for p, n in told.items() if n.isdigit()}
-    return [left.get(part, part) for part in command]
-
-
-def _attend(command: Sequence[str]) -> int:
-    """Run a command to its end and kill what it left; SIGTERM stays blocked after that."""
-    mortal = partial(die_with_parent, os.getpid())
-    try:
-        # No other thread is here, so the child may set itself up before it executes the command.
-        return subprocess.Popen(command, preexec_fn=mortal).wait()
-    finally:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        # The guards of the runs end them and say so, if they are let.
-        psutil.wait_procs(psutil.Process().children(recursive=True), timeout=GRACE)
-        kill_descendants()
-
-
 def main() -> None:
-    """Execute `mortal PARENT COMMAND...`, which dies with its parent, or `sweep COMMAND...`."""
-    kind, *rest = sys.argv[1:]
-    if kind == "sweep":
-        sys.exit(sweep(rest))
-    die_with_parent(int(rest[0]))
-    os.execvp(rest[1], rest[1:])
+    """Execute `mortal PARENT COMMAND...`, which dies with its parent."""
+    _, parent, *rest = sys.argv[1:]
+    die_with_parent(int(parent))
+    os.execvp(rest[0], rest)
 
 
 if __name__ == "__main__":

@@ -5,61 +5,26 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from parsl.jobs.states import JobState, JobStatus
 from parsl.providers import LocalProvider, PBSProProvider, SlurmProvider
-from parsl.providers.errors import ExecutionProviderException
 
 from hed.pilot import processes, release
+from hed.pilot.refusals import AWAY, SILENT, Refused
 from hed.pilot.release import FORGOTTEN, INVALID
+from hed.pilot.script import CLEAR, LAUNCHED
 from hed.pilot.spool import Spool
 
-# What a command that does not answer counts as.
-SILENT = 255
-# Limits that pass as other jobs end: PBS's per user and per queue, and its server being down.
-PASSING = {
-    38: "the queue's limit of jobs per user is reached",
-    188: "the queue's limit of jobs is reached",
-    198: "the queue's limit of jobs is reached",
-    SILENT: "the server does not answer",
-}
-REJECTED = {32: "a rule of the site rejects it"}
-# With this in its text, 188 is about the nodes or the walltime of the block, and never passes.
-VIOLATES = "violates"
-UNFIT = "the queue takes no block of this size and walltime, see scripts/blocks.py"
-# sbatch has one exit status for all refusals. Of those that name a limit, this never passes.
-INVALID_TIME = "time limit is invalid"
-# What it says when the controller may have taken the job.
+# What sbatch says when the controller may have taken the job.
 TIMED_OUT = "timed out"
 SUBMIT = ("qsub", "sbatch")
 NEVER = "Can Never Run"
 
 log = logging.getLogger("hed.pilot")
-
-
-class Refused(ExecutionProviderException):  # type: ignore[misc]
-    """A scheduler takes no block; `passing` if it may later."""
-
-    def __init__(self, command: str, status: int, text: str) -> None:
-        """Take the command, its exit status and what it said."""
-        told = " ".join(text.split())
-        why, self.passing = _judge(command, status, told.lower())
-        reason = why and told and f"{why}: {told}" or why or told or f"exit status {status}"
-        super().__init__(f"{command} refused a block ({reason})")
-
-
-def _judge(command: str, status: int, told: str) -> tuple[str, bool]:
-    """Return what a refusal means, empty if only its text says that, and whether it passes."""
-    if status == SILENT:
-        return PASSING[SILENT], True
-    if command != "qsub":
-        return "", "limit" in told and INVALID_TIME not in told
-    if VIOLATES in told:
-        return UNFIT, False
-    return {**PASSING, **REJECTED}.get(status, ""), status in PASSING
 
 
 class _Recorded:
@@ -89,26 +54,26 @@ class _Recorded:
 
         Its name is in the spool until its id is, so that the end of the pilot finds it too.
         """
-        command, self._asked = cmd.split()[0], Path(cmd.split()[-1]).name
-        self._settle_doubts(command)
+        self._asked = Path(cmd.split()[-1]).name
+        self._settle_doubts(cmd)
         self.spool.add_block(self._asked, {"command": self.command, "name": self._asked})
         status, out, err = _run(cmd, self.cmd_timeout)
-        if status == SILENT or (status and TIMED_OUT in err):
+        if status in AWAY or (status and TIMED_OUT in err):
             found = release.find(self.command, self._asked)
             if not found:
-                raise Refused(command, SILENT, err or out)
+                raise Refused(cmd, SILENT, err or out)
             status, out = 0, self.answer.format(found[0])
         if status:
             self.spool.remove_block(self._asked)
-            raise Refused(command, status, err or out)
+            raise Refused(cmd, status, err or out)
         return status, out, err
 
-    def _settle_doubts(self, command: str) -> None:
+    def _settle_doubts(self, cmd: str) -> None:
         """Give back what an earlier submission without an answer may have left."""
         for name, how in self.spool.blocks().items():
             if "name" in how:
                 if not release.give_back(name, how):
-                    raise Refused(command, SILENT, "no answer")
+                    raise Refused(cmd, SILENT, "no answer")
                 self.spool.remove_block(name)
 
     def submit(self, command: str, tasks_per_node: int, job_name: str = "block") -> str:
@@ -117,12 +82,29 @@ class _Recorded:
         self.spool.add_block(job, self._how(job))
         if self.command:
             self.spool.remove_block(self._asked)
-            with self.jobs.open("a") as stream:
-                stream.write(f"{job}\n")
+            self.remember(job)
         return job
+
+    def remember(self, job: str) -> None:
+        """Add a job of the scheduler's to the experiment's list."""
+        with self.jobs.open("a") as stream:
+            stream.write(f"{job}\n")
 
     def _how(self, job: str) -> dict[str, str]:
         return {"command": self.command}
+
+    def launched(self, job: str) -> float | None:
+        """Return when a block began to start its worker pools, in seconds since 1970, if it has."""
+        known = self.resources[job]  # type: ignore[attr-defined]
+        script = Path(known.get("script_path") or known["job_stdout_path"])
+        try:
+            return script.with_suffix(LAUNCHED).stat().st_mtime
+        except OSError:
+            return None
+
+    def comment(self, job: str) -> str:
+        """Return what the scheduler says of a block that waits, empty if nothing."""
+        return ""
 
     def cancel(self, job_ids: Sequence[str]) -> list[bool]:
         """Give blocks back; one that cannot be must not keep the others."""
@@ -153,12 +135,16 @@ class Pbs(_Recorded, PBSProProvider):  # type: ignore[misc]
         """Take Parsl's settings."""
         super().__init__(**settings)
         self._hopeless: dict[str, str] = {}
+        self._comments: dict[str, str] = {}
 
     def _status(self) -> None:
+        ended = {job: known["status"] for job, known in self.resources.items() if _is_over(known)}
         try:
             super()._status()
         except ValueError:
             log.warning("qstat answered no JSON; the blocks are taken to be as they were")
+        for job, status in ended.items():
+            self.resources[job]["status"] = status
         for job, comment in self._hopeless.items():
             if not self.resources[job]["status"].terminal:
                 self.cancel([job])
@@ -166,26 +152,48 @@ class Pbs(_Recorded, PBSProProvider):  # type: ignore[misc]
 
     def execute_wait(self, cmd: str, timeout: int | None = None) -> tuple[int, str, str]:
         """Execute a command; of qstat's answer, notice what Parsl does not."""
-        status, out, err = super().execute_wait(cmd, timeout)
         if not cmd.startswith("qstat"):
-            return status, out, err
-        if status in FORGOTTEN:
-            # A server without a history of jobs; Parsl would take the block to run for ever.
-            status, out = 0, out if out.strip() else "{}"
+            return super().execute_wait(cmd, timeout)
+        status, jobs, err = self._ask_for_each(cmd, timeout)
         if status == 0:
-            jobs = json.loads(out).get("Jobs", {})
-            self._hopeless = {
-                known: hopeless(job)
+            told = {
+                known: job
                 for known in self.resources
                 for name, job in jobs.items()
-                if known.startswith(name) and hopeless(job)
+                if known.startswith(name)
             }
-        return status, out, err
+            self._hopeless = {name: why for name, job in told.items() if (why := hopeless(job))}
+            self._comments = {name: str(job.get("comment", "")) for name, job in told.items()}
+        return status, json.dumps({"Jobs": jobs} if jobs else {}), err
+
+    def _ask_for_each(
+        self, cmd: str, timeout: int | None
+    ) -> tuple[int, dict[str, dict[str, Any]], str]:
+        """Ask qstat for one block after the other; return its status, the jobs, and its errors.
+
+        Of several ids OpenPBS (qstat.c of 23.06) gives as JSON only the first that it knows, and
+        Parsl would take the other blocks to have ended.
+        """
+        jobs: dict[str, dict[str, Any]] = {}
+        options, _, names = cmd.partition(" json ")
+        for job in names.split():
+            if _is_over(self.resources.get(job, {})):
+                continue
+            status, out, err = super().execute_wait(f"{options} json {job}", timeout)
+            if status == 0:
+                jobs |= json.loads(out).get("Jobs", {})
+            elif status not in FORGOTTEN:  # a server without a history of jobs forgets them
+                return status, {}, err
+        return 0, jobs, ""
 
     @property
     def status_polling_interval(self) -> int:
         """Return the seconds between two looks at the queue."""
         return 30
+
+    def comment(self, job: str) -> str:
+        """Return what PBS says of a block that waits."""
+        return self._comments.get(job, "")
 
 
 class Slurm(_Recorded, SlurmProvider):  # type: ignore[misc]
@@ -220,6 +228,15 @@ class Local(_Recorded, LocalProvider):  # type: ignore[misc]
         self._groups[job] = group
         return {"process": job, "group": str(group), "born": processes.born(int(job))}
 
+    def cancel(self, job_ids: Sequence[str]) -> list[bool]:
+        """End blocks, and wait while they clear up: an allocation may end right after this."""
+        given = super().cancel(job_ids)
+        groups = [self._groups[job] for job in job_ids if job in self._groups]
+        end = time.monotonic() + CLEAR + 2
+        while any(map(processes.has_group, groups)) and time.monotonic() < end:
+            time.sleep(0.1)
+        return given
+
     def status(self, job_ids: Sequence[str]) -> list[JobStatus]:
         """Return the state of each block; of one that ended, nothing goes on."""
         found = super().status(job_ids)
@@ -250,6 +267,11 @@ def _run(cmd: str, seconds: float) -> tuple[int, str, str]:
             processes.kill_group(process.pid)
             return SILENT, "", "no answer"
     return process.returncode, out, err
+
+
+def _is_over(known: dict[str, Any]) -> bool:
+    """Return whether a block is known to have ended."""
+    return "status" in known and bool(known["status"].terminal)
 
 
 def hopeless(job: dict[str, Any]) -> str:

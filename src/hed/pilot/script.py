@@ -9,8 +9,8 @@ from pathlib import Path
 from parsl.launchers.base import Launcher
 
 import hed
-from hed.pilot import processes
-from hed.pilot.spool import Spool
+from hed.pilot import keeper
+from hed.pilot.spool import SPOOL, Spool
 from hed.site.site import Site
 
 ROOT = Path(hed.__file__).parents[2]
@@ -20,6 +20,28 @@ TABLES = ("ge_merged_data.parquet", "md_merged_data.parquet")
 # which would not reach it elsewhere.
 COPY, KILL = 900, 30
 LIMIT = "timeout --foreground -k {kill} {copy}"
+# Ends the name of a file that a block writes when its worker pools are being started.
+LAUNCHED = ".launched"
+# When the script of a block ends, the scheduler kills all that is left on its nodes; so one that is
+# told to end waits so many seconds for the keepers, which clear up. PBS's kill_delay is 10.
+CLEAR = 4
+END = """\
+trap 'ending=yes' TERM
+{launch}
+status=$?
+[ -z "$ending" ] || sleep {seconds}
+exit $status"""
+# What each node executes. The keeper itself tells of all that goes wrong but its own start.
+KEEP = """\
+errors=$JOBNAME.$(uname -n).err
+HED_ERRORS=$errors {command} 3>&2 2>"$errors"
+status=$?
+[ $status != 0 ] || exit 0
+why=$(tail -n 1 "$errors" 2>/dev/null)
+block=${{JOBNAME##*.block-}}
+echo "${{why:-its Python ends with status $status}}" >"$HED_SPOOL/nodes/${{block%%.*}}.$(uname -n)"
+exec sleep infinity
+"""
 
 
 @dataclass(frozen=True)
@@ -101,11 +123,11 @@ class PerNode(Launcher):  # type: ignore[misc]
         """Return the part of a block's script that starts `command` on each node."""
         hosts, start = self._start(nodes_per_block)
         stage = f"{self.staging.script(start)}\n" if self.staging else ""
-        if nodes_per_block == 1:
-            return f"{stage}{command}"
-        return (
-            f"{hosts}{stage}cat >$JOBNAME.sh <<'END'\n{command}\nEND\n{start} /bin/sh $JOBNAME.sh"
-        )
+        # Not $JOBNAME.sh: within an allocation that is the script that bash is reading.
+        pool = f"cat >$JOBNAME.pool <<'END'\n{KEEP.format(command=command)}END\n"
+        launch = " ".join(filter(None, [start, "/bin/sh $JOBNAME.pool"]))
+        end = END.format(launch=launch, seconds=CLEAR)
+        return f"{hosts}{stage}{pool}: >$JOBNAME{LAUNCHED}\n{end}"
 
     def _start(self, nodes: int) -> tuple[str, str]:
         """Return what prepares the start of a process on each node, and what starts it."""
@@ -140,7 +162,8 @@ def prologue(spool: Spool, tools: Path, local: Path, *, start: str = "$(date +%s
     return "\n".join(
         [
             f"cd {shlex.quote(str(spool.directory / 'parsl'))} || exit",
-            f"export {processes.BLOCK_START}={start}",
+            f"export {keeper.BLOCK_START}={start}",
+            f"export {SPOOL}={shlex.quote(str(spool.directory))}",
             f"export PATH={shlex.quote(path)}:$PATH",
             # A launcher's own may be too long for the sockets in it.
             f"export TMPDIR={shlex.quote(str(local))}",

@@ -11,14 +11,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import IO
 
-import psutil
-
-from hed import command, files, lock
+from hed import command, lock
 from hed.errors import InputError
 from hed.experiment.names import LAUNCHER, RECORD
 from hed.pilot import allocation, journal, processes, release, spool
@@ -82,7 +80,7 @@ def _told(parent: int, number: int) -> Iterator[None]:
         _on_signals(signal.SIG_IGN)
         told = command.sentence(error) if isinstance(error, OSError) else error
         print(f"error: {told}", file=sys.stderr, flush=True)
-        _stop_snakemake(parent, number)
+        processes.stop_snakemake(parent, number)
         # Or a job that it is submitting would be told that the pilot has ended.
         time.sleep(PERIOD)
         sys.exit(1)
@@ -137,7 +135,7 @@ def _open(directory: Path, parent: int) -> Spool:
     journal.start(place)
     _held.append(_lock(directory, parent))
     clear(place)
-    files.write_text(directory / "pid", f"{os.getpid()} {processes.born(os.getpid())}\n")
+    place.tell_sidecar(os.getpid(), parent)
     return place
 
 
@@ -179,6 +177,7 @@ def clear(place: Spool, *, repeat: bool = False) -> None:
         # What still runs on a block ends without a word when it knows.
         for job in place.begun():
             place.lose(job)
+    place.forget_nodes()
     for job, how in place.blocks().items():
         if release.give_back(job, how):
             place.remove_block(job)
@@ -198,7 +197,7 @@ def serve(place: Spool, site_file: Path, tools: Path, *, parent: int) -> None:
             _watch(dispatcher, parent)
             if dispatcher.returncode == REFUSED:
                 # Before it sees that all its jobs have failed, and tells of each.
-                _stop_snakemake(parent, signal.SIGINT)
+                processes.stop_snakemake(parent, signal.SIGINT)
         finally:
             _finish(dispatcher, place)
         if dispatcher.returncode == REFUSED:
@@ -247,14 +246,6 @@ def _finish(dispatcher: subprocess.Popen[bytes], place: Spool) -> None:
     dispatcher.wait()
     clear(place, repeat=died)
     _on_signals(_end)
-
-
-def _stop_snakemake(parent: int, number: int) -> None:
-    """Stop Snakemake, which would otherwise try to submit every job; SIGINT cancels what it has."""
-    with suppress(psutil.NoSuchProcess):
-        snakemake = psutil.Process(parent)
-        if any("snakemake" in part for part in snakemake.cmdline()[:3]):
-            snakemake.send_signal(number)
 
 
 def _on_signals(action: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:

@@ -1,35 +1,43 @@
 """The spool directory: how Snakemake's commands, the pilot and the tiles know of each other.
 
-pid             process id of the sidecar and when it started
+pid             process id of the sidecar, when it started, process id of its Snakemake
 new/ID          a run that was submitted: the path of its script
 queue/ID        the same, once the dispatcher has taken it
-begun/ID        when it last began on a tile, in seconds since 1970
+begun/ID        when it last began on a tile, in seconds since 1970, and in which block
 lost/ID         the seconds that each attempt had run whose tile was lost, a line each
 cancel/ID       a run that shall end
 state/ID        how it ended: success or failed
 out/ID.txt      what it printed
 blocks/JOB      a block that must be given back
+nodes/BLOCK.NODE  why no run begins on that node of a block
 tiles/NODE.txt  one JSON object per run that ended on that node: which tile, from when to when
+node.json       what a node of a block is told of its tiles
 parsl/          Parsl's own logs and keys
 """
 
+import hashlib
 import json
 import math
 import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from hed import files
+from hed.pilot import processes
+from hed.pilot.tile import Tiles
 
-NAME = ".pilot"
+NAME, NODE = ".pilot", "node.json"
 State = Literal["success", "failed"]
 # What an attempt comes to: one that is lost leaves the job to another.
 End = State | Literal["cancelled", "lost"]
-PARTS = ("new", "queue", "begun", "lost", "cancel", "state", "out", "blocks", "tiles", "parsl")
+PARTS = ("new", "queue", "begun", "lost", "cancel", "state", "out", "blocks", "nodes")
+LOGS = ("tiles", "parsl")
+# How the processes of a block find the spool.
+SPOOL = "HED_SPOOL"
 
 
 @dataclass(frozen=True)
@@ -43,9 +51,24 @@ class Spool:
         """Return the spool in `directory`, which is made if need be."""
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         directory.chmod(0o700)
-        for name in PARTS:
+        for name in (*PARTS, *LOGS):
             (directory / name).mkdir(exist_ok=True)
         return cls(directory)
+
+    def tell_sidecar(self, process: int, snakemake: int) -> None:
+        """Record who serves the spool, and which Snakemake, now that both are at work."""
+        (self.directory / "ended").unlink(missing_ok=True)
+        born = processes.born(process)
+        files.write_text(self.directory / "pid", f"{process} {born} {snakemake}\n")
+
+    def orphaned_snakemake(self) -> int | None:
+        """Return the process id of a Snakemake whose sidecar has died, once; None if it lives."""
+        process, born, snakemake = (self.directory / "pid").read_text().split()
+        told = self.directory / "ended"
+        if processes.born(int(process)) == born or told.exists():
+            return None
+        told.touch()
+        return int(snakemake)
 
     def take(self) -> list[tuple[str, str]]:
         """Return id and script of what was submitted since the last call, oldest first."""
@@ -103,24 +126,31 @@ class Spool:
         self.settle(job, "success" if end == "success" else "failed")
         return end
 
-    def begin(self, job: str) -> None:
-        """Record that a job begins on a tile now."""
-        files.write_text(self.directory / "begun" / job, f"{time.time():.0f}\n")
+    def begin(self, job: str, block: str) -> None:
+        """Record that a job begins on a tile of a block now."""
+        files.write_text(self.directory / "begun" / job, f"{time.time():.0f} {block}\n")
 
     def begun(self) -> list[str]:
         """Return the ids of the jobs that have begun on a tile and not ended."""
         return sorted(path.name for path in (self.directory / "begun").glob("[!.]*"))
 
+    def begun_in(self, block: str) -> list[str]:
+        """Return the ids of the jobs that have begun on a tile of a block and not ended."""
+        return [job for job in self.begun() if self._begun(job)[1] == block]
+
+    def _begun(self, job: str) -> tuple[float, str]:
+        """Return the seconds since a job began, infinite if it has not, and in which block."""
+        try:
+            start, _, block = (self.directory / "begun" / job).read_text().partition(" ")
+        except FileNotFoundError:
+            return math.inf, ""
+        return time.time() - float(start), block.strip()
+
     def lose(self, job: str) -> list[float]:
         """Record that a job has lost its tile, where its guard then ends it; return its losses."""
-        begun = self.directory / "begun" / job
-        try:
-            seconds = time.time() - float(begun.read_text())
-        except FileNotFoundError:
-            seconds = math.inf
-        losses = [*self.losses(job), seconds]
+        losses = [*self.losses(job), self._begun(job)[0]]
         files.write_text(self.directory / "lost" / job, "".join(f"{s:.0f}\n" for s in losses))
-        begun.unlink(missing_ok=True)
+        (self.directory / "begun" / job).unlink(missing_ok=True)
         return losses
 
     def losses(self, job: str) -> list[float]:
@@ -164,6 +194,36 @@ class Spool:
         """Return the blocks that have not been given back, and how they are."""
         found = sorted((self.directory / "blocks").glob("[!.]*"))
         return {path.name: json.loads(path.read_text()) for path in found}
+
+    def tell_nodes(self, tiles: Tiles) -> None:
+        """Write what every node of a block is told."""
+        files.write_text(self.directory / NODE, json.dumps(asdict(tiles)))
+
+    def node(self) -> Tiles:
+        """Return what a node of a block is told."""
+        told: dict[str, Any] = files.read_json(self.directory / NODE)
+        lists = {name: tuple(told[name]) for name in ("masks", "cores")}
+        return Tiles(**{**told, **lists})
+
+    def report_node(self, block: str, node: str, why: str) -> None:
+        """Record why no run begins on a node of a block."""
+        files.write_text(self.directory / "nodes" / f"{block}.{node}", f"{why}\n")
+
+    def reported_nodes(self) -> dict[tuple[str, str], str]:
+        """Return block and node of those on which no run begins, and why."""
+        paths = sorted((self.directory / "nodes").glob("[!.]*"))
+        parts = ((path.name.partition("."), path) for path in paths)
+        return {(block, node): path.read_text().strip() for (block, _, node), path in parts}
+
+    def forget_nodes(self) -> None:
+        """Forget the nodes of blocks that are gone."""
+        for path in (self.directory / "nodes").iterdir():
+            path.unlink(missing_ok=True)
+
+    @property
+    def digest(self) -> str:
+        """A short name for this spool that no other has."""
+        return hashlib.blake2b(str(self.directory.resolve()).encode(), digest_size=4).hexdigest()
 
     def record_tile(self, node: str, record: Mapping[str, Any]) -> None:
         """Append what a tile of this node did; lines of several processes do not mix."""

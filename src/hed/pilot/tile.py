@@ -1,10 +1,17 @@
 """The environment of a run on its tile: one device, named before any framework is imported."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from hed.site.site import Site
+from hed.pilot import allocation
+from hed.site import cores
+
+if TYPE_CHECKING:  # a guard has no use for what reads a site's settings
+    from hed.site.site import Site
 
 
 @dataclass(frozen=True)
@@ -18,6 +25,7 @@ class Tiles:
         check: insist that the framework sees exactly one device.
         environment: shell script sourced before the science command, or empty.
         local: node-local directory.
+        cores: of each tile's runs; empty if they are not bound.
     """
 
     masks: tuple[str, ...]
@@ -26,6 +34,7 @@ class Tiles:
     check: bool
     environment: str
     local: str
+    cores: tuple[str, ...] = ()
 
 
 def of(site: Site) -> Tiles:
@@ -37,13 +46,24 @@ def of(site: Site) -> Tiles:
         check=site.check_device,
         environment=str(site.environment or ""),
         local=str(site.local_dir),
+        cores=site.cores,
     )
+
+
+def _threads(bound: frozenset[int]) -> dict[str, str]:
+    """Return what has the threads of GNU's and Intel's OpenMP keep to the cores of a run."""
+    some = ",".join(map(str, sorted(bound)))
+    return {
+        "OMP_NUM_THREADS": str(len(bound)),
+        "GOMP_CPU_AFFINITY": some,
+        "KMP_AFFINITY": f"explicit,proclist=[{some}]",
+    }
 
 
 def environment(tiles: Tiles, rank: int, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return the environment of a run on the tile of the worker number `rank` of a node."""
     mask = tiles.masks[rank]
-    block = environ.get("PBS_JOBID") or environ.get("SLURM_JOB_ID")
+    block = allocation.job(environ)
     own = {
         "HED_TILE": mask,
         "HED_BLOCK": block or f"block-{environ.get('PARSL_WORKER_BLOCK_ID', '0')}",
@@ -57,4 +77,6 @@ def environment(tiles: Tiles, rank: int, environ: Mapping[str, str] = os.environ
         own |= {"ZE_FLAT_DEVICE_HIERARCHY": tiles.hierarchy, "ZE_ENABLE_PCI_ID_DEVICE_ORDER": "1"}
     if tiles.check:
         own["HED_DEVICES"] = "1"
+    if tiles.cores:
+        own |= _threads(cores.parse(tiles.cores[rank]))
     return {**environ, **own}

@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hed.pilot import processes, tile
-from hed.pilot.guard import DOUBT, STATUS
+from hed.pilot.guard import DOUBT, SOON, STATUS
 from hed.pilot.spool import End, Spool
 from hed.pilot.tile import Tiles
+from hed.site import cores
 
 log = logging.getLogger("hed.pilot")
 
 # A guard that is told to end before it has begun a run dies of that.
 ENDS: dict[int, End] = {status: end for end, status in STATUS.items()} | {-signal.SIGTERM: "lost"}
 # A bad tile fails all its runs at once, and being free would take those of all others. After one
-# that failed within SOON seconds it waits, twice as long each time in a row.
-SOON = 120.0
+# that failed soon it waits, twice as long each time in a row.
 FIRST_WAIT, LONGEST_WAIT = 10.0, 300.0
 
 
@@ -62,7 +62,11 @@ def run(spool: str, job: str, attempt: int, script: str, tiles: Tiles) -> End:
     # The pool of this node, which Parsl's own workers outlive; a wait ends with it, too.
     processes.die_with_parent(os.getppid())
     processes.adopt_orphans()
-    environment = tile.environment(tiles, int(os.environ["PARSL_WORKER_RANK"]))
+    rank = int(os.environ["PARSL_WORKER_RANK"])
+    environment = tile.environment(tiles, rank)
+    environment["TMPDIR"] = os.environ.get("TMPDIR", tiles.local)
+    if tiles.cores:
+        cores.bind(rank, tiles.cores[rank])
     start = time.monotonic()
     end = _attend([spool, job, str(attempt), script], environment)
     if wait := _trouble.wait(end, time.monotonic() - start):

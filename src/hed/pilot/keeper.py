@@ -1,0 +1,231 @@
+"""The process that looks after the worker pool of one node, from the node's check to its last run.
+
+`python -m hed.pilot.keeper COMMAND...`, in a block, once on each of its nodes. A node on which no
+run can begin says so in the spool and idles, since with most launchers the end of one process ends
+the whole block; the dispatcher gives the block back when it has no other node.
+"""
+
+import importlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import IO, NoReturn
+
+import psutil
+
+from hed import command, files
+from hed.errors import InputError
+from hed.experiment.names import RECORD
+from hed.pilot import allocation, node, processes, scratch
+from hed.pilot.node import Unfit
+from hed.pilot.spool import SPOOL, Spool
+from hed.pilot.tile import Tiles
+from hed.site import cores
+
+# A worker pool that ends in an error so often, each time within so many seconds, is given up.
+POOLS, SOON = 3, 30
+# Deaths of each worker, none of which has begun a run, after which its pool is given up; Parsl
+# starts them again for ever.
+DEATHS = 3
+# Seconds between two looks at the workers.
+PERIOD = 1.0
+# Seconds that the guards of runs get to end them and to say so.
+GRACE = 5
+# When the block began, in seconds since 1970, and after how long a worker pool takes no new run.
+BLOCK_START = "HED_BLOCK_START"
+DRAIN = "--drain_period="
+# What a worker imports to begin a run.
+WORKER = "hed.pilot.worker"
+# The last line of a Python error.
+ERROR = re.compile(r"(\w+\.)*\w*(Error|Exception|Exit|Interrupt|Fault|Lost|Mismatch)\b")
+
+
+def main() -> NoReturn:
+    """Keep a worker pool until it has nothing to do, or idle where none can work."""
+    _restore_stderr()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
+    _outlive_parent()
+    processes.adopt_orphans()
+    arguments, spool = sys.argv[1:], Spool(Path(os.environ[SPOOL]))
+    with ExitStack() as stack:
+        try:
+            tiles = spool.node()
+            prepare(tiles)
+            directory = _directory(spool, tiles)
+            if allocation.job():  # else somebody may use the directory without a pilot
+                scratch.remove_dead(directory.parent)
+            temporary = stack.enter_context(scratch.use(directory))
+            keep(arguments, {**os.environ, "TMPDIR": str(temporary)}, tiles)
+        except (Unfit, OSError, InputError) as error:
+            why = command.sentence(error) if isinstance(error, OSError) else str(error)
+            spool.report_node(_option(arguments, "--block_id="), os.uname().nodename, why)
+            print(f"{os.uname().nodename} begins no run: {why}", file=sys.stderr, flush=True)
+            _idle()
+    sys.exit(0)
+
+
+def _outlive_parent() -> None:
+    """Have time to clear up: launchers kill what they started as a group, and without a word."""
+    os.setpgrp()
+    processes.die_with_parent(os.getppid(), signal.SIGTERM)
+
+
+def _restore_stderr() -> None:
+    """Write errors where the block's go; until here they went to a file of this node's."""
+    if errors := os.environ.pop("HED_ERRORS", ""):
+        os.dup2(3, 2)
+        os.close(3)
+        Path(errors).unlink(missing_ok=True)
+
+
+def _idle() -> NoReturn:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    while True:
+        signal.pause()
+
+
+def _option(arguments: Sequence[str], name: str) -> str:
+    """Return the value of an option of the worker pool's, empty if it has none."""
+    return next((word.removeprefix(name) for word in arguments if word.startswith(name)), "")
+
+
+def _directory(spool: Spool, tiles: Tiles) -> Path:
+    """Return the experiment's directory on this node: the one of its partitions, if it has any."""
+    record = spool.directory.parent / RECORD
+    if record.exists():
+        return Path(files.read_json(record)["local"])
+    return Path(tiles.local, f"hed-{spool.digest}")
+
+
+def prepare(tiles: Tiles) -> None:
+    """Free this process from a launcher's binding, and check that runs can begin here.
+
+    Raises:
+        Unfit: if none can.
+    """
+    cores.unbind()
+    try:
+        importlib.import_module(WORKER)
+    except Exception as error:
+        raise Unfit(f"{type(error).__name__}: {error}") from None
+    node.require_fit(tiles)
+
+
+def keep(arguments: Sequence[str], environ: Mapping[str, str], tiles: Tiles) -> None:
+    """Run a worker pool to its end; start it again if something ends it.
+
+    Without, a pool that runs out of memory would take its node, or with some launchers the whole
+    block, from all runs to come.
+
+    Raises:
+        Unfit: if its workers cannot begin a run, or if it ends in an error again and again.
+    """
+    failures = 0
+    while True:
+        started = time.monotonic()
+        pool = Pool(from_now(arguments, environ), environ)
+        status = pool.attend(DEATHS * len(tiles.masks))
+        if not status:
+            return
+        failures = failures + 1 if time.monotonic() - started < SOON else 1
+        if failures == POOLS:
+            raise Unfit(pool.error or f"its worker pool ends with status {status}")
+        # If the block has been told to end meanwhile, this is where it does.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+
+class Pool:
+    """A worker pool that runs, and the last error that it or one of its workers told of."""
+
+    def __init__(self, arguments: Sequence[str], environ: Mapping[str, str]) -> None:
+        """Start it, under a name that tells its node."""
+        name = f"--uid={os.uname().nodename}-{uuid.uuid4().hex[:8]}"
+        mortal = [sys.executable, "-m", "hed.pilot.processes", "mortal", str(os.getpid())]
+        self._process = subprocess.Popen(
+            [*mortal, *arguments, name], env=dict(environ), stderr=subprocess.PIPE, errors="replace"
+        )
+        self.error = ""
+        self._reader = threading.Thread(target=self._read, args=(self._process.stderr,))
+        self._reader.start()
+
+    def _read(self, stream: IO[str]) -> None:
+        """Pass on what the pool says, and remember its last error."""
+        for line in stream:
+            sys.stderr.write(line)
+            sys.stderr.flush()
+            if ERROR.match(line):
+                self.error = line.strip()
+
+    def attend(self, most: int) -> int:
+        """Wait for the end of the pool, kill what it left, and return its exit status.
+
+        SIGTERM stays blocked after that.
+
+        Args:
+            most: deaths of workers, without a run that goes on, after which it is ended.
+
+        Raises:
+            Unfit: if it was ended for that.
+        """
+        try:
+            return self._watch(most)
+        finally:
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+            self._process.terminate()
+            # The guards of the runs end them and say so, if they are let.
+            psutil.wait_procs(psutil.Process().children(recursive=True), timeout=GRACE)
+            processes.kill_descendants()
+            self._process.wait()
+            self._reader.join(GRACE)
+
+    def _watch(self, most: int) -> int:
+        seen: set[int] = set()
+        deaths = 0
+        while (status := self._process.poll()) is None:
+            alive = {child.pid for child in _children(self._process.pid)}
+            seen |= alive
+            if len(seen) - len(alive) > deaths:
+                deaths = len(seen) - len(alive)
+                if _has_run(alive):
+                    seen, deaths = alive, 0
+                elif deaths >= most:
+                    raise Unfit(self.error or "its workers die before they begin a run")
+            time.sleep(PERIOD)
+        return status
+
+
+def _children(process: int) -> list[psutil.Process]:
+    with suppress(psutil.Error):
+        return psutil.Process(process).children()
+    return []
+
+
+def _has_run(workers: set[int]) -> bool:
+    """Return whether one of these processes has a run."""
+    return any(_children(worker) for worker in workers)
+
+
+def from_now(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Return a worker pool's command whose drain period, told of the block, counts from now.
+
+    Parsl counts it from the start of the pool, after the copies, or after other pools have died.
+    """
+    if BLOCK_START not in environ:
+        return list(arguments)
+    gone = int(time.time()) - int(environ[BLOCK_START])
+    told = {part: part.removeprefix(DRAIN) for part in arguments if part.startswith(DRAIN)}
+    # Parsl takes 0 for never.
+    left = {p: f"{DRAIN}{max(1, int(n) - gone)}" for p, n in told.items() if n.isdigit()}
+    return [left.get(part, part) for part in arguments]
+
+
+if __name__ == "__main__":
+    main()

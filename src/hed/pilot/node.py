@@ -1,0 +1,94 @@
+"""Whether a node can run anything: its disk, its cores, and the wrapper of a science command.
+
+Looked at before the first run, and again after a run that failed soon: the node's fault must not
+become that of one run after another.
+"""
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from hed import command
+from hed.pilot import tile
+from hed.pilot.tile import Tiles
+from hed.site import cores
+
+# Bytes that the first files of a run need.
+ROOM = 2**20
+# Seconds for the site's environment to be sourced.
+PATIENCE = 120.0
+
+
+class Unfit(Exception):
+    """No run can begin on this node; the text is one sentence without its name."""
+
+
+def require_fit(tiles: Tiles) -> None:
+    """Refuse a node on which no run could begin.
+
+    Raises:
+        Unfit: if it cannot be written on, lacks cores, or the wrapper fails.
+    """
+    require_room(Path(tiles.local))
+    try:
+        cores.try_all(tiles.cores)
+    except cores.Unusable as error:
+        raise Unfit(str(error)) from None
+    require_wrapper(tile.environment(tiles, 0))
+
+
+def require_room(directory: Path) -> None:
+    """Refuse a node whose own disk takes no file.
+
+    Raises:
+        Unfit: if `directory` cannot be made or written.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory) as stream:
+            stream.write(bytes(ROOM))
+    except OSError as error:
+        raise Unfit(f"{directory} takes no file: {command.sentence(error)}") from None
+
+
+def require_wrapper(environ: Mapping[str, str]) -> None:
+    """Refuse a node on which the wrapper of every science command fails.
+
+    Args:
+        environ: of a run on one of its tiles.
+
+    Raises:
+        Unfit: with the last thing that the wrapper said.
+    """
+    try:
+        done = subprocess.run(
+            ["tile", "true"],
+            env=dict(environ),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise Unfit(f"`tile true` did not end within {PATIENCE:.0f} s") from None
+    except OSError as error:
+        raise Unfit(f"`tile` does not start: {command.sentence(error)}") from None
+    if done.returncode:
+        raise Unfit(f"`tile true` fails: {command.reason(done.stderr.splitlines())}")
+
+
+def find_fault(environ: Mapping[str, str] = os.environ) -> str:
+    """Return why no run can begin on this node any more; empty if one can.
+
+    Args:
+        environ: of a run on one of its tiles.
+    """
+    try:
+        require_room(Path(environ["TMPDIR"]))
+        require_wrapper(environ)
+    except Unfit as unfit:
+        return str(unfit)
+    return ""
