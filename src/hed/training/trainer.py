@@ -136,27 +136,32 @@ class Trainer:
     ) -> "tf.Tensor":
         """Take a step; return the sums of the losses and of the squared errors of its rows."""
         noise = network.dropout(self._parameters["rng_seed"], step)
-        weights = self.network.model.trainable_variables
-        with tf.GradientTape() as tape:
-            predicted = self._forward(cell, drug, noise)
+        # Gradients of the cast weights, in the type in which the products give them.
+        net = self.network.cast_once()
+        weights = [weight for pair in net.cast.values() for weight in pair]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(weights)
+            predicted = self._forward(net, cell, drug, noise)
             row_losses = self.loss(auc, predicted)
             loss = tf.reduce_mean(row_losses)
         self.optimizer.apply(tape.gradient(loss, weights), rate)
         return tf.stack([tf.reduce_sum(row_losses), tf.reduce_sum(tf.square(auc - predicted))])
 
-    def _forward(self, cell: "tf.Tensor", drug: "tf.Tensor", noise: Noise) -> "tf.Tensor":
+    def _forward(
+        self, net: Network, cell: "tf.Tensor", drug: "tf.Tensor", noise: Noise
+    ) -> "tf.Tensor":
         """Return the predicted AUC of a batch, its towers shared or not."""
         if self._parameters["tower_sharing"] == "off":
-            cells = network.tower(self.network, "canc", tf.gather(self._cells, cell), noise)
-            drugs = network.tower(self.network, "drug", tf.gather(self._drugs, drug), noise)
-            return network.respond(self.network, cells, drugs, noise)
+            cells = network.tower(net, "canc", tf.gather(self._cells, cell), noise)
+            drugs = network.tower(net, "drug", tf.gather(self._drugs, drug), noise)
+            return network.respond(net, cells, drugs, noise)
         cell_values, cell = self._distinct(self._cells, cell)
         drug_values, drug = self._distinct(self._drugs, drug)
-        cells = network.tower(self.network, "canc", cell_values, noise)
-        drugs = network.tower(self.network, "drug", drug_values, noise)
-        cells, drugs = network.project(self.network, cells, drugs)
+        cells = network.tower(net, "canc", cell_values, noise)
+        drugs = network.tower(net, "drug", drug_values, noise)
+        cells, drugs = network.project(net, cells, drugs)
         rows = tf.gather(cells, cell), tf.gather(drugs, drug)
-        return network.respond_projected(self.network, *rows, noise)
+        return network.respond_projected(net, *rows, noise)
 
     def _distinct(
         self, matrix: "tf.Tensor", entity: "tf.Tensor"
@@ -200,6 +205,7 @@ def predict(
     Without dropout a tower's output depends on its entity alone, so each is evaluated once for
     every cell and every drug.
     """
+    net = net.cast_once()
     outputs = [
         network.tower(net, "canc", cells, network.no_noise),
         network.tower(net, "drug", drugs, network.no_noise),
