@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -239,6 +241,30 @@ def test_dropped_units_of_a_relu_pass_no_gradient_and_the_others_what_they_pass_
     np.testing.assert_allclose(gradient, np.where(positive, found["elu"][1], 0), rtol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [tf.float32, tf.bfloat16])
+def test_compiled_dropout_is_the_one_that_is_not(dtype: Any) -> None:
+    sums = tf.cast(np.random.default_rng(1).standard_normal((40, 30)), dtype)
+    found = []
+    for compiled in (False, True):
+        with tf.GradientTape() as tape:
+            tape.watch(sums)
+            noise = network.dropout(4, tf.constant(2, tf.int64), compiled=compiled)
+            x = noise(sums, Layer(30, "relu", 0.25), network._FIRST["interaction"])
+        found.append([tf.cast(y, tf.float32).numpy() for y in (x, tape.gradient(x, sums))])
+    assert_close(*found, tolerance={tf.float32: 1e-6, tf.bfloat16: 0.02}[dtype])
+
+
+@tiny.needs_bfloat16
+def test_compiled_passes_leave_out_no_row_of_a_last_batch() -> None:
+    """XLA compiles for both sizes, and a training that is repeated is the same to the bit."""
+    changes = {"precision": "bfloat16", "tower_sharing": "on", "batch_size": 512}
+    one, other = (make(700, **changes) for _ in range(2))
+    assert one._compiles()
+    assert one.epoch(0, 1e-3) == other.epoch(0, 1e-3)
+    assert_equal(weights_of(one), weights_of(other))
+    assert int(one.optimizer.state[0].numpy()) == 2
+
+
 # The optimizers
 
 
@@ -458,6 +484,15 @@ def test_a_step_compiled_by_xla_agrees() -> None:
         expected, sums = plain.epoch(epoch, 1e-3), compiled.epoch(epoch, 1e-3)
         assert sums.loss == pytest.approx(expected.loss, rel=1e-5)
     assert_close(weights_of(plain), weights_of(compiled), 1e-5)
+
+
+def test_tensorflow_starts_without_a_word_but_keeps_what_else_is_said() -> None:
+    said = "import os; from hed.training import backend, quiet; backend.configure(threads=1)"
+    loud = "with quiet.without_start_lines(): os.write(2, b'W0000 of something\\n')"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{said}\n{loud}"], check=True, capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr) == ("", "W0000 of something\n")
 
 
 # Losses

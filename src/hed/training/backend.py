@@ -6,6 +6,8 @@ Import this module before anything else that imports TensorFlow.
 import os
 import sys
 
+from hed.training.quiet import without_start_lines
+
 # Keras imports these when it finds them, only to accept their objects as input: half of the
 # start-up time, for nothing that is used here. They are importable again afterwards.
 _UNUSED_BY_US = ("matplotlib", "pandas", "sklearn")
@@ -16,11 +18,12 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 _hidden = [name for name in _UNUSED_BY_US if name not in sys.modules]
 sys.modules.update(dict.fromkeys(_hidden))  # type: ignore[arg-type]
 
-import tensorflow as tf  # noqa: E402
-from tensorflow import keras  # noqa: E402
+with without_start_lines():
+    import tensorflow as tf
+    from tensorflow import keras
 
-# Keras 3 and TensorFlow load their parts lazily; these are the ones that look for the packages.
-_ = (keras.layers.Dense, keras.optimizers.Adam, keras.models.load_model)
+    # Keras 3 and TensorFlow load their parts lazily; these are the ones that look for the packages.
+    _ = (keras.layers.Dense, keras.optimizers.Adam, keras.models.load_model)
 for _name in _hidden:
     sys.modules.pop(_name, None)
 

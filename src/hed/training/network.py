@@ -17,6 +17,7 @@ POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 # What follows a layer's product: (sums, the layer, its number) to activations, some dropped.
 Noise = Callable[["tf.Tensor", Layer, int], "tf.Tensor"]
+_Pass = Callable[["tf.Tensor", "tf.Tensor", int], "tf.Tensor"]
 # Kernel and bias of a layer, in the precision in which it computes.
 Weights = tuple["tf.Tensor", "tf.Tensor"]
 
@@ -101,30 +102,36 @@ def no_noise(sums: "tf.Tensor", layer: Layer, number: int) -> "tf.Tensor":
     return keras.activations.get(layer.activation)(sums)
 
 
-def dropout(seed: int, step: "tf.Tensor") -> Noise:
+def dropout(seed: int, step: "tf.Tensor", *, compiled: bool = False) -> Noise:
     """Return dropout whose masks are a function of the seed, the step and the layer.
 
     Keras's own layer draws from a generator whose state no checkpoint holds.
 
     Args:
         step: int64, the number of the step, on the device.
+        compiled: have XLA make one pass of the ReLU and the dropout of an interaction layer; it
+            compiles for each number of rows, which is not fixed in shared towers.
     """
     counter = tf.bitcast(tf.stack([tf.zeros_like(step), step]), tf.uint64)
+    plain = _relu_drop, _relu_drop_back
+    in_xla = [tf.function(each, jit_compile=True, autograph=False) for each in plain]
 
     def noise(sums: "tf.Tensor", layer: Layer, number: int) -> "tf.Tensor":
         if not layer.dropout:
             return no_noise(sums, layer, number)
         dropped = min(round(layer.dropout * 2**16), 2**16 - 1)
-        kept = _kept(sums, dropped, (seed * 64 + number) % 2**64, counter)
-        scale = tf.cast(1 / (1 - dropped / 2**16), sums.dtype)
+        bits = _bits(sums, (seed * 64 + number) % 2**64, counter)
         if layer.activation == "relu":
-            return _dropped_relu(sums, kept, scale)
-        return tf.where(kept, no_noise(sums, layer, number), tf.zeros([], sums.dtype)) * scale
+            is_compiled = compiled and number >= _FIRST["interaction"]
+            return _dropped_relu(sums, bits, dropped, *(in_xla if is_compiled else plain))
+        return _drop(no_noise(sums, layer, number), bits, dropped)
 
     return noise
 
 
-def _dropped_relu(sums: "tf.Tensor", kept: "tf.Tensor", scale: "tf.Tensor") -> "tf.Tensor":
+def _dropped_relu(
+    sums: "tf.Tensor", bits: "tf.Tensor", dropped: int, forward: _Pass, back: _Pass
+) -> "tf.Tensor":
     """Return ReLU and dropout of n x m sums.
 
     What it returns is above 0 just where both let the gradient pass: one pass instead of two, and
@@ -132,20 +139,39 @@ def _dropped_relu(sums: "tf.Tensor", kept: "tf.Tensor", scale: "tf.Tensor") -> "
     """
 
     def both(sums: "tf.Tensor") -> tuple["tf.Tensor", Callable[["tf.Tensor"], "tf.Tensor"]]:
-        x = tf.where(kept, tf.nn.relu(sums), tf.zeros([], sums.dtype)) * scale
-        return x, lambda upstream: tf.raw_ops.ReluGrad(gradients=upstream * scale, features=x)
+        x = forward(sums, bits, dropped)
+        return x, lambda upstream: back(upstream, x, dropped)
 
     return tf.custom_gradient(both)(sums)
+
+
+def _relu_drop(sums: "tf.Tensor", bits: "tf.Tensor", dropped: int) -> "tf.Tensor":
+    return _drop(tf.nn.relu(sums), bits, dropped)
+
+
+def _relu_drop_back(upstream: "tf.Tensor", x: "tf.Tensor", dropped: int) -> "tf.Tensor":
+    return tf.raw_ops.ReluGrad(gradients=upstream * _scale(dropped, x.dtype), features=x)
+
+
+def _drop(x: "tf.Tensor", bits: "tf.Tensor", dropped: int) -> "tf.Tensor":
+    """Return n x m activations, of which those with `dropped` of 65,536 values of bits are 0."""
+    kept = bits >= dropped - 2**15
+    return tf.where(kept, x, tf.zeros([], x.dtype)) * _scale(dropped, x.dtype)
+
+
+def _scale(dropped: int, dtype: "tf.DType") -> "tf.Tensor":
+    """Return what keeps the mean of the activations."""
+    return tf.cast(1 / (1 - dropped / 2**16), dtype)
 
 
 # TensorFlow's number for the generator Philox (Salmon et al. 2011).
 _PHILOX = 1
 
 
-def _kept(x: "tf.Tensor", dropped: int, key: int, counter: "tf.Tensor") -> "tf.Tensor":
-    """Return which of n x m activations are kept: `dropped` of 65,536 are not.
+def _bits(x: "tf.Tensor", key: int, counter: "tf.Tensor") -> "tf.Tensor":
+    """Return random bits, int16, for each of n x m activations.
 
-    Each takes 16 random bits, half of what TensorFlow's own dropout draws (and as int16, since
+    Each takes 16, half of what TensorFlow's own dropout draws (and as int16, since
     Intel's extension compares unsigned and 32-bit integers on the host): twice as fast on a CPU.
     Key and counter go to the generator as they are: `tf.random.stateless_uniform` would make them
     from a seed on the host, and have a GPU wait for that in every layer of every step.
@@ -162,8 +188,7 @@ def _kept(x: "tf.Tensor", dropped: int, key: int, counter: "tf.Tensor") -> "tf.T
         alg=_PHILOX,
         dtype=tf.uint32,
     )
-    bits = tf.reshape(tf.bitcast(words, tf.int16), [rows, -1])[:, :width]
-    return bits >= dropped - 2**15
+    return tf.reshape(tf.bitcast(words, tf.int16), [rows, -1])[:, :width]
 
 
 # The first layer of each block in the numbering that dropout uses.

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hed.data.dataset import Data, Features, Rows
-from hed.training import losses, network, optimizer, sampling
+from hed.training import backend, losses, network, optimizer, sampling
 from hed.training.backend import tf
 from hed.training.network import Network, Noise
 
@@ -135,7 +135,7 @@ class Trainer:
         rate: "tf.Tensor",
     ) -> "tf.Tensor":
         """Take a step; return the sums of the losses and of the squared errors of its rows."""
-        noise = network.dropout(self._parameters["rng_seed"], step)
+        noise = network.dropout(self._parameters["rng_seed"], step, compiled=self._compiles())
         # Gradients of the cast weights, in the type in which the products give them.
         net = self.network.cast_once()
         weights = [weight for pair in net.cast.values() for weight in pair]
@@ -146,6 +146,14 @@ class Trainer:
             loss = tf.reduce_mean(row_losses)
         self.optimizer.apply(tape.gradient(loss, weights), rate)
         return tf.stack([tf.reduce_sum(row_losses), tf.reduce_sum(tf.square(auc - predicted))])
+
+    def _compiles(self) -> bool:
+        """Tell whether passes over activations are compiled: where that was measured to be faster.
+
+        It was on a CPU in bfloat16, which TensorFlow's own passes convert each time.
+        """
+        in_half = self._parameters["precision"] == "bfloat16" and not backend.accelerators()
+        return in_half and self._parameters["batch_size"] >= COMPILED_BATCH
 
     def _forward(
         self, net: Network, cell: "tf.Tensor", drug: "tf.Tensor", noise: Noise
@@ -187,6 +195,8 @@ class Trainer:
         )  # fmt: skip
 
 
+# Fewer rows gain nothing from compiled passes.
+COMPILED_BATCH = 512
 # Drawing n times 2.3 from n entities misses a tenth of them.
 TABLE_PER_BATCH = 2.3
 
