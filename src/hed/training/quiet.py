@@ -9,7 +9,10 @@ from collections.abc import Iterator
 
 # Written whatever the log level.
 _START = re.compile(
-    rb"WARNING: All log messages before absl::InitializeLog|I\d{4} .* (port|cudart_stub)\.cc:"
+    rb"WARNING: All log messages before absl::InitializeLog"
+    rb"|I\d{4} .* (port|cudart_stub)\.cc:"
+    # Intel's extension, which says which backend it has loaded.
+    rb"|\S+ \S+ I itex/core/wrapper/"
 )
 
 
