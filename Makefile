@@ -81,7 +81,7 @@ lock: dev ## renew the locks of the environments
 	    --output-file envs/aurora/added.lock
 
 docs: setup ## renew the generated pages of docs/
-	@$(ACTIVATE) && python scripts/document.py docs
+	@$(ACTIVATE) && python scripts/document.py docs && python benchmarks/table.py
 
 bench: dev ## measure speed on this machine (GDSC2=DIR, raw tables, adds accuracy and time to quality)
 	@$(ACTIVATE) && python benchmarks/graph.py && python benchmarks/partition.py && \

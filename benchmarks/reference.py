@@ -1,7 +1,8 @@
 """What hed is measured against: two tables joined for each batch of 32, fed to Keras's `fit`.
 
 Written for this benchmark to do what the original workflow does: the same network, loss, optimizer
-and order of work, with pandas and a generator. hed's own code is not used, except for the data.
+and order of work, with pandas and a generator. hed's own code is not used, except for the data,
+and to start TensorFlow in silence.
 """
 
 import time
@@ -9,9 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import keras
 import numpy as np
 import pandas as pd
+
+from hed.training.quiet import without_start_lines
+
+with without_start_lines():
+    import keras
 
 CELL, DRUG, AUC = "improve_sample_id", "improve_chem_id", "auc"
 

@@ -4,7 +4,8 @@
 Both use oneDNN, which TensorFlow turns on by itself only where it finds AVX-512: without it the
 reference is several times slower on older processors, as a variant of its own shows. Alternates
 the reference (reference.py) and settings of hed, each in a process of its own; prints medians with
-min and max and the ratios of each repetition to its own reference; writes benchmarks/results.json
+min and max and the ratios of each repetition to its own reference; writes
+benchmarks/results/<processor>.json, of which `make docs` makes the tables of docs/performance.md,
 and benchmarks/training.png.
 
 Targets: fast settings 30 x per epoch, batch 32 not slower, with bfloat16 1.8 x, 2.5 GB of memory.
@@ -12,7 +13,9 @@ Targets: fast settings 30 x per epoch, batch 32 not slower, with bfloat16 1.8 x,
 
 import argparse
 import json
+import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -25,6 +28,7 @@ from timing import spread
 
 from hed.config import hyperparameters
 from hed.data import generate, partition, preprocess
+from hed.files import write_json
 
 HERE = Path(__file__).parent
 FAST = hyperparameters.read_dflts(HERE.parent / "config" / "dflts-e20-fast.json")
@@ -69,10 +73,30 @@ def main() -> None:
             for variant, settings in variants.items():
                 results[variant].append(measure(*settings, data=data, parts=parts))
     report(results, adam)
-    machine = {"processor": processor("model name"), "python": platform.python_version()}
-    summary = {"machine": machine, "adam": adam, "ratios": ratios(results), "measured": results}
-    (HERE / "results.json").write_text(json.dumps(summary, indent=2) + "\n")
+    summary = {"machine": machine(), "adam": adam, "ratios": ratios(results), "measured": results}
+    write(summary)
     figure.draw(summary["ratios"], HERE / "training.png")
+
+
+def machine() -> dict[str, Any]:
+    """Return what the figures depend on: processor, its widest instructions, cores, Python."""
+    flags = processor("flags").split()
+    kinds = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 and bfloat16", "avx512f": "AVX-512"}
+    return {
+        "processor": processor("model name"),
+        "instructions": next((name for flag, name in kinds.items() if flag in flags), "AVX2"),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+    }
+
+
+def write(summary: dict[str, Any]) -> None:
+    """Write the results of this machine where `make docs` finds them."""
+    of = summary["machine"]
+    words = re.findall(r"[a-z0-9]+", f"{of['processor']} {of['instructions']}".lower())
+    place = HERE / "results" / f"{'-'.join(words)}.json"
+    place.parent.mkdir(exist_ok=True)
+    write_json(place, summary)
 
 
 def processor(key: str) -> str:

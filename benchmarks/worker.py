@@ -34,6 +34,7 @@ WARM = 10  # steps before those that are timed
 def _reference(args: argparse.Namespace) -> dict[str, Any]:
     if args.parameters.get("onednn", True):
         os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import reference
 
     tables = reference.read(args.data, args.partition / "rsp_train_data.parquet")

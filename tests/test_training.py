@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -28,6 +30,7 @@ from hed.training import (
     schedule,
     weights,
 )
+from hed.training.architecture import Layer
 from hed.training.backend import keras, tf
 from hed.training.network import Network
 from hed.training.trainer import Trainer
@@ -173,7 +176,8 @@ def test_layers_of_the_same_shape_start_with_different_weights() -> None:
 
 def masks(seed: int, step: int, number: int, rate: float = 0.25) -> np.ndarray:
     noise = network.dropout(seed, tf.constant(step, tf.int64))
-    return np.asarray(noise(tf.ones([100, 200]), rate, number).numpy())
+    layer = Layer(200, "relu", rate)
+    return np.asarray(noise(tf.ones([100, 200]), layer, number).numpy())
 
 
 def test_a_dropout_mask_is_a_function_of_seed_step_and_layer() -> None:
@@ -195,7 +199,7 @@ def test_dropout_keeps_the_expected_share_and_the_mean() -> None:
 @pytest.mark.parametrize("width", [1, 7, 8])
 def test_dropout_takes_layers_of_any_width(width: int) -> None:
     noise = network.dropout(0, tf.constant(3, tf.int64))
-    mask = noise(tf.ones([4000, width], tf.bfloat16), 0.5, 1)
+    mask = noise(tf.ones([4000, width], tf.bfloat16), Layer(width, "relu", 0.5), 1)
     assert mask.dtype == tf.bfloat16
     kept = np.mean(tf.cast(mask, tf.float32).numpy() > 0, axis=0)
     assert kept == pytest.approx(np.full(width, 0.5), abs=0.05)
@@ -206,7 +210,7 @@ def test_every_layer_of_the_network_has_a_mask_of_its_own() -> None:
     net = build(**{f"{name}_arch": [4] * most for name in architecture.BLOCKS})
     numbers: list[int] = []
 
-    def noise(x: Any, rate: float, number: int) -> Any:
+    def noise(x: Any, layer: Layer, number: int) -> Any:
         numbers.append(number)
         return x
 
@@ -217,6 +221,48 @@ def test_every_layer_of_the_network_has_a_mask_of_its_own() -> None:
     network.respond(net, *towers, noise)
     assert len(set(numbers)) == len(numbers) == 3 * most
     assert max(numbers) < 64
+
+
+def test_dropped_units_of_a_relu_pass_no_gradient_and_the_others_what_they_pass_on() -> None:
+    sums = tf.constant(np.random.default_rng(1).standard_normal((50, 30)), tf.float32)
+    layers = {name: Layer(30, name, 0.25) for name in ("relu", "elu")}
+    found = {}
+    for name, layer in layers.items():
+        with tf.GradientTape() as tape:
+            tape.watch(sums)
+            x = network.dropout(4, tf.constant(2, tf.int64))(sums, layer, 5)
+        found[name] = x.numpy(), tape.gradient(x, sums, tf.fill([50, 30], 2.0)).numpy()
+    x, gradient = found["relu"]
+    assert 0.2 < np.mean(x > 0) < 0.5
+    np.testing.assert_allclose(gradient, np.where(x > 0, 2 / 0.75, 0), rtol=1e-6)
+    # The mask of another activation in the same place, whose gradient TensorFlow makes by itself.
+    positive = sums.numpy() > 0
+    np.testing.assert_allclose(x, np.where(positive, found["elu"][0], 0), rtol=1e-6)
+    np.testing.assert_allclose(gradient, np.where(positive, found["elu"][1], 0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [tf.float32, tf.bfloat16])
+def test_compiled_dropout_is_the_one_that_is_not(dtype: Any) -> None:
+    sums = tf.cast(np.random.default_rng(1).standard_normal((40, 30)), dtype)
+    found = []
+    for compiled in (False, True):
+        with tf.GradientTape() as tape:
+            tape.watch(sums)
+            noise = network.dropout(4, tf.constant(2, tf.int64), compiled=compiled)
+            x = noise(sums, Layer(30, "relu", 0.25), network._FIRST["interaction"])
+        found.append([tf.cast(y, tf.float32).numpy() for y in (x, tape.gradient(x, sums))])
+    assert_close(*found, tolerance={tf.float32: 1e-6, tf.bfloat16: 0.02}[dtype])
+
+
+@tiny.needs_bfloat16
+def test_compiled_passes_leave_out_no_row_of_a_last_batch() -> None:
+    """XLA compiles for both sizes, and a training that is repeated is the same to the bit."""
+    changes = {"precision": "bfloat16", "tower_sharing": "on", "batch_size": 512}
+    one, other = (make(700, **changes) for _ in range(2))
+    assert one._compiles()
+    assert one.epoch(0, 1e-3) == other.epoch(0, 1e-3)
+    assert_equal(weights_of(one), weights_of(other))
+    assert int(one.optimizer.state[0].numpy()) == 2
 
 
 # The optimizers
@@ -403,7 +449,7 @@ def test_with_shared_towers_the_rows_of_a_cell_share_a_mask() -> None:
     for sharing, alike in (("on", True), ("off", False)):
         trainer = make(tower_sharing=sharing, **rates)
         noise = network.dropout(0, tf.constant(1, tf.int64))
-        predicted = trainer._forward(rows, rows, noise).numpy()
+        predicted = trainer._forward(trainer.network, rows, rows, noise).numpy()
         assert (np.ptp(predicted) < 1e-6) == alike
 
 
@@ -438,6 +484,15 @@ def test_a_step_compiled_by_xla_agrees() -> None:
         expected, sums = plain.epoch(epoch, 1e-3), compiled.epoch(epoch, 1e-3)
         assert sums.loss == pytest.approx(expected.loss, rel=1e-5)
     assert_close(weights_of(plain), weights_of(compiled), 1e-5)
+
+
+def test_tensorflow_starts_without_a_word_but_keeps_what_else_is_said() -> None:
+    said = "import os; from hed.training import backend, quiet; backend.configure(threads=1)"
+    loud = "with quiet.without_start_lines(): os.write(2, b'W0000 of something\\n')"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{said}\n{loud}"], check=True, capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr) == ("", "W0000 of something\n")
 
 
 # Losses

@@ -16,7 +16,7 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7  # Keras's defaults
 
 
 class Optimizer(Protocol):
-    """Applies gradients; `state` is everything that it remembers."""
+    """Applies gradients, in float32 or bfloat16; `state` is everything that it remembers."""
 
     def apply(self, gradients: Sequence["tf.Tensor"], rate: "tf.Tensor") -> None:
         """Update the weights at a learning rate."""
@@ -50,7 +50,8 @@ class Adam:
             self._weights, self._first, self._second, gradients, strict=True
         ):
             tf.raw_ops.ResourceApplyAdam(
-                var=weight.handle, m=first.handle, v=second.handle, grad=gradient,
+                var=weight.handle, m=first.handle, v=second.handle,
+                grad=tf.cast(gradient, tf.float32),
                 **powers, **constants,
             )  # fmt: skip
 
@@ -72,7 +73,8 @@ class KerasOptimizer:
     def apply(self, gradients: Sequence["tf.Tensor"], rate: "tf.Tensor") -> None:
         """Update the weights at a learning rate."""
         self._optimizer.learning_rate.assign(rate)
-        self._optimizer.apply_gradients(zip(gradients, self._weights, strict=True))
+        in_full = [tf.cast(gradient, tf.float32) for gradient in gradients]
+        self._optimizer.apply_gradients(zip(in_full, self._weights, strict=True))
 
     @property
     def state(self) -> list["tf.Variable"]:

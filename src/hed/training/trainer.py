@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hed.data.dataset import Data, Features, Rows
-from hed.training import losses, network, optimizer, sampling
+from hed.training import backend, losses, network, optimizer, sampling
 from hed.training.backend import tf
 from hed.training.network import Network, Noise
 
@@ -135,28 +135,41 @@ class Trainer:
         rate: "tf.Tensor",
     ) -> "tf.Tensor":
         """Take a step; return the sums of the losses and of the squared errors of its rows."""
-        noise = network.dropout(self._parameters["rng_seed"], step)
-        weights = self.network.model.trainable_variables
-        with tf.GradientTape() as tape:
-            predicted = self._forward(cell, drug, noise)
+        noise = network.dropout(self._parameters["rng_seed"], step, compiled=self._compiles())
+        # Gradients of the cast weights, in the type in which the products give them.
+        net = self.network.cast_once()
+        weights = [weight for pair in net.cast.values() for weight in pair]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(weights)
+            predicted = self._forward(net, cell, drug, noise)
             row_losses = self.loss(auc, predicted)
             loss = tf.reduce_mean(row_losses)
         self.optimizer.apply(tape.gradient(loss, weights), rate)
         return tf.stack([tf.reduce_sum(row_losses), tf.reduce_sum(tf.square(auc - predicted))])
 
-    def _forward(self, cell: "tf.Tensor", drug: "tf.Tensor", noise: Noise) -> "tf.Tensor":
+    def _compiles(self) -> bool:
+        """Tell whether passes over activations are compiled: where that was measured to be faster.
+
+        It was on a CPU in bfloat16, which TensorFlow's own passes convert each time.
+        """
+        in_half = self._parameters["precision"] == "bfloat16" and not backend.accelerators()
+        return in_half and self._parameters["batch_size"] >= COMPILED_BATCH
+
+    def _forward(
+        self, net: Network, cell: "tf.Tensor", drug: "tf.Tensor", noise: Noise
+    ) -> "tf.Tensor":
         """Return the predicted AUC of a batch, its towers shared or not."""
         if self._parameters["tower_sharing"] == "off":
-            cells = network.tower(self.network, "canc", tf.gather(self._cells, cell), noise)
-            drugs = network.tower(self.network, "drug", tf.gather(self._drugs, drug), noise)
-            return network.respond(self.network, cells, drugs, noise)
+            cells = network.tower(net, "canc", tf.gather(self._cells, cell), noise)
+            drugs = network.tower(net, "drug", tf.gather(self._drugs, drug), noise)
+            return network.respond(net, cells, drugs, noise)
         cell_values, cell = self._distinct(self._cells, cell)
         drug_values, drug = self._distinct(self._drugs, drug)
-        cells = network.tower(self.network, "canc", cell_values, noise)
-        drugs = network.tower(self.network, "drug", drug_values, noise)
-        cells, drugs = network.project(self.network, cells, drugs)
+        cells = network.tower(net, "canc", cell_values, noise)
+        drugs = network.tower(net, "drug", drug_values, noise)
+        cells, drugs = network.project(net, cells, drugs)
         rows = tf.gather(cells, cell), tf.gather(drugs, drug)
-        return network.respond_projected(self.network, *rows, noise)
+        return network.respond_projected(net, *rows, noise)
 
     def _distinct(
         self, matrix: "tf.Tensor", entity: "tf.Tensor"
@@ -182,6 +195,8 @@ class Trainer:
         )  # fmt: skip
 
 
+# Fewer rows gain nothing from compiled passes.
+COMPILED_BATCH = 512
 # Drawing n times 2.3 from n entities misses a tenth of them.
 TABLE_PER_BATCH = 2.3
 
@@ -200,6 +215,7 @@ def predict(
     Without dropout a tower's output depends on its entity alone, so each is evaluated once for
     every cell and every drug.
     """
+    net = net.cast_once()
     outputs = [
         network.tower(net, "canc", cells, network.no_noise),
         network.tower(net, "drug", drugs, network.no_noise),

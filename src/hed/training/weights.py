@@ -71,7 +71,7 @@ def read(path: Path) -> dict[str, list[np.ndarray]]:
 
 def _names(network: Network) -> list[str]:
     """Return the names of the dense layers in the order in which Uno creates them."""
-    names = [dense.name for block in BLOCKS for dense, _ in network.block(block)]
+    names = [dense for block in BLOCKS for dense, _ in network.block(block)]
     return [*names, "auc"]
 
 
