@@ -21,7 +21,7 @@ class Provider(Local):
     """A provider that refuses every block with `error`, and remembers what is given back."""
 
     error: Exception = HOOK
-    said = ""
+    said, answers = "", True
     launch: float | None = None
 
     def __init__(self, **settings: Any) -> None:
@@ -33,7 +33,7 @@ class Provider(Local):
 
     def cancel(self, job_ids: Any) -> list[bool]:
         self.cancelled += job_ids
-        return [True for _ in job_ids]
+        return [self.answers for _ in job_ids]
 
     def launched(self, job: str) -> float | None:
         return self.launch
@@ -158,9 +158,10 @@ def test_a_block_that_runs_without_a_worker_pool_is_given_back_with_one_warning(
     executor._end_silent(pools)
     assert executor.provider.cancelled == []
     now[0] += 2
-    executor._end_silent(pools)
+    for _ in range(3):
+        executor._end_silent(pools)
+        executor.handle_errors(executor._status)
     assert executor.provider.cancelled == ["2.server"]
-    executor.handle_errors({"2": JobStatus(JobState.MISSING)})
     (told,) = warnings(caplog)
     assert told.startswith(f"block 2 (job 2.server) has run for {minutes} min without a worker")
 
@@ -205,11 +206,11 @@ def test_a_block_without_a_node_that_takes_runs_is_given_back_and_a_few_end_the_
         executor._end_useless([])
         assert executor.provider.cancelled[number:] == []
         executor.spool.report_node(block, "n1", "OSError: no space")
-        executor._leave_nodes([])
-        executor._end_useless([])
+        for _ in range(3):
+            executor._leave_nodes([])
+            executor._end_useless([])
         assert executor.provider.cancelled[number:] == [f"{block}.server"]
         assert executor._next_try > time.monotonic()
-        executor._status[block] = JobStatus(JobState.SCALED_IN)
         executor.handle_errors(executor._status)
     assert executor.bad_state_is_set
     told = warnings(caplog)
@@ -218,6 +219,21 @@ def test_a_block_without_a_node_that_takes_runs_is_given_back_and_a_few_end_the_
     )
     assert len(told) == executors.HOPELESS
     assert "has no node on which a run begins (n0: OSError" in str(executor.executor_exception)
+
+
+def test_a_block_that_cannot_be_given_back_now_is_tried_again_without_a_word(
+    executor: Blocks, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(executor, JobState.RUNNING)
+    executor.provider.answers = False
+    for _ in range(3):
+        executor._end("0", "is of no use")
+    assert executor.provider.cancelled == ["0.server"] * 3
+    assert len(warnings(caplog)) == 1
+    assert executor._live() == ["0"]
+    executor.provider.answers = True
+    executor._end("0", "is of no use")
+    assert executor._live() == []
 
 
 def test_a_block_whose_good_nodes_have_ended_does_not_wait_for_the_others(

@@ -139,9 +139,7 @@ class Blocks(HighThroughputExecutor):  # type: ignore[misc]
                 self._end(block, "has no node left that takes runs")
             elif len(left) >= self.provider.nodes_per_block:
                 node, why = next(iter(left.items()))
-                self._useless[block] = f"has no node on which a run begins ({node}: {why})"
-                self._end(block, self._useless[block])
-                self._wait()
+                self._end_barren(block, f"has no node on which a run begins ({node}: {why})")
 
     def _end_silent(self, pools: Pools) -> None:
         """Give back each block that has been running for too long without a worker pool."""
@@ -154,15 +152,23 @@ class Blocks(HighThroughputExecutor):  # type: ignore[misc]
             if launched := self.provider.launched(self.blocks_to_job_id[block]):
                 limit, since = SILENT, max(since, now - (time.time() - launched))
             if now - since > limit:
-                self._running[block] = now
-                self._end(block, f"has run for {limit / 60:.0f} min without a worker")
+                self._end_barren(block, f"has run for {limit / 60:.0f} min without a worker")
+
+    def _end_barren(self, block: str, why: str) -> None:
+        """Give back a block that had no run, and have the next one wait."""
+        self._useless[block] = why
+        self._end(block, why)
+        self._wait()
 
     def _end(self, block: str, why: str) -> None:
-        """Give a block back and say why, once."""
-        self._told.add(block)
-        logs = self.provider.script_dir
-        log.warning("%s %s and is given back; see %s", self._name(block), why, logs)
-        self.provider.cancel([self.blocks_to_job_id[block]])
+        """Give a block back and say why, once; if it cannot be now, it is tried again."""
+        if block not in self._told:
+            self._told.add(block)
+            logs = self.provider.script_dir
+            log.warning("%s %s and is given back; see %s", self._name(block), why, logs)
+        if all(self.provider.cancel([self.blocks_to_job_id[block]])):
+            # The scheduler takes some seconds to say so, and is asked only now and then.
+            self._status[block] = self._simulated_status[block] = JobStatus(JobState.SCALED_IN)
 
     def _name(self, block: str) -> str:
         return f"block {block} (job {self.blocks_to_job_id[block]})"
