@@ -45,7 +45,7 @@ def test_one_command_survives_refusals_a_killed_training_a_killed_pool_and_a_wal
     project.start()
     held = project.fill(())
     second = project.start()
-    assert "error: EXP000 is being run by process " in second.communicate(timeout=60)[0]
+    assert "error: EXP000 is being run by process " in second.communicate(timeout=300)[0]
     assert second.returncode != 0
     project.commands.remove(second)
     project.let(min(held.values()))

@@ -70,7 +70,7 @@ class Keeper:
     def run(self, text: str, *options: str, **more: str) -> int:
         """Return the exit status of a keeper whose pool comes to its end."""
         process = self.start(text, *options, **more)
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
         return process.returncode
 
 

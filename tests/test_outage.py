@@ -65,7 +65,7 @@ def test_a_command_waits_for_a_server_that_is_away_and_for_a_queue_that_is_close
 def test_a_wrong_queue_ends_the_command_at_the_first_refusal(project: Held) -> None:
     project.cluster.server.refusals = iter([UNKNOWN_QUEUE])
     command = project.start()
-    printed = command.communicate(timeout=120)[0]
+    printed = command.communicate(timeout=300)[0]
     assert command.returncode == 1
     (sentence,) = (line for line in printed.splitlines() if "no block can start" in line)
     assert sentence.endswith("qsub refused a block (qsub: Unknown queue)")

@@ -105,7 +105,7 @@ def test_nothing_outlives_a_killed_command_and_the_next_one_finishes(chain: Chai
     command = chain.start()
     chain.await_trainings(3)
     command.kill()
-    command.communicate(timeout=60)
+    command.communicate(timeout=300)
     chain.assert_is_gone()
     chain.run()
     chain.assert_is_finished()
@@ -116,7 +116,7 @@ def test_nothing_outlives_an_interrupted_command(chain: Chain, number: int) -> N
     command = chain.start()
     chain.await_trainings(1)
     command.send_signal(number)
-    command.communicate(timeout=60)
+    command.communicate(timeout=300)
     chain.assert_is_gone()
     assert not Spool(chain.spool).unfinished()
 
@@ -138,7 +138,7 @@ def test_a_second_start_of_a_live_experiment_is_refused_in_a_sentence(chain: Cha
     with lock.acquire(chain.output) as held:
         assert held is not None
         second = chain.start()
-        printed = second.communicate(timeout=60)[0]
+        printed = second.communicate(timeout=300)[0]
     assert second.returncode != 0
     holder = f"process {os.getpid()} on {socket.gethostname()} since "
     assert f"error: EXP000 is being run by {holder}" in printed
@@ -171,5 +171,5 @@ def test_a_cancelled_run_ends_with_all_its_processes(chain: Chain) -> None:
     wait_for(lambda: not any(process.is_running() for process in tree))
     wait_for(lambda: Spool(chain.spool).state(job) == "failed")
     command.send_signal(signal.SIGINT)
-    command.communicate(timeout=60)
+    command.communicate(timeout=300)
     chain.assert_is_gone()
