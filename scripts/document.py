@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from hed import command
-from hed.config import hyperparameters, reference
+from hed.config import hyperparameters, original, reference
 from hed.files import write_text
 from hed.site import site
 
@@ -21,7 +21,7 @@ def main() -> None:
     args = parser.parse_args()
 
     configuration = yaml.safe_load((ROOT / "config" / "schema.yaml").read_text())
-    page = reference.page(configuration, hyperparameters.definition())
+    page = reference.page(configuration, hyperparameters.definition(), original.definition())
     write_text(args.docs / "configuration.md", page)
     blocks = (ROOT / "docs" / "blocks.md").read_text()
     for name, schema in (("site", site.definition()), ("queues", site.definition_of_queue())):

@@ -679,3 +679,11 @@ def test_an_experiment_that_is_being_run_can_be_looked_at(starters, config, look
     holder.ask(config())
     assert holder.answer() == "EXP000"
     assert look().name == "EXP000"
+
+
+def test_a_file_of_the_original_is_taken_as_it_is(look, capsys):
+    look(dflts=ROOT / "tests/original/dflts-e20.json")
+    assert capsys.readouterr().err == (
+        "note: ignored in dflts-e20.json: input_dir, input_dir_1, input_dir_2, calc_infer_scores, "
+        "pre_module, post_module\n"
+    )

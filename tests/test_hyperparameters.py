@@ -1,14 +1,16 @@
 """A run's hyperparameters are Uno's defaults, overridden by DFLTS, overridden by its UPF line."""
 
 import json
+import shutil
 import string
+from pathlib import Path
 
 import pytest
 from experiments import assert_is_refused, call_script, run_script
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hed.config import hyperparameters, schema
+from hed.config import hyperparameters, original, schema
 from hed.config.hyperparameters import UpfLine
 from hed.errors import InputError
 
@@ -45,7 +47,10 @@ UNO = {
     "ckpt_checksum": True,
 }
 DEFINED = hyperparameters.definition()
+ORIGINAL = original.definition()
 RUN = UpfLine("RUN000", 0, {})
+# As the original's repository ships it, but for the places.
+ORIGINAL_DFLTS = Path(__file__).parent / "original" / "dflts-e20.json"
 
 ids = st.text(string.ascii_letters + string.digits + "._+-", min_size=1).filter(
     lambda text: text[0].isalnum()
@@ -134,14 +139,14 @@ def test_an_error_after_comments_is_reported_in_the_file_s_own_line(dflts):
     assert "line 3" in refuse(dflts, '# mine\n{\n  "epochs" 20\n}\n')
 
 
-@pytest.mark.parametrize("name", DEFINED["x-ignored"]["names"])
+@pytest.mark.parametrize("name", ORIGINAL["ignored"]["names"])
 def test_what_the_pipeline_decides_itself_is_accepted_and_left_out(dflts, upf, name):
     assert dflts(json.dumps({name: "/tmp/x", "epochs": 20})) == {"epochs": 20}
     line = json.dumps({"id": "a", "index": 0, name: 1, "epochs": 2})
     assert upf(line) == [UpfLine("a", 0, {"epochs": 2})]
 
 
-IDLE = DEFINED["x-idle"]["names"]
+IDLE = ORIGINAL["idle"]["names"]
 
 
 @pytest.mark.parametrize(("name", "value"), [(n, v) for n in IDLE for v in IDLE[n]["values"]])
@@ -149,8 +154,10 @@ def test_what_asks_for_nothing_is_left_out(dflts, name, value):
     assert dflts(json.dumps({name: value, "epochs": 20})) == {"epochs": 20}
 
 
-@pytest.mark.parametrize("name", IDLE)
-@pytest.mark.parametrize("value", [True, 3600, "my_setup"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(n, v) for n in IDLE for v in (False, 3600, "my_setup") if v not in IDLE[n]["values"]],
+)
 def test_what_asks_for_something_that_is_not_done_is_refused(dflts, upf, name, value):
     sentence = refuse(dflts, json.dumps({name: value}))
     assert sentence.startswith(f"{name} in /")
@@ -158,11 +165,34 @@ def test_what_asks_for_something_that_is_not_done_is_refused(dflts, upf, name, v
     assert "line 1 cannot be" in refuse(upf, json.dumps({"id": "a", "index": 0, name: value}))
 
 
-@pytest.mark.parametrize("name", DEFINED["x-moved"])
+@pytest.mark.parametrize("name", ORIGINAL["moved"])
 def test_what_is_elsewhere_now_is_refused_with_its_place(dflts, name):
     sentence = refuse(dflts, json.dumps({name: "std"}))
     assert sentence.startswith(f"{name} in /")
-    assert sentence.endswith(DEFINED["x-moved"][name])
+    assert sentence.endswith(ORIGINAL["moved"][name])
+
+
+def test_the_original_s_name_for_the_metadata_of_a_checkpoint_is_taken(dflts):
+    assert dflts('{"metadata": "mine"}') == {"ckpt_metadata": "mine"}
+    assert dflts('{"metadata": "mine", "ckpt_metadata": "ours"}') == {"ckpt_metadata": "ours"}
+
+
+def test_what_is_ignored_is_named_by_file(tmp_path):
+    dflts, upf = tmp_path / "dflts-e20.json", tmp_path / "hed.json"
+    shutil.copy(ORIGINAL_DFLTS, dflts)
+    upf.write_text(
+        '# runs\n{"id": "a", "index": 0, "save": "x"}\n{"id": "b", "index": 1, "save": 1}\n'
+    )
+    assert hyperparameters.read_dflts(dflts) == {"epochs": 20}
+    assert hyperparameters.ignored(dflts, upf) == [
+        "ignored in dflts-e20.json: input_dir, input_dir_1, input_dir_2, calc_infer_scores, "
+        "pre_module, post_module",
+        "ignored in hed.json: save",
+    ]
+    assert hyperparameters.ignored(dflts, None, ["pre_module", "post_module", "input_dir"]) == [
+        "ignored in dflts-e20.json: input_dir_1, input_dir_2, calc_infer_scores"
+    ]
+    assert hyperparameters.ignored(None, None) == []
 
 
 def test_an_unknown_hyperparameter_is_refused_with_the_nearest_name(dflts, upf):

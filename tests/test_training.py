@@ -540,6 +540,13 @@ def test_a_custom_loss_may_be_by_row_or_the_mean_of_the_batch(
     assert custom.mean_loss(data().val, predicted) == pytest.approx(expected, rel=1e-5)
 
 
+def test_the_original_s_module_of_the_built_in_loss_is_that_loss() -> None:
+    theirs = make(custom_loss_module="mae_poly_loss", alpha=1.5)
+    ours = make(loss="mae_poly", alpha=1.5)
+    assert theirs.epoch(0, 1e-3).loss == ours.epoch(0, 1e-3).loss
+    assert_close(weights_of(theirs), weights_of(ours), 0)
+
+
 def test_a_custom_loss_that_cannot_be_used_is_refused(modules: Path) -> None:
     with pytest.raises(InputError, match="'no_such_loss' cannot be imported"):
         losses.loss(tiny.parameters(custom_loss_module="no_such_loss"))

@@ -11,9 +11,8 @@ one AUC for each row of `rsp_test_data.parquet`; a module without it has `run` w
 """
 
 import difflib
-import importlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,8 +20,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from hed.config import hyperparameters
-from hed.config.hyperparameters import Parameters, UpfLine
+from hed import modules
+from hed.config import hyperparameters, original
+from hed.config.hyperparameters import UpfLine
+from hed.config.original import Parameters
 from hed.errors import InputError
 from hed.files import write_json
 
@@ -39,15 +40,24 @@ def load(name: str) -> ModuleType:
         InputError: if it cannot be imported or lacks one of the two functions.
     """
     try:
-        model = importlib.import_module(name)
+        model = modules.load(name)
     except ImportError as error:
         raise InputError(
             f"model {name!r} cannot be imported ({error}): install what is missing, "
             "or add its directory to PYTHONPATH"
         ) from None
+    return checked(model)
+
+
+def checked(model: ModuleType) -> ModuleType:
+    """Return a model that has CANDLE's two functions.
+
+    Raises:
+        InputError: if it lacks one.
+    """
     for function in ("initialize_parameters", "run"):
         if not callable(getattr(model, function, None)):
-            raise InputError(f"model {name!r} has no function {function}()")
+            raise InputError(f"model {model.__name__!r} has no function {function}()")
     return model
 
 
@@ -58,13 +68,33 @@ def parameters(model: ModuleType, dflts: Parameters, line: UpfLine) -> Parameter
         InputError: if DFLTS or the UPF set one that the model does not have.
     """
     defaults: Mapping[str, Any] = model.initialize_parameters()
-    known = {*defaults, "model"}
-    for name in {**dflts, **line.overrides}:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise InputError(f"{model.__name__} has no hyperparameter {name!r}{hint}")
-    return hyperparameters.resolve(dflts, line, {**defaults, "model": model.__name__})
+    counted = settle(model.__name__, defaults, dflts, line)
+    return {"id": line.id, "index": line.index, **defaults, "model": model.__name__, **counted}
+
+
+# CANDLE's checkpoints read these from `params`, whether or not the model has defaults for them.
+_CHECKPOINTS = ("metadata", *(n for n in hyperparameters.definition()["properties"] if "ckpt" in n))
+
+
+def settle(name: str, own: Collection[str], dflts: Parameters, line: UpfLine) -> Parameters:
+    """Return what DFLTS and the UPF set for a run of a model.
+
+    Args:
+        name: of the model, for the error's text.
+        own: names of its hyperparameters.
+
+    Raises:
+        InputError: if one is neither the model's own nor one that the original's files have.
+    """
+    known = {*own, "model", *_CHECKPOINTS}
+    counted = original.settle(
+        {**dflts, **line.overrides}, f"the hyperparameters of {line.id}", known
+    )
+    for unknown in (each for each in counted if each not in known):
+        near = difflib.get_close_matches(unknown, known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise InputError(f"{name} has no hyperparameter {unknown!r}{hint}")
+    return counted
 
 
 def plain(params: Parameters) -> Parameters:

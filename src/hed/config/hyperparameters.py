@@ -2,17 +2,16 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from hed.config import schema
+from hed.config import original, schema
+from hed.config.original import Parameters
 from hed.errors import InputError
-
-Parameters = dict[str, Any]
 
 # A run's id becomes a directory, a log's name and part of a batch job's name.
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
@@ -84,6 +83,22 @@ def read_dflts(path: Path) -> Parameters:
     """
     value = _parse("\n".join(uncommented(read_lines(path))), str(path))
     return check(value, str(path), model_of(value))
+
+
+def ignored(dflts: Path | None, upf: Path | None, own: Collection[str] = ()) -> list[str]:
+    """Return a sentence for each file that sets what has no meaning here.
+
+    Args:
+        own: names that a model other than Uno has, which mean what it says.
+    """
+    sentences = []
+    for path in filter(None, (dflts, upf)):
+        lines = [line for line in uncommented(read_lines(path)) if line.strip()]
+        texts = ["\n".join(lines)] if path is dflts else lines
+        names = [n for text in texts for n in original.ignored(_parse(text, str(path)), own)]
+        if names:
+            sentences.append(f"ignored in {path.name}: {', '.join(dict.fromkeys(names))}")
+    return sentences
 
 
 def uncommented(lines: Iterable[str]) -> list[str]:
@@ -163,29 +178,15 @@ def _upf_line(text: str, source: str, model: str) -> UpfLine:
 
 
 def check(value: Parameters, source: str, model: str = OURS) -> Parameters:
-    """Return the hyperparameters that count, after refusing what no run could use."""
+    """Return the hyperparameters that count, after refusing what no run could use.
+
+    Those of another model are its own: `candle.settle` knows them.
+    """
     if model != OURS:
         return value
-    counted = {n: given for n, given in value.items() if not _is_for_nothing(n, given, source)}
+    counted = original.settle(value, source)
     schema.check(counted, definition(), source=source, noun="hyperparameter")
     return counted
-
-
-def _is_for_nothing(name: str, given: Any, source: str) -> bool:
-    """Return whether a hyperparameter of the original has no effect here; refuse one that ought to.
-
-    Raises:
-        InputError: if it asks for something that the pipeline does elsewhere or not at all.
-    """
-    if name in definition()["x-moved"]:
-        raise InputError(f"{name} in {source} {definition()['x-moved'][name]}")
-    idle = definition()["x-idle"]["names"].get(name)
-    # JSON's true and 1 are one value to Python, and no one means them to be two here.
-    if idle and given not in idle["values"]:
-        raise InputError(
-            f"{name} in {source} cannot be {json.dumps(given)} here: {idle['instead']}"
-        )
-    return idle is not None or name in definition()["x-ignored"]["names"]
 
 
 def _parse(text: str, source: str) -> Parameters:

@@ -31,7 +31,8 @@ overridden by DFLTS, overridden by its UPF line; `run/RUNnnn/parameters.txt` has
 """
 
 _IGNORED = """
-These hyperparameters of the original are accepted and ignored, since the pipeline decides them:
+These hyperparameters of the original, of CANDLE and of IMPROVE have no meaning here, or the
+pipeline decides them. They are accepted and ignored, with a line that names them at the start:
 """
 
 
@@ -39,10 +40,14 @@ _IDLE = """
 These are accepted with the values shown, with which they do nothing, and refused with others:
 """
 
+_MOVED = """
+These are refused, with a hint at their place here, or taken under their name here:
+"""
 
-def page(configuration: Schema, hyperparameters: Schema) -> str:
+
+def page(configuration: Schema, hyperparameters: Schema, original: Schema) -> str:
     """Return the page, as Markdown."""
-    names = ", ".join(f"`{name}`" for name in hyperparameters["x-ignored"]["names"])
+    names = ", ".join(f"`{name}`" for name in original["ignored"]["names"])
     return "\n".join(
         [
             _HEAD,
@@ -52,17 +57,27 @@ def page(configuration: Schema, hyperparameters: Schema) -> str:
             _IGNORED,
             f"{names}.",
             _IDLE,
-            *_idle(hyperparameters),
+            *_idle(original),
+            _MOVED,
+            *_moved(original),
             "",
         ]
     )
 
 
-def _idle(hyperparameters: Schema) -> Iterator[str]:
+def _idle(original: Schema) -> Iterator[str]:
     """Yield the lines of a list of what does nothing, and what to do instead."""
-    for name, part in hyperparameters["x-idle"]["names"].items():
+    for name, part in original["idle"]["names"].items():
         values = ", ".join(f"`{json.dumps(value)}`" for value in part["values"])
         yield f"- `{name}` ({values}): {part['instead']}"
+
+
+def _moved(original: Schema) -> Iterator[str]:
+    """Yield the lines of a list of what is set elsewhere or has another name here."""
+    for name, where in original["moved"].items():
+        yield f"- `{name}` {where}"
+    for name, ours in original["renamed"].items():
+        yield f"- `{name}` is taken as `{ours}`"
 
 
 def table(parts: Iterator[tuple[str, Schema]]) -> list[str]:

@@ -105,6 +105,8 @@ def _recorded(directory: Path) -> Experiment:
 def _planned(settings: Settings) -> Experiment:
     """Plan the experiment that the settings ask for, and find its directory."""
     planned = plan.make(settings)
+    for note in planned.notes:
+        print(f"note: {note}", file=sys.stderr)
     if settings.restart_from:
         record.refuse_source(settings.restart_from, planned)
     directory, locked = _locate(settings, planned)

@@ -1,21 +1,21 @@
 """What an experiment will do: its runs, and the settings that make it this experiment."""
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from hed.config import hyperparameters
-from hed.config.hyperparameters import Parameters, UpfLine
+from hed.config.hyperparameters import UpfLine
+from hed.config.original import Parameters
 from hed.config.settings import Settings
 from hed.data import raw, tables
 from hed.errors import InputError
+from hed.experiment import inspection
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,17 @@ class Run:
 
 @dataclass(frozen=True)
 class Plan:
-    """The runs of an experiment and everything that its results depend on."""
+    """The runs of an experiment and everything that its results depend on.
+
+    Attributes:
+        notes: sentences that the user should read at the start.
+    """
 
     runs: tuple[Run, ...]
     upf: tuple[UpfLine, ...]
     dflts: Parameters
     identity: dict[str, Any]
+    notes: tuple[str, ...] = ()
 
 
 def make(settings: Settings) -> Plan:
@@ -55,13 +60,14 @@ def make(settings: Settings) -> Plan:
     column = tables.COUNTED.get(settings.partition["mode"])
     ids = tables.distinct(response[column]) if column else None
     upf = _upf(settings.upf, ids, column, hyperparameters.model_of(dflts))
-    for overrides in (dflts, *(line.overrides for line in upf)):
-        _check_modules(overrides)
+    found = inspection.inspect(dflts, upf)
+    ignored = hyperparameters.ignored(settings.dflts, settings.upf, found.own)
     return Plan(
         runs=tuple(_runs(upf, ids)),
         upf=tuple(upf),
         dflts=dflts,
         identity=_identity(settings, dflts),
+        notes=(*ignored, *found.notes),
     )
 
 
@@ -84,27 +90,6 @@ def _upf(path: Path | None, ids: list[str] | None, column: str | None, model: st
         for line in upf:
             tables.check_index(line.index, len(ids), tables.NOUN[column])
     return upf
-
-
-def _check_modules(overrides: Parameters) -> None:
-    """Refuse a module that no run could import."""
-    for key, without in (("model", ()), ("custom_loss_module", (None, ""))):
-        name = overrides.get(key)
-        if key not in overrides or name in without:
-            continue
-        if not isinstance(name, str):
-            raise InputError(f"{key} must be the name of a module, not {json.dumps(name)}")
-        if not _is_found(name):
-            raise InputError(
-                f"{key} {name!r} cannot be imported: install it, or add its directory to PYTHONPATH"
-            )
-
-
-def _is_found(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except (ImportError, ValueError):
-        return False
 
 
 def _runs(upf: Sequence[UpfLine], ids: list[str] | None) -> list[Run]:

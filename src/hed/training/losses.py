@@ -1,9 +1,9 @@
 """Losses by row: what each prediction of an AUC costs."""
 
-import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from hed import modules
 from hed.errors import InputError
 from hed.training.backend import tf
 
@@ -43,7 +43,7 @@ def mae_poly(alpha: float) -> Loss:
 
 def _custom(name: str, parameters: Mapping[str, Any]) -> Loss:
     try:
-        construct = importlib.import_module(name).construct
+        construct = modules.load(name).construct
     except ImportError as error:
         raise InputError(f"custom_loss_module {name!r} cannot be imported: {error}") from None
     except AttributeError:

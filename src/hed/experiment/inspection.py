@@ -1,0 +1,149 @@
+"""What the modules that hyperparameters name can do, found out before any job starts.
+
+A module may import TensorFlow for seconds, or end its process, so it is imported in another one.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from hed import candle, command, modules
+from hed.config import hyperparameters
+from hed.config.hyperparameters import OURS, UpfLine
+from hed.config.original import Parameters
+from hed.errors import InputError
+from hed.site import profile
+
+MODEL, LOSS = "model", "custom_loss_module"
+SECONDS = 300.0
+SOURCES = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Names of hyperparameters that models other than Uno have, and what could not be checked."""
+
+    own: frozenset[str]
+    notes: tuple[str, ...]
+
+
+class ElsewhereError(Exception):
+    """A module cannot be imported here; on the nodes of a cluster it perhaps can."""
+
+
+def inspect(dflts: Parameters, upf: Sequence[UpfLine]) -> Findings:
+    """Check every module that DFLTS and UPF name, and the hyperparameters of other models.
+
+    Raises:
+        InputError: one sentence about the first that no run could use.
+    """
+    own: set[str] = set()
+    notes = []
+    for kind, name in _named(dflts, upf):
+        try:
+            found = _ask(kind, name)
+        except ElsewhereError as error:
+            notes.append(_unchecked(kind, name, error))
+            continue
+        if kind == MODEL:
+            own |= set(found)
+            _check_lines(name, found, dflts, upf)
+    return Findings(frozenset(own), tuple(notes))
+
+
+def _named(dflts: Parameters, upf: Sequence[UpfLine]) -> Iterable[tuple[str, str]]:
+    """Return each module once, as kind and name; Uno, which is ours, needs no inspection."""
+    places = [dflts, *(line.overrides for line in upf)]
+    named = {
+        (kind, _required(kind, place[kind]))
+        for place in places
+        for kind, unset in ((MODEL, (OURS,)), (LOSS, (None, "")))
+        if kind in place and place[kind] not in unset
+    }
+    return sorted(named, reverse=True)  # models first
+
+
+def _required(kind: str, name: Any) -> str:
+    """Return the name of a module that exists."""
+    if not isinstance(name, str):
+        raise InputError(f"{kind} must be the name of a module, not {json.dumps(name)}")
+    if not modules.is_found(name):
+        raise InputError(
+            f"{kind} {name!r} cannot be imported: install it, or add its directory to PYTHONPATH"
+        )
+    return name
+
+
+def _check_lines(
+    model: str, own: Mapping[str, Any], dflts: Parameters, upf: Sequence[UpfLine]
+) -> None:
+    """Refuse hyperparameters that a model's runs do not have."""
+    usual = hyperparameters.model_of(dflts)
+    for line in upf:
+        if hyperparameters.model_of(line.overrides, usual) == model:
+            candle.settle(model, own, dflts, line)
+
+
+def _unchecked(kind: str, name: str, error: ElsewhereError) -> str:
+    """Return a note, where jobs run in an environment of their own; elsewhere refuse."""
+    if profile.VARIABLE in os.environ:
+        return f"{kind} {name!r} cannot be imported here ({error}): it is checked when a run begins"
+    raise InputError(
+        f"{kind} {name!r} cannot be imported ({error}): install what is missing, "
+        "or add its directory to PYTHONPATH"
+    )
+
+
+def _ask(kind: str, name: str) -> Any:
+    """Return what another process finds in a module."""
+    paths = [str(SOURCES), *filter(None, [os.environ.get("PYTHONPATH")])]
+    asked = subprocess.run(
+        [sys.executable, "-m", __name__, kind, name],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+    )
+    answers = asked.stdout.splitlines()
+    if asked.returncode or not answers:
+        said = command.reason(asked.stderr.splitlines())
+        raise InputError(f"{kind} {name!r} cannot be used: {said}")
+    answer = json.loads(answers[-1])
+    if "missing" in answer:
+        raise ElsewhereError(answer["missing"])
+    return answer["found"]
+
+
+def main() -> None:
+    """Print what is in a module, for `_ask`."""
+    kind, name = sys.argv[1:]
+    try:
+        module = modules.load(name)
+    except ImportError as error:
+        print(json.dumps({"missing": str(error)}))
+    else:
+        found = _hyperparameters(module) if kind == MODEL else _construct(module)
+        print(json.dumps({"found": found}))
+
+
+def _hyperparameters(module: ModuleType) -> Parameters:
+    """Return the hyperparameters of a model with their defaults, as JSON holds them."""
+    return candle.plain(dict(candle.checked(module).initialize_parameters()))
+
+
+def _construct(module: ModuleType) -> bool:
+    """Refuse a module that makes no loss."""
+    if not callable(getattr(module, "construct", None)):
+        raise InputError("it has no function construct(params)")
+    return True
+
+
+if __name__ == "__main__":
+    command.run(main)
