@@ -118,7 +118,7 @@ def test_a_dead_sidecar_takes_no_job_and_lets_none_run_for_ever(spool: Spool) ->
     assert refused.returncode == 1
     assert refused.stderr == "error: the pilot has ended; start Snakemake again\n"
     # Snakemake, which would try every other job, is stopped, and nobody says the same again.
-    assert snakemake.wait(10) == -signal.SIGINT
+    assert snakemake.wait(60) == -signal.SIGINT
     again = call("submit", spool, "/x/snakejob.fourth.sh")
     assert (again.returncode, again.stderr) == (1, "")
     # It gets some time to stop, in which it needs no report of each job.
@@ -257,7 +257,7 @@ def test_a_mortal_command_dies_with_its_parent(tmp_path: Path) -> None:
         f"while not os.path.exists({str(born)!r}) or not os.path.getsize({str(born)!r}): pass\n"
     )
     subprocess.run([sys.executable, "-c", text], check=True)
-    wait_for(lambda: not processes.born(int(born.read_text())), 10)
+    wait_for(lambda: not processes.born(int(born.read_text())), 60)
 
 
 def test_a_tile_is_named_in_the_words_of_the_site(site: Site) -> None:
@@ -406,7 +406,7 @@ def test_a_local_block_is_given_back_unless_its_number_is_another_s_by_now() -> 
     assert release.give_back(how["process"], how)
     assert sleeping.poll() is None
     assert release.give_back(how["process"], {**how, "born": processes.born(sleeping.pid)})
-    assert sleeping.wait(10) == -signal.SIGKILL
+    assert sleeping.wait(60) == -signal.SIGKILL
 
 
 @pytest.mark.parametrize(("status", "gone"), [(0, True), (35, True), (153, True), (255, False)])

@@ -290,7 +290,7 @@ def test_killed_tests_leave_no_daemon(slurm: Cluster, tmp_path: Path) -> None:
     program = KILLED.format(path=sys.path, directory=str(tmp_path))
     result = subprocess.run([sys.executable, "-c", program], check=False)
     assert result.returncode == -signal.SIGKILL
-    wait_for(lambda: using(tmp_path) == [], "all daemons have ended", seconds=10)
+    wait_for(lambda: using(tmp_path) == [], "all daemons have ended", seconds=60)
 
 
 def using(directory: Path) -> list[psutil.Process]:

@@ -71,7 +71,7 @@ def test_a_failure_is_known_before_its_tile_waits_and_the_wait_ends_with_the_poo
     assert Spool(tmp_path / ".pilot").state("job") == "failed"
     assert waiting.is_running()
     pool.kill()
-    wait_for(lambda: not waiting.is_running(), 10)
+    wait_for(lambda: not waiting.is_running(), 60)
 
 
 @pytest.mark.parametrize(

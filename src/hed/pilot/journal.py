@@ -19,8 +19,15 @@ def start(spool: Spool) -> None:
     terminal.setLevel(logging.WARNING)
     terminal.setFormatter(logging.Formatter("pilot: %(message)s"))
     kept.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    log.handlers = [terminal, kept]
+    _hand_over(log, terminal, kept)
     # Parsl explains itself in tracebacks.
     parsl = logging.getLogger("parsl")
     parsl.propagate = False
-    parsl.handlers = [logging.FileHandler(spool.directory / "parsl" / "parsl.log", delay=True)]
+    _hand_over(parsl, logging.FileHandler(spool.directory / "parsl" / "parsl.log", delay=True))
+
+
+def _hand_over(log: logging.Logger, *handlers: logging.Handler) -> None:
+    """Let a logger write to other files, and close those of an earlier pilot of this process."""
+    for handler in log.handlers:
+        handler.close()
+    log.handlers = [*handlers]
