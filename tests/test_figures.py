@@ -23,7 +23,9 @@ from hed.errors import InputError
 from hed.experiment import aggregate
 
 # What earlier tests of this process left open is not a figure's warning.
-NO_WARNING = pytest.mark.filterwarnings("error", "default::pytest.PytestUnraisableExceptionWarning")
+NO_WARNING = pytest.mark.filterwarnings(
+    "error", "default::ResourceWarning", "default::pytest.PytestUnraisableExceptionWarning"
+)
 
 
 def make_table(count, **columns):

@@ -148,7 +148,10 @@ def test_the_keyboard_sorts_by_a_column_and_screen_readers_hear_it(opened):
 
 
 def test_scores_are_sorted_as_numbers_where_some_are_undefined(opened):
-    heading(opened, "pcc").find_element(By.CSS_SELECTOR, "[tabindex='0']").click()
+    column = heading(opened, "pcc")
+    column.find_element(By.CSS_SELECTOR, "[tabindex='0']").click()
+    # The table is drawn anew.
+    await_order(opened, column, "ascending")
     cells = opened.find_elements(By.CSS_SELECTOR, "#table tbody tr td:last-child")
     undefined, *values = [cell.text for cell in cells]
     assert undefined == "–"
