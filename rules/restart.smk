@@ -1,8 +1,10 @@
 """Runs that an earlier experiment finished (`restart_from`), copied instead of trained.
 
 Inputs: run/{run}/* and the marker in the earlier experiment, which is not modified.
-Outputs: the same files here. Runs that it did not finish are trained here from its checkpoints.
+Outputs: the same files here, in our form. Runs that it did not finish are trained here from its checkpoints.
 """
+
+from hed.experiment import outcome
 
 if EXPERIMENT.restart_from:
 
@@ -15,7 +17,9 @@ if EXPERIMENT.restart_from:
                 f"{EXPERIMENT.restart_from}/markers/marker-{RUNS[wildcards.run].marker}.txt"
             ),
             history=ancient(f"{EXPERIMENT.restart_from}/run/{{run}}/history.txt"),
-            scores=ancient(f"{EXPERIMENT.restart_from}/run/{{run}}/test_scores.json"),
+            scores=lambda wildcards: ancient(
+                str(outcome.result(Path(EXPERIMENT.restart_from, "run", wildcards.run)))
+            ),
         output:
             "run/{run}/history.txt",
             "run/{run}/test_scores.json",

@@ -5,7 +5,7 @@ import argparse
 from pathlib import Path
 
 from hed import command
-from hed.data import partition, tables
+from hed.data import partition, responses, tables
 
 
 def main() -> None:
@@ -21,7 +21,9 @@ def main() -> None:
     args = parser.parse_args()
 
     how = partition.Split(args.mode, args.validation, args.test, args.seed)
-    parts = partition.split(tables.read_response(args.response), args.index, how)
+    found = responses.beside(args.response)
+    counted = found.ids.get(tables.COUNTED.get(args.mode, ""))
+    parts = partition.split(found.rows, args.index, how, counted)
     partition.write(parts, args.out)
     print(", ".join(f"{len(rows):,} {stage}" for stage, rows in parts.items()), "rows")
 

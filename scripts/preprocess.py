@@ -30,9 +30,9 @@ def report(data: raw.Tables, source: Path, out: Path) -> str:
     """Return what was read, dropped and written, a line each."""
     dropped = data.dropped
     return (
-        f"read     {data.response.height + dropped['rows']:,} responses from {source}\n"
+        f"read     {data.response.height:,} responses from {source}\n"
         f"dropped  {dropped['cells']:,} cells and {dropped['drugs']:,} drugs with missing "
-        f"features, {dropped['rows']:,} responses without features\n"
+        f"features; {dropped['rows']:,} responses have no features and will not be used\n"
         f"wrote    {data.response.height:,} responses, "
         f"{data.expression.height:,} cells x {data.expression.width - 1:,} genes, "
         f"{data.descriptors.height:,} drugs x {data.descriptors.width - 1:,} descriptors to {out}"

@@ -2,12 +2,10 @@
 """Copy a finished run of an earlier experiment, which is not modified."""
 
 import argparse
-import shutil
 from pathlib import Path
 
 from hed import command
-from hed.files import replacing, write_json
-from hed.training import checkpoint
+from hed.experiment import restoration
 
 
 def main() -> None:
@@ -17,14 +15,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="directory to copy it to")
     args = parser.parse_args()
 
-    checkpoint.adopt(args.source / "ckpts", args.run / "ckpts")
-    if not (args.source / "baseline_scores.json").exists():
-        # The original has no baselines; the row of the score table shows that they are unknown.
-        write_json(args.run / "baseline_scores.json", {})
-    files = [path for path in args.source.iterdir() if path.is_file() and path.name[0] != "."]
-    for path in sorted(files, key=lambda path: path.name == "test_scores.json"):
-        with replacing(args.run / path.name) as copy:
-            shutil.copyfile(path, copy)
+    files = restoration.restore(args.source, args.run)
     print(f"copied {len(files)} files from {args.source}")
 
 

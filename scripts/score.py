@@ -8,6 +8,7 @@ import polars as pl
 
 from hed import candle, command
 from hed.data import partition, tables
+from hed.experiment import outcome
 from hed.files import read_json, write_json
 from hed.training import metrics, predictions
 
@@ -21,6 +22,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
     args = parser.parse_args()
 
+    if not partition.is_tested(args.partition):
+        outcome.write_empty(args.run)
+        print("0 test rows")
+        return
     params = read_json(args.run / "parameters.txt")
     train, test = (partition.read(args.partition, stage) for stage in ("train", "test"))
     write_json(args.run / "baseline_scores.json", metrics.baselines(train, test))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hed import candle, command, lock
 from hed.config import hyperparameters
+from hed.data import partition
 from hed.files import write_json
 from hed.training import checkpoint
 from hed.training.monitor import monitoring
@@ -42,6 +43,10 @@ def main() -> None:
     places = {"output_dir": args.run, "input_dir": args.partition, "data_dir": args.data}
     places = {name: str(place) for name, place in places.items()}
     candle.prepare(args.run)
+    if not partition.is_tested(args.partition):
+        print(f"what index {line.index} holds out has no row to be tested on: nothing to train for")
+        write_json(args.run / candle.HISTORY, {})
+        return
     with monitoring(args.run / "monitor.csv", args.monitor):
         result = model.run({**params, **places, "threads": args.threads})
     candle.finish(args.run, result)

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import originals
+
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 METRICS = ("mse", "rmse", "pcc", "scc", "r2")
 
@@ -69,11 +71,19 @@ def write_run(
     if state == "waiting":
         return run
     run.mkdir(parents=True, exist_ok=True)
-    write_json(run / "parameters.txt", {"index": index, "epochs": epochs, "id": run.name})
-    (experiment / "out" / f"out-{run.name}-train.txt").write_text("epoch 1\n")
-    write_checkpoint(run, epoch=epochs if state == "done" else 7)
+    losses = [0.02 - 0.0005 * i for i in range(epochs if state == "done" else 7)]
+    if original:
+        text = originals.parameters_text(run.name, index, epochs=epochs)
+        (run / "parameters.txt").write_text(text)
+        (run / "rank.txt").write_text(f"{index}\n")
+        (experiment / "out" / f"out-{index:03d}.txt").write_text("Epoch 1/20\n")
+        originals.write_checkpoints(run, losses)
+    else:
+        write_json(run / "parameters.txt", {"index": index, "epochs": epochs, "id": run.name})
+        (experiment / "out" / f"out-{run.name}-train.txt").write_text("epoch 1\n")
+        write_checkpoint(run, epoch=len(losses))
     if state == "done":
-        write_results(run, index, epochs=epochs, original=original)
+        write_results(run, index, losses, original=original)
         write_marker(experiment, index)
     return run
 
@@ -90,15 +100,18 @@ def write_checkpoint(run: Path, *, epoch: int) -> Path:
     return checkpoint
 
 
-def write_results(run: Path, index: int, *, epochs: int, original: bool) -> None:
+def write_results(run: Path, index: int, losses: list[float], *, original: bool) -> None:
     """Write what a finished run leaves: scores, predictions, history and, if ours, more."""
-    losses = [0.02 - 0.0005 * i for i in range(epochs)]
-    write_json(run / "history.txt", {"loss": losses, "val_loss": losses})
+    if original:
+        originals.write_history(run, losses)
+    else:
+        write_json(run / "history.txt", {"loss": losses, "val_loss": losses})
     for part in ("val", "test"):
         write_json(run / f"{part}_scores.json", make_scores(0.08 + 0.01 * index))
         write_predictions(run / f"{part}_y_data_predicted.csv", rows=5 + index)
     if not original:
-        write_json(run / "timings.json", {"epoch_seconds": [6.0] * epochs, "train_rows": 100})
+        seconds = [6.0] * len(losses)
+        write_json(run / "timings.json", {"epoch_seconds": seconds, "train_rows": 100})
         baselines = {"train_mean": make_scores(0.15), "cell_mean": make_scores(0.09)}
         write_json(run / "baseline_scores.json", baselines)
 

@@ -13,7 +13,7 @@ from pbs.cluster import Cluster
 from pbs.user import until
 from projects import MODELS, Project
 
-from hed.data import partition, tables
+from hed.data import partition, responses
 
 MASKS = ("0", "1", "2")
 
@@ -74,7 +74,7 @@ def expected(project: Project) -> dict[str, float]:
     sys.path.insert(0, str(MODELS))
     import cell_means
 
-    response = tables.read_checked(project.root / "DATA_SOURCE")
+    response = responses.read_checked(project.root / "DATA_SOURCE").rows
     place, scores = project.root / "expected", {}
     for index in range(24):
         partition.write(partition.split(response, index, partition.Split()), place)

@@ -1,10 +1,12 @@
 """Histories of all runs are put together, whatever a run recorded."""
 
 import json
+import shutil
 
+import originals
 import polars as pl
 import pytest
-from experiments import run_script, write_experiment, write_json
+from experiments import run_script, write_checkpoint, write_experiment, write_json
 
 from hed.answers import convergence
 from hed.experiment.runs import read_runs
@@ -20,6 +22,8 @@ def three(tmp_path):
         rates = [1e-3] * len(losses)
         write_json(run / "history.txt", {"loss": losses, "val_loss": losses, "lr": rates})
         write_json(run / "timings.json", {"epoch_seconds": [9.0] + [2.0] * (len(losses) - 1)})
+        shutil.rmtree(run / "ckpts")
+        write_checkpoint(run, epoch=len(losses))
     (experiment / "run/RUN001/stop.marker").write_text("early stopping: 2/4\n")
     return experiment
 
@@ -67,9 +71,9 @@ def test_times_are_summed_and_their_median_forgets_the_slow_first_epoch(three):
 
 def test_early_stops_and_missing_histories_are_told(three):
     runs, _, table = tables(three)
-    assert table["stopped"].to_list() == [False, True]
+    assert table["status"].to_list() == ["still falling", "stopped early"]
     assert list(convergence.remarks(runs, table)) == [
-        "1 of 2 runs stopped early",
+        "2 of 3 runs have recorded epochs: 1 still falling, 1 stopped early",
         "1 of 3 runs have no history yet, first RUN002",
     ]
 
@@ -105,8 +109,8 @@ def test_a_diverged_training_is_told_and_its_losses_are_missing(three):
     path.write_text('{"loss": [0.1, NaN], "val_loss": [NaN, Infinity]}')
     runs, histories, table = tables(three)
     assert histories.filter(run="RUN001")["val_loss"].to_list() == [None, None]
-    assert table.select("best_epoch", "diverged").row(1) == (None, True)
-    assert "1 runs diverged, first RUN001" in " ".join(convergence.remarks(runs, table))
+    assert table.select("best_epoch", "status").row(1) == (None, "diverged")
+    assert "the last loss of RUN001 is not finite" in " ".join(convergence.remarks(runs, table))
 
 
 @pytest.mark.parametrize("content", ['{"loss": [0.1', "[]", '{"loss": 3}', ""])
@@ -123,18 +127,46 @@ def test_an_experiment_without_a_history_has_empty_tables(tmp_path):
     assert len(list(convergence.remarks(runs, table))) == 2
 
 
-def test_the_originals_experiments_have_losses_but_no_times(tmp_path):
-    experiment = write_experiment(tmp_path / "EXP000", ["done"], original=True)
+def test_the_original_s_checkpoints_tell_times_and_unfinished_runs(tmp_path):
+    experiment = write_experiment(tmp_path / "EXP000", ["done", "running"], original=True)
     _, histories, table = tables(experiment)
-    assert (len(histories), histories["seconds"].null_count()) == (20, 20)
-    assert table.select("best_epoch", "seconds").row(0) == (20, None)
+    assert len(histories) == 20 + 7
+    # The first epoch after a start has no time.
+    assert histories["seconds"].null_count() == 2
+    columns = ["best_epoch", "best_val_loss", "last_val_loss", "seconds_per_epoch", "status"]
+    assert table.select(columns).rows() == [
+        (20, pytest.approx(0.0105), pytest.approx(0.0105), originals.SECONDS, "still falling"),
+        (7, pytest.approx(0.017), None, originals.SECONDS, "unfinished"),
+    ]
+
+
+def test_a_history_since_the_last_restart_is_of_the_last_epochs(tmp_path):
+    experiment = write_experiment(tmp_path / "EXP000", ["waiting"], original=True)
+    run = experiment / "run/RUN000"
+    run.mkdir(parents=True)
+    losses = [0.02, 0.01, *[0.015] * 18]
+    originals.write_checkpoints(run, losses, first=2)
+    originals.write_history(run, losses[16:])
+    (run / "stop.marker").write_text("early stopping: 4/20\n")
+    _, histories, table = tables(experiment)
+    assert histories["epoch"].to_list() == list(range(2, 21))
+    assert histories.filter(pl.col("val_loss").is_not_null())["epoch"].to_list() == [17, 18, 19, 20]
+    columns = ["epochs", "best_epoch", "best_val_loss", "last_val_loss", "status"]
+    assert table.select(columns).row(0) == (20, 2, 0.01, 0.015, "converged")
+
+
+def test_a_run_whose_loss_falls_in_its_last_epochs_has_not_converged(three):
+    path = three / "run/RUN000/history.txt"
+    for last, status in ((0.195, "converged"), (0.19, "still falling")):
+        write_json(path, {"loss": [1.0] * 6, "val_loss": [0.4, 0.3, 0.196, 0.2, 0.2, last]})
+        assert tables(three)[2]["status"][0] == status
 
 
 @pytest.mark.parametrize(("option", "rows"), [((), 6), (("--runs",), 2), (("--epochs",), 16)])
 def test_the_command_prints_what_is_asked_for(three, option, rows):
     result = run_script("convergence.py", three, *option, "--format", "json")
     assert len(json.loads(result.stdout, parse_constant=pytest.fail)) == rows
-    assert "1 of 2 runs stopped early" in result.stderr
+    assert "1 stopped early" in result.stderr
 
 
 def test_types_are_the_same_with_and_without_rows(three, tmp_path):

@@ -498,10 +498,15 @@ def test_an_index_that_the_data_do_not_have_is_refused_before_any_job(refuse, up
     assert f"at index 3: the response table has {count}" in sentence
 
 
-def test_drugs_without_features_are_refused_before_any_job(refuse, data):
+def test_drugs_without_features_are_told_before_any_job_and_keep_their_indices(look, data, capsys):
     descriptors = pl.read_parquet(data / tables.DESCRIPTOR_FILE)
-    descriptors[:2].write_parquet(data / tables.DESCRIPTOR_FILE)
-    assert "1 of 3 drugs of" in refuse()
+    descriptors[1:].write_parquet(data / tables.DESCRIPTOR_FILE)
+    opened = look()
+    assert [(run.index, run.held_out) for run in opened.runs] == [(0, "z"), (1, "b"), (2, "a")]
+    assert capsys.readouterr().err == (
+        "note: 2 of 6 responses are not used: there are no features of 1 drug (z)\n"
+        "note: no row to be tested on for 1 of 3 drugs, whose indices stay: 0 z\n"
+    )
 
 
 def test_two_copies_cannot_have_one_name(refuse, tmp_path, upf):

@@ -35,7 +35,7 @@ def test_a_data_directory_stands_for_its_response_table(table):
     assert call_script("list_drugs.py", table.parent).startswith("000 Zeta\n")
 
 
-def test_raw_tables_are_listed_too_without_the_drugs_that_have_no_features(tmp_path):
+def test_raw_tables_are_listed_too_and_drugs_without_features_keep_their_place(tmp_path):
     tables = {
         "response.tsv": "improve_sample_id improve_chem_id auc\nc Zeta 1\nc None 1\nc 17 1\n",
         "cancer_gene_expression.tsv": "improve_sample_id TP53\nc 1\n",
@@ -43,7 +43,7 @@ def test_raw_tables_are_listed_too_without_the_drugs_that_have_no_features(tmp_p
     }
     for name, text in tables.items():
         (tmp_path / name).write_text(text.replace(" ", "\t"))
-    assert call_script("list_drugs.py", tmp_path) == "000 Zeta\n001 17\n"
+    assert call_script("list_drugs.py", tmp_path) == "000 Zeta\n001 None\n002 17\n"
 
 
 def test_chosen_drugs_are_listed_in_index_order(table):

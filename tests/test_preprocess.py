@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from sklearn import preprocessing as sklearn_scalers
 
-from hed.data import preprocess, raw, tables
+from hed.data import preprocess, raw, responses, tables
 from hed.data.tables import CELL, DRUG
 from hed.errors import InputError
 
@@ -130,7 +130,7 @@ def test_values_beyond_float32_are_refused_by_name() -> None:
 
 def test_the_written_tables_pass_the_checks_of_a_data_source(tmp_path: Path) -> None:
     written = preprocess.preprocess(DEMO, tmp_path, ge_scaling="std", md_scaling="minmax")
-    assert_frame_equal(tables.read_checked(tmp_path), written.response)
+    assert_frame_equal(responses.read_checked(tmp_path).rows, written.response)
     for name, frame in (
         (tables.EXPRESSION_FILE, written.expression),
         (tables.DESCRIPTOR_FILE, written.descriptors),
@@ -210,10 +210,11 @@ def test_the_command_says_what_it_read_dropped_and_wrote(tmp_path: Path) -> None
     assert result.stdout == ""
     assert result.stderr.splitlines() == [
         f"read     2 responses from {given_data}",
-        "dropped  1 cells and 0 drugs with missing features, 1 responses without features",
-        f"wrote    1 responses, 1 cells x 1 genes, 1 drugs x 1 descriptors to {tmp_path / 'out'}",
+        "dropped  1 cells and 0 drugs with missing features; "
+        "1 responses have no features and will not be used",
+        f"wrote    2 responses, 1 cells x 1 genes, 1 drugs x 1 descriptors to {tmp_path / 'out'}",
     ]
-    assert tables.read_checked(tmp_path / "out").rows() == [("a", "d", 0.5)]
+    assert responses.read_checked(tmp_path / "out").rows.rows() == [("a", "d", 0.5)]
 
 
 def test_the_command_ends_with_one_sentence_when_a_table_is_missing(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from experiments import (
 from rich.console import Console
 
 from hed.errors import InputError
-from hed.experiment import watch
+from hed.experiment import outcome, watch
 from hed.experiment.health import diagnose
 from hed.experiment.progress import (
     read_progress,
@@ -34,8 +34,9 @@ from hed.experiment.progress import (
 from hed.experiment.runs import Run, list_runs, read_experiment, read_runs
 from hed.pilot.spool import Spool
 
-KEYS = ["DIR", "JOB", "JSON", "PROCS", "PPN", "epochs", "OUTs", "RUNs", "NEWs", "DONE", "MKRs"]
-ADDED = ["WAIT", "FAIL", "RATE"]
+KEYS = ["DIR", "JOB", "JSON", "PROCS", "PPN", "epochs", "alpha"]
+KEYS += ["OUTs", "RUNs", "NEWs", "DONE", "MKRs"]
+ADDED = ["UPF", "SUM", "WAIT", "FAIL", "RATE"]
 MIXED = ["done", "done", "running", "running", "waiting"]
 
 
@@ -53,12 +54,24 @@ def test_every_key_is_told_in_the_originals_order_and_ours_after_them(mixed):
     assert list(texts(read_progress(mixed))) == [*KEYS, *ADDED, "TIME"]
 
 
+def test_runs_without_a_row_to_be_tested_on_are_named(tmp_path):
+    experiment = write_experiment(tmp_path / "EXP000", ["done", "done", "running"])
+    run = experiment / "run/RUN001"
+    outcome.write_empty(run)
+    (run / "history.txt").write_text("{}")
+    shutil.rmtree(run / "ckpts")
+    progress = texts(read_progress(experiment))
+    assert (progress["EMPTY"], progress["DONE"], progress["SUM"]) == ("RUN001", "2", "27/40 epochs")
+
+
 def test_a_running_experiment_is_counted(mixed):
     progress = texts(read_progress(mixed))
-    assert progress["epochs"] == "54/100"
+    assert (progress["epochs"], progress["alpha"]) == ("20", "1.0")
+    assert progress["SUM"] == "54/100 epochs"
     keys = ("OUTs", "RUNs", "NEWs", "DONE", "MKRs", "WAIT", "FAIL")
     assert [progress[key] for key in keys] == ["4", "5", "2", "2", "2", "1", "0"]
-    assert (progress["JOB"], progress["JSON"]) == ("5845341.aurora-pbs", "upf.json")
+    assert (progress["JOB"], progress["JSON"]) == ("5845341.aurora-pbs", "dflts-demo.json")
+    assert progress["UPF"] == "upf.json"
 
 
 def test_a_finished_experiment_tells_when_it_stopped_and_no_time_left(tmp_path, monkeypatch):
@@ -103,7 +116,7 @@ def test_without_a_job_or_upf_a_dash_stands(mixed):
     (mixed / "jobid.txt").unlink()
     (mixed / "upf.json").unlink()
     progress = texts(read_progress(mixed))
-    assert (progress["JOB"], progress["JSON"]) == ("-", "-")
+    assert (progress["JOB"], progress["UPF"]) == ("-", "-")
 
 
 def test_the_time_left_is_that_of_the_last_of_the_runs_to_come(mixed):
@@ -124,7 +137,7 @@ def test_nothing_is_estimated_when_no_run_is_running(tmp_path):
 
 
 def test_the_checkpoints_give_the_pace_before_any_run_has_ended(tmp_path):
-    experiment = write_experiment(tmp_path / "EXP000", ["running"], original=True)
+    experiment = write_experiment(tmp_path / "EXP000", ["running"])
     run = experiment / "run/RUN000"
     for epoch, when in ((7, 1_000_000), (9, 1_007_200)):
         info = write_checkpoint(run, epoch=epoch) / "ckpt-info.json"
@@ -134,14 +147,12 @@ def test_the_checkpoints_give_the_pace_before_any_run_has_ended(tmp_path):
 
 def test_a_copy_of_an_experiment_has_the_pace_that_its_checkpoints_tell(tmp_path):
     experiment = write_experiment(tmp_path / "EXP000", ["running"], original=True)
-    for epoch, when in ((7, "2025-07-17 10:00:00"), (9, "2025-07-17 12:00:00")):
-        info = write_checkpoint(experiment / "run/RUN000", epoch=epoch) / "ckpt-info.json"
-        write_json(info, {"epoch": epoch, "timestamp": when})
-    assert texts(read_progress(experiment))["TIME"] == "11h 0m"
+    # 13 epochs of 6,000 s.
+    assert texts(read_progress(experiment))["TIME"] == "21h 40m"
 
 
 def test_one_checkpoint_gives_no_pace(tmp_path):
-    experiment = write_experiment(tmp_path / "EXP000", ["running"], original=True)
+    experiment = write_experiment(tmp_path / "EXP000", ["running"])
     assert texts(read_progress(experiment))["TIME"] == "-"
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from hed.data import raw
+from hed.data import raw, responses
 from hed.data.tables import AUC, CELL, DRUG
 from hed.errors import InputError
 
@@ -222,16 +222,19 @@ def test_a_feature_row_that_is_not_finite_is_dropped_and_counted(
     data = raw.read(write(expression=EXPRESSION.replace("5637 1.5", f"5637 {value}")))
     assert data.expression[CELL].to_list() == ["0697"]
     assert data.dropped == {"cells": 1, "drugs": 0, "rows": 1}
-    assert data.response.height == 3
+    assert responses.of_raw(data).rows.height == 3
+    assert data.response.height == 4
 
 
-def test_response_rows_without_features_are_dropped_and_counted(
+def test_response_rows_without_features_are_counted_and_their_ids_keep_their_place(
     write: Callable[..., Path],
 ) -> None:
     response = RESPONSE + "5637 drugZ 0.5 X\nCELLZ drugA 0.5 X\nCELLZ drugZ 0.5 X\n"
     data = raw.read(write(response=response))
     assert data.dropped == {"cells": 0, "drugs": 0, "rows": 3}
-    assert_frame_equal(data.response, raw.read(write()).response)
+    found = responses.of_raw(data)
+    assert_frame_equal(found.rows, raw.read(write()).response)
+    assert found.ids[DRUG] == ["drugB", "drugA", "drugZ"]
 
 
 def test_features_without_response_are_left_out_and_not_counted(
@@ -263,7 +266,8 @@ def test_exactly_the_response_rows_with_finite_features_are_kept_in_order(
         data = raw.read(Path(name))
     good = [{i for i, value in table.items() if value in "1-0.5"} for table in (cells, drugs)]
     kept = [row for row in rows if row[0] in good[0] and row[1] in good[1]]
-    assert data.response.rows() == kept
+    assert data.response.rows() == rows
+    assert responses.of_raw(data).rows.rows() == kept
     assert data.expression[CELL].to_list() == [i for i in cells if i in {row[0] for row in kept}]
     assert data.descriptors[DRUG].to_list() == [i for i in drugs if i in {row[1] for row in kept}]
     assert data.dropped == {

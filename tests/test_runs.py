@@ -143,7 +143,9 @@ def test_every_dflts_of_the_project_tells_the_epochs_of_waiting_runs(tmp_path):
         assert read_runs(experiment)[0].epochs_planned == expected
 
 
-@pytest.mark.parametrize("name", ["parameters.txt", "history.txt", "ckpts/last/ckpt-info.json"])
+@pytest.mark.parametrize(
+    "name", ["parameters.txt", "history.txt", "ckpts/epochs/007/ckpt-info.json"]
+)
 @pytest.mark.parametrize(
     "content", ["", '{"epoch"', "[]", '{"epoch": null, "loss": 3}', "\x00\x00"]
 )

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hed.data import tables
+from hed.data import responses, tables
 from hed.data.tables import AUC, CELL, DESCRIPTORS, DRUG, EXPRESSION
 from hed.errors import InputError
 
+RESPONSE_CELLS, RESPONSE_DRUGS = ["c2", "c1"], ["7", "12"]
 RESPONSE = {CELL: ["c2", "c1", "c2", "c2"], DRUG: ["7", "12", "12", "7"], AUC: [0.5, 1, 0.25, 0.5]}
 
 
@@ -28,7 +29,7 @@ def write(data, *, cells=("c1", "c2"), drugs=("12", "7"), **response):
 def refuse(data):
     """Return the sentence with which a data set is refused."""
     with pytest.raises(InputError) as caught:
-        tables.read_checked(data)
+        responses.read_checked(data)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -40,7 +41,7 @@ def test_ids_are_numbered_in_order_of_first_appearance(ids):
 
 def test_every_row_and_column_of_the_response_is_read_in_order(tmp_path):
     data = write(tmp_path, study=["a", "b", "a", "b"])
-    response = tables.read_checked(data)
+    response = responses.read_checked(data).rows
     assert response.to_dict(as_series=False) == {**RESPONSE, "study": ["a", "b", "a", "b"]}
 
 
@@ -49,14 +50,14 @@ def test_ids_are_strings_however_they_are_stored(tmp_path, dtype):
     drugs = pl.Series(RESPONSE[DRUG])
     stored = drugs.cast(pl.Int64).cast(dtype) if dtype.is_integer() else drugs.cast(dtype)
     data = write(tmp_path, drugs=[12, 7], **{DRUG: stored})
-    response = tables.read_checked(data)
+    response = responses.read_checked(data).rows
     assert response[DRUG].to_list() == RESPONSE[DRUG]
     assert response[DRUG].dtype == pl.String
 
 
 def test_ids_with_leading_zeros_stay_apart(tmp_path):
     data = write(tmp_path, drugs=["7", "07"], **{DRUG: ["07", "7", "07", "7"]})
-    assert tables.distinct(tables.read_checked(data)[DRUG]) == ["07", "7"]
+    assert tables.distinct(responses.read_checked(data).rows[DRUG]) == ["07", "7"]
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, None])
@@ -73,12 +74,8 @@ def test_an_auc_that_is_text_is_refused(tmp_path):
 
 
 def test_integers_are_an_auc(tmp_path):
-    assert tables.read_checked(write(tmp_path, **{AUC: [0, 1, 0, 1]}))[AUC].to_list() == [
-        0,
-        1,
-        0,
-        1,
-    ]
+    found = responses.read_checked(write(tmp_path, **{AUC: [0, 1, 0, 1]}))
+    assert found.rows[AUC].to_list() == [0, 1, 0, 1]
 
 
 @pytest.mark.parametrize("column", [CELL, DRUG])
@@ -119,17 +116,35 @@ def test_a_table_that_is_not_parquet_is_refused(tmp_path, name, content):
     assert f"{name} cannot be read as parquet: " in refuse(tmp_path)
 
 
-def test_ids_without_features_are_refused_with_their_number_and_the_first_to_appear(tmp_path):
+def test_responses_without_features_are_left_out_and_indices_stay_those_of_the_file(tmp_path):
+    found = responses.read_checked(write(tmp_path, drugs=["12"], cells=["c2", "c3"]))
+    assert found.rows[[CELL, DRUG]].rows() == [("c2", "12")]
+    assert found.ids == {CELL: RESPONSE_CELLS, DRUG: RESPONSE_DRUGS}
+    assert found.featureless == {CELL: ["c1"], DRUG: ["7"]}
+    assert (found.empty(DRUG), found.empty(CELL)) == ([0], [1])
+    assert list(responses.notes(found, DRUG)) == [
+        "3 of 4 responses are not used: there are no features of 1 cell (c1) and 1 drug (7)",
+        "no row to be tested on for 1 of 2 drugs, whose indices stay: 0 7",
+    ]
+
+
+def test_a_data_set_without_any_usable_response_is_refused(tmp_path):
     sentence = refuse(write(tmp_path, drugs=["8"]))
-    assert sentence.startswith("2 of 2 drugs of /")
-    assert sentence.endswith("first '7': add them or drop their response rows")
-    sentence = refuse(write(tmp_path, cells=["c2", "c3"]))
-    assert sentence.startswith("1 of 2 cells of /")
-    assert "have no features in" in sentence and "first 'c1'" in sentence
+    assert sentence.startswith("no row of /") and "make their ids agree" in sentence
+
+
+def test_of_many_names_the_first_are_told():
+    drugs = [f"d{i}" for i in range(8)]
+    table = pl.DataFrame({CELL: ["c"] * 8, DRUG: drugs, AUC: [0.5] * 8})
+    found = responses.select(table, {CELL: table[CELL], DRUG: table[DRUG][:1]})
+    first, second = responses.notes(found, DRUG)
+    assert "7 drugs (d1, d2, d3, d4, d5 and 2 more)" in first
+    assert second.endswith("1 d1, 2 d2, 3 d3, 4 d4, 5 d5 and 2 more")
+    assert len(list(responses.notes(found, None))) == 1
 
 
 def test_features_of_ids_that_have_no_response_are_no_error(tmp_path):
-    assert len(tables.read_checked(write(tmp_path, drugs=["7", "8", "12"]))) == 4
+    assert len(responses.read_checked(write(tmp_path, drugs=["7", "8", "12"])).rows) == 4
 
 
 def test_an_id_with_two_rows_of_features_is_refused(tmp_path):
@@ -163,8 +178,7 @@ def test_a_feature_table_without_ids_is_refused(tmp_path):
     ],
 )
 def test_features_that_are_no_finite_numbers_are_refused(tmp_path, values, sentence):
-    response = pl.DataFrame({tables.CELL: ["a", "b"]})
     table = pl.DataFrame({tables.CELL: ["a", "b"], "ge.good": [1.0, 2.0], "ge.bad": values})
     table.write_parquet(tmp_path / tables.EXPRESSION_FILE)
     with pytest.raises(InputError, match=sentence):
-        tables.check_features(response, tmp_path, tables.EXPRESSION)
+        tables.check_features(tmp_path, tables.EXPRESSION)

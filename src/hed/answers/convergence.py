@@ -2,13 +2,16 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import polars as pl
 
-from hed.experiment.runs import Run, epoch_seconds, read_object
+from hed.experiment import epochs
+from hed.experiment.epochs import BEST, MEASURES
+from hed.experiment.runs import Run
 
-MEASURES = ("loss", "val_loss", "r2_train", "r2_val", "lr", "seconds")
+# A run is still falling if its least val_loss fell by more than this share in its last epochs.
+FALL, LAST_EPOCHS = 0.01, 3
+STATUSES = ("converged", "still falling", "stopped early", "diverged", "unfinished")
 QUANTILES = {"low": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "high": 0.95}
 IDENTITY: dict[str, type[pl.DataType]] = {
     "run": pl.String,
@@ -18,22 +21,28 @@ IDENTITY: dict[str, type[pl.DataType]] = {
 SCHEMA: dict[str, type[pl.DataType]] = {
     **IDENTITY,
     "epoch": pl.Int64,
-    **dict.fromkeys(MEASURES, pl.Float64),
+    **dict.fromkeys((*MEASURES, BEST), pl.Float64),
+    "finite": pl.Boolean,
 }
 
 
 def read_histories(runs: Sequence[Run]) -> pl.DataFrame:
-    """Return a row per run and epoch that a run recorded, in the order of `runs`.
+    """Return a row per run and epoch of which a run recorded anything, in the order of `runs`.
 
-    While a run trains, and after it was killed, its last checkpoint has its epochs; history.txt is
+    While a run trains, and after it was killed, its checkpoints have its epochs; history.txt is
     written at the end.
 
     Columns: run, index, drug, epoch (from 1), loss, val_loss (mean squared error of the AUC, or
-    the custom loss), r2_train, r2_val, lr, seconds. Null where a run did not record it, or its
-    training diverged (NaN or infinite).
+    the custom loss), r2_train, r2_val, lr, seconds, best (the least val_loss so far, where a
+    checkpoint of the original tells it), finite (no loss of the epoch is NaN or infinite). Null
+    where it is not known, or not finite.
     """
-    parts = [part for run in runs if len(part := _read_history(run))]
-    return pl.concat([pl.DataFrame(schema=SCHEMA), *parts])
+    rows = [
+        (run.id, run.index, run.drug, epoch, *map(_finite, values.values()), _is_finite(values))
+        for run in runs
+        for epoch, values in epochs.read(run).items()
+    ]
+    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
 def band(histories: pl.DataFrame) -> pl.DataFrame:
@@ -58,31 +67,71 @@ def band(histories: pl.DataFrame) -> pl.DataFrame:
 
 
 def per_run(runs: Sequence[Run], histories: pl.DataFrame) -> pl.DataFrame:
-    """Return a row per run that has a history.
+    """Return a row per run that has recorded an epoch.
 
     Columns: run, index, drug, epochs, planned, best_epoch (of the least val_loss, the first of
     equal ones), best_val_loss, last_val_loss, seconds (of all epochs recorded), seconds_per_epoch
-    (median), stopped (early, by stop.marker), diverged (the last loss is not finite).
+    (median), status: one of `STATUSES`, see `_status`.
     """
-    loss = pl.col("val_loss")
-    plans = [(r.id, r.epochs_planned, (r.directory / "stop.marker").exists()) for r in runs]
-    names = {"run": pl.String, "planned": pl.Int64, "stopped": pl.Boolean}
-    planned = pl.DataFrame(plans, schema=names, orient="row")
+    loss = pl.coalesce("val_loss", BEST)
     table = histories.group_by(list(IDENTITY), maintain_order=True).agg(
-        epochs=pl.len().cast(pl.Int64),
+        last_epoch=pl.col("epoch").max(),
         best_epoch=pl.col("epoch").sort_by(loss, nulls_last=True, maintain_order=True).first(),
         best_val_loss=loss.min(),
-        last_val_loss=loss.last(),
+        last_val_loss=pl.col("val_loss").last(),
+        earlier=loss.slice(0, pl.len() - LAST_EPOCHS).min(),
         seconds=pl.when(pl.col("seconds").count() > 0).then(pl.col("seconds").sum()),
         seconds_per_epoch=pl.col("seconds").median(),
-        diverged=pl.col("loss").last().is_null(),
+        diverged=~pl.col("finite").last(),
     )
     has_loss = pl.col("best_val_loss").is_not_null()
-    joined = table.join(planned, on="run", maintain_order="left")
-    return joined.with_columns(best_epoch=pl.when(has_loss).then("best_epoch")).select(
+    joined = table.join(_of_runs(runs), on="run", maintain_order="left")
+    return joined.with_columns(
+        epochs=pl.max_horizontal("epochs", "last_epoch"),
+        best_epoch=pl.when(has_loss).then("best_epoch"),
+        status=_status(),
+    ).select(
         *IDENTITY,
         *("epochs", "planned", "best_epoch", "best_val_loss", "last_val_loss"),
-        *("seconds", "seconds_per_epoch", "stopped", "diverged"),
+        *("seconds", "seconds_per_epoch", "status"),
+    )
+
+
+def _of_runs(runs: Sequence[Run]) -> pl.DataFrame:
+    """Return what the runs' directories tell: epochs, planned, and how they ended."""
+    rows = [
+        (
+            run.id,
+            run.epochs_done,
+            run.epochs_planned,
+            (run.directory / "history.txt").exists(),
+            # The original also writes it where a history is short because of a restart.
+            (run.directory / "stop.marker").exists() and run.epochs_done < run.epochs_planned,
+        )
+        for run in runs
+    ]
+    columns = {"run": pl.String, "epochs": pl.Int64, "planned": pl.Int64}
+    ends = {"finished": pl.Boolean, "stopped": pl.Boolean}
+    return pl.DataFrame(rows, schema={**columns, **ends}, orient="row")
+
+
+def _status() -> pl.Expr:
+    """Return how a run's training ended, the first that holds.
+
+    diverged: the last loss is not finite; unfinished: there is no history.txt; stopped early; still
+    falling: the least val_loss fell by more than 1 % in the last 3 epochs; converged.
+    """
+    fell = pl.col("best_val_loss") < pl.col("earlier") * (1 - FALL)
+    return (
+        pl.when("diverged")
+        .then(pl.lit("diverged"))
+        .when(~pl.col("finished"))
+        .then(pl.lit("unfinished"))
+        .when("stopped")
+        .then(pl.lit("stopped early"))
+        .when(fell | pl.col("earlier").is_null())
+        .then(pl.lit("still falling"))
+        .otherwise(pl.lit("converged"))
     )
 
 
@@ -103,37 +152,29 @@ def summarise(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def remarks(runs: Sequence[Run], table: pl.DataFrame) -> Iterator[str]:
-    """Yield sentences on early stops, divergence, and runs without a history (see `per_run`)."""
-    yield f"{int(table['stopped'].sum())} of {len(table)} runs stopped early"
-    diverged = table.filter("diverged")["run"].to_list()
-    if diverged:
-        yield f"{len(diverged)} runs diverged, first {diverged[0]}: their last loss is not finite"
-    absent = [run.id for run in runs if run.id not in set(table["run"])]
-    if absent:
+    """Yield sentences on how the trainings ended, and on runs that recorded nothing."""
+    counts = {status: table.filter(status=status)["run"].to_list() for status in STATUSES}
+    told = [f"{len(found)} {status}" for status, found in counts.items() if found]
+    yield f"{len(table)} of {len(runs)} runs have recorded epochs" + (
+        f": {', '.join(told)}" if told else ""
+    )
+    if diverged := counts["diverged"]:
+        yield f"the last loss of {_named(diverged)} is not finite: their training diverged"
+    if absent := [run.id for run in runs if run.id not in set(table["run"])]:
         yield f"{len(absent)} of {len(runs)} runs have no history yet, first {absent[0]}"
 
 
-def _read_history(run: Run) -> pl.DataFrame:
-    """Return the epochs of one run, none if it has no whole history."""
-    found = _recorded(run)
-    lists = {name: found[name] for name in MEASURES if isinstance(found.get(name), list)}
-    count = max((len(v) for name, v in lists.items() if name != "seconds"), default=0)
-    columns: dict[str, list[Any]] = {
-        name: [_finite(lists.get(name, []), i) for i in range(count)] for name in MEASURES
-    }
-    who = {"run": [run.id] * count, "index": [run.index] * count, "drug": [run.drug] * count}
-    return pl.DataFrame({**who, "epoch": list(range(1, count + 1)), **columns}, schema=SCHEMA)
+def _named(runs: Sequence[str], most: int = 5) -> str:
+    """Return the first of some runs, and how many more there are."""
+    rest = f" and {len(runs) - most} more" if len(runs) > most else ""
+    return f"{', '.join(runs[:most])}{rest}"
 
 
-def _recorded(run: Run) -> dict[str, Any]:
-    """Return the lists over epochs that a run has written, the newest that are whole."""
-    if history := read_object(run.directory / "history.txt"):
-        return {**history, "seconds": epoch_seconds(run)}
-    state = read_object(run.directory / "ckpts" / "last" / "state.json") or {}
-    return {**state.get("history", {}), "seconds": state.get("seconds")}
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
-def _finite(values: list[Any], place: int) -> float | None:
-    """Return the number at a place, None if there is none or it is not finite."""
-    value = values[place] if place < len(values) else None
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+def _is_finite(values: epochs.Values) -> bool:
+    """Return whether no loss is NaN or infinite."""
+    losses = (values[name] for name in ("loss", "val_loss"))
+    return all(loss is None or math.isfinite(loss) for loss in losses)

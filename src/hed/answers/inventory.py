@@ -21,7 +21,7 @@ def is_experiment(path: Path) -> bool:
 def names(path: Path, column: str) -> list[str]:
     """Return the drugs or cells of a response table, or of a data directory's, in index order.
 
-    In a directory of raw tables those are the ones that have features.
+    Those without features count, since indices are those of the file.
 
     Raises:
         InputError: if there is no table, it lacks `column`, or a row has no id there.

@@ -1,6 +1,6 @@
 """Which response rows a run trains on, validates on, and is tested on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,18 +47,25 @@ class Split:
             raise InputError(f"the seed must be at least 0, not {self.seed}")
 
 
-def held_out(response: pl.DataFrame, index: int, column: str) -> str:
+def held_out(
+    response: pl.DataFrame, index: int, column: str, ids: Sequence[str] | None = None
+) -> str:
     """Return the id at `index` among the distinct ids of `column`, in order of first appearance.
+
+    Args:
+        ids: the distinct ids, if some have no rows in `response`.
 
     Raises:
         InputError: if there is none.
     """
-    ids = tables.distinct(response[column])
+    ids = tables.distinct(response[column]) if ids is None else ids
     tables.check_index(index, len(ids), tables.NOUN[column])
     return ids[index]
 
 
-def split(response: pl.DataFrame, index: int, how: Split) -> dict[str, pl.DataFrame]:
+def split(
+    response: pl.DataFrame, index: int, how: Split, ids: Sequence[str] | None = None
+) -> dict[str, pl.DataFrame]:
     """Split the response table for the run with `index`.
 
     Every row is in exactly one part, and each part keeps the table's order. Rows of one cell and
@@ -66,8 +73,12 @@ def split(response: pl.DataFrame, index: int, how: Split) -> dict[str, pl.DataFr
     shares are of rows, as near as whole pairs come to them. The random choices are NumPy's PCG64
     seeded by (seed, index), so they are the same on every machine.
 
+    Args:
+        ids: what the index counts, if some drugs (or cells) have no rows in `response`.
+
     Returns:
-        `train`, `val` and `test`, with all columns of `response`.
+        `train`, `val` and `test`, with all columns of `response`. The test set of a drug (or cell)
+        of `ids` without rows is empty.
 
     Raises:
         InputError: if there is no such index, or a part would be empty.
@@ -76,10 +87,11 @@ def split(response: pl.DataFrame, index: int, how: Split) -> dict[str, pl.DataFr
         raise InputError(f"the index must be at least 0, not {index}")
     random = np.random.Generator(np.random.PCG64([how.seed, index]))
     pair = _pairs(response)
-    test = _test_rows(response, index, how, pair, random)
+    test = _test_rows(response, index, how, ids, pair, random)
     validation = _draw(pair, ~test, how.validation, random)
     masks = {"train": ~(test | validation), "val": validation, "test": test}
-    if not all(mask.any() for mask in masks.values()):
+    may_lack = {"test"} if how.mode in tables.COUNTED else set()
+    if not all(mask.any() or stage in may_lack for stage, mask in masks.items()):
         train, val, held = (mask.sum() for mask in masks.values())
         raise InputError(
             f"index {index} leaves {train} rows to train on, {val} to validate on and {held} to "
@@ -113,12 +125,17 @@ def _draw(pair: Integers, among: Mask, share: float, random: np.random.Generator
 
 
 def _test_rows(
-    response: pl.DataFrame, index: int, how: Split, pair: Integers, random: np.random.Generator
+    response: pl.DataFrame,
+    index: int,
+    how: Split,
+    ids: Sequence[str] | None,
+    pair: Integers,
+    random: np.random.Generator,
 ) -> Mask:
     if how.mode == "random":
         return _draw(pair, np.ones(len(response), dtype=bool), how.test, random)
     column = tables.COUNTED[how.mode]
-    held: Mask = (response[column] == held_out(response, index, column)).to_numpy()
+    held: Mask = (response[column] == held_out(response, index, column, ids)).to_numpy()
     return held
 
 
@@ -136,3 +153,9 @@ def read(directory: Path, stage: str) -> pl.DataFrame:
         InputError: if it is missing or empty.
     """
     return tables.read_response(directory / FILES[stage])
+
+
+def is_tested(directory: Path) -> bool:
+    """Return whether a partition has rows to test on."""
+    rows = tables.scan(directory / FILES["test"], [tables.AUC])
+    return bool(rows.select(pl.len()).collect().item())

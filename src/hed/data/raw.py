@@ -34,13 +34,13 @@ WORDS = dict.fromkeys(MISSING) | {"True": "1", "False": "0"}
 
 @dataclass(frozen=True)
 class Tables:
-    """An IMPROVE data set whose every response row has its features, all of them finite.
+    """An IMPROVE data set.
 
     response: one row per measurement, `CELL`, `DRUG`, `AUC` and the file's other columns.
-    expression: one row per cell of the response, `CELL` and `ge.*`.
-    descriptors: one row per drug of the response, `DRUG` and `mordred.*`.
+    expression: one row per cell with a response that can be used, `CELL` and `ge.*`, all finite.
+    descriptors: one row per such drug, `DRUG` and `mordred.*`, all finite.
     dropped: how many "cells" and "drugs" had a missing or infinite feature, and how many response
-        "rows" had a cell or drug without features.
+        "rows" cannot be used, since their cell or drug has no features.
     """
 
     response: pl.DataFrame
@@ -69,7 +69,7 @@ def read(directory: Path) -> Tables:
     if kept.is_empty():
         raise InputError(_nothing_left(directory, response, expression, descriptors))
     return Tables(
-        response=kept,
+        response=response,
         expression=expression.filter(_among(kept, CELL)),
         descriptors=descriptors.filter(_among(kept, DRUG)),
         dropped={

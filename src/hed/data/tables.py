@@ -38,6 +38,7 @@ class Kind:
 
 EXPRESSION = Kind(EXPRESSION_FILE, CELL, "ge.", "cell")
 DESCRIPTORS = Kind(DESCRIPTOR_FILE, DRUG, "mordred.", "drug")
+KINDS = (EXPRESSION, DESCRIPTORS)
 
 
 def scan(path: Path, columns: Sequence[str]) -> pl.LazyFrame:
@@ -112,26 +113,28 @@ def check_index(index: int, count: int, noun: str) -> None:
         )
 
 
-def check_features(response: pl.DataFrame, data: Path, kind: Kind) -> None:
-    """Refuse a response table with ids that have no row, or several, in a feature table.
+def feature_ids(data: Path, kind: Kind) -> pl.Series:
+    """Return the ids that have features.
 
     Raises:
-        InputError: which says how many ids have no features, and which is the first.
+        InputError: if the table is missing, or an id has several rows.
     """
     path = data / kind.file
-    frame = scan(path, [kind.id])
-    _check_values(frame, path, kind)
-    ids = frame.select(kind.id).collect()[kind.id]
+    ids = scan(path, [kind.id]).select(kind.id).collect()[kind.id]
     if ids.is_duplicated().any():
         first = ids.filter(ids.is_duplicated())[0]
         raise InputError(f"{path} has several rows for {kind.noun} {first!r}: keep one")
-    wanted = response[kind.id].unique(maintain_order=True)
-    missing = wanted.filter(~wanted.is_in(ids.implode()))
-    if len(missing):
-        raise InputError(
-            f"{len(missing):,} of {len(wanted):,} {kind.noun}s of {data / RESPONSE_FILE} have no "
-            f"features in {path}, first {missing[0]!r}: add them or drop their response rows"
-        )
+    return ids
+
+
+def check_features(data: Path, kind: Kind) -> None:
+    """Refuse a feature table without features, or with one that is not a finite number.
+
+    Raises:
+        InputError: which names the first such column.
+    """
+    path = data / kind.file
+    _check_values(scan(path, [kind.id]), path, kind)
 
 
 def _check_values(frame: pl.LazyFrame, path: Path, kind: Kind) -> None:
@@ -150,11 +153,3 @@ def _check_values(frame: pl.LazyFrame, path: Path, kind: Kind) -> None:
             f"{whole.count(False):,} of {len(whole):,} feature columns of {path} hold values that "
             f"are missing or not finite, first {bad!r}: drop these rows or columns"
         )
-
-
-def read_checked(data: Path) -> pl.DataFrame:
-    """Return the response table of `data` after checking it against both feature tables."""
-    response = read_response(data / RESPONSE_FILE)
-    check_features(response, data, EXPRESSION)
-    check_features(response, data, DESCRIPTORS)
-    return response

@@ -9,6 +9,7 @@ import polars as pl
 
 from hed import files
 from hed.errors import InputError
+from hed.experiment import outcome
 from hed.experiment.progress import count_epochs, summarise, write_progress
 from hed.experiment.runs import (
     Run,
@@ -20,7 +21,7 @@ from hed.experiment.runs import (
     read_runs,
 )
 
-METRICS = ("mse", "rmse", "pcc", "scc", "r2")
+METRICS = outcome.METRICS
 BASELINES = ("train_mean", "cell_mean")
 
 SCORES_FILE = "scores.csv"
@@ -54,7 +55,7 @@ def scores(experiment: Path) -> pl.DataFrame:
 def tabulate(runs: Sequence[Run]) -> pl.DataFrame:
     """Return the test scores of `runs`, as `scores` does."""
     found = ((run, read_object(run.directory / "test_scores.json")) for run in runs)
-    rows = [_row(run, values) for run, values in found if values]
+    rows = [_row(run, values or {}) for run, values in found if values or run.empty]
     table = pl.DataFrame(rows, schema=SCHEMA, orient="row")
     return table.sort("index", nulls_last=True, maintain_order=True)
 
@@ -126,7 +127,7 @@ def _row(run: Run, found: Values) -> dict[str, Any]:
         "drug": run.drug,
         **_metrics(found),
         **{k: v for name in BASELINES for k, v in _metrics(baselines.get(name), name).items()},
-        "rows": _count_rows(run.directory / "test_y_data_predicted.csv"),
+        "rows": 0 if run.empty else _count_rows(run.directory / "test_y_data_predicted.csv"),
         "epochs": run.epochs_done,
         "seconds": sum(seconds) if seconds else None,
     }

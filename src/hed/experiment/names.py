@@ -1,6 +1,8 @@
 """Names by which Snakemake's processes and the pilot know of an experiment; imports nothing."""
 
 RECORD = "experiment.json"
+# In a run that was taken over from another experiment: says from where.
+RESTORED = "restored.txt"
 
 # How Snakemake's child processes learn which experiment they work for.
 VARIABLE = "HED_EXPERIMENT"

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from hed.config import hyperparameters
 from hed.config.hyperparameters import UpfLine
 from hed.config.original import Parameters
 from hed.config.settings import Settings
-from hed.data import raw, tables
+from hed.data import raw, responses, tables
+from hed.data.responses import Responses
 from hed.errors import InputError
 from hed.experiment import inspection
 
@@ -55,10 +54,10 @@ def make(settings: Settings) -> Plan:
     Raises:
         InputError: one sentence about the first thing that would make the experiment fail.
     """
-    response = _response(settings.data_source)
+    data = _responses(settings.data_source)
     dflts = hyperparameters.read_dflts(settings.dflts) if settings.dflts else {}
     column = tables.COUNTED.get(settings.partition["mode"])
-    ids = tables.distinct(response[column]) if column else None
+    ids = data.ids[column] if column else None
     upf = _upf(settings.upf, ids, column, hyperparameters.model_of(dflts))
     found = inspection.inspect(dflts, upf)
     ignored = hyperparameters.ignored(settings.dflts, settings.upf, found.own)
@@ -67,19 +66,19 @@ def make(settings: Settings) -> Plan:
         upf=tuple(upf),
         dflts=dflts,
         identity=_identity(settings, dflts),
-        notes=(*ignored, *found.notes),
+        notes=(*ignored, *found.notes, *responses.notes(data, column)),
     )
 
 
-def _response(source: Path) -> pl.DataFrame:
+def _responses(source: Path) -> Responses:
     if raw.is_raw(source):
-        return raw.read(source).response
+        return responses.of_raw(raw.read(source))
     if not (source / tables.RESPONSE_FILE).exists():
         raise InputError(
             f"data_source {source} holds neither {tables.RESPONSE_FILE} (preprocessed) "
             "nor response.tsv (raw IMPROVE tables)"
         )
-    return tables.read_checked(source)
+    return responses.read_checked(source)
 
 
 def _upf(path: Path | None, ids: list[str] | None, column: str | None, model: str) -> list[UpfLine]:

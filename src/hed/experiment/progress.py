@@ -8,10 +8,19 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from hed import files
+from hed.config import hyperparameters
 from hed.experiment.health import Health, diagnose, seconds_per_epoch
-from hed.experiment.runs import Experiment, Run, list_runs, read_experiment, read_markers
+from hed.experiment.runs import (
+    Experiment,
+    Run,
+    list_runs,
+    read_dflts,
+    read_experiment,
+    read_markers,
+)
 from hed.pilot.spool import NAME as SPOOL
 from hed.pilot.spool import Spool
 
@@ -25,13 +34,17 @@ class Progress:
 
     runs = done + running + waiting + failed. `rate` is in epochs per hour, of all running runs
     together. `seconds_left` counts failed runs as if they were to be done again. `stopped` is when
-    the last run ended, if all are done. `procs` is the number of tiles that have ended a run, `ppn`
-    the most of one node; of an experiment of the original, what its log says.
+    the last run ended, if all are done. `epochs` and `alpha` are those of DFLTS. `empty` names the
+    runs that had no row to be tested on. `procs` is the number of tiles that have ended a run,
+    `ppn` the most of one node; of an experiment of the original, what its log says.
     """
 
     directory: str
     job: str | None
     upf: str | None
+    dflts: str | None
+    epochs: int | None
+    alpha: float | None
     procs: int | None
     ppn: int | None
     epochs_done: int
@@ -43,6 +56,7 @@ class Progress:
     waiting: int
     failed: int
     markers: int
+    empty: str | None
     rate: float | None
     seconds_left: float | None
     stopped: str | None
@@ -71,6 +85,8 @@ def summarise(
         directory=str(experiment.directory.resolve()),
         job=_job(experiment.directory),
         upf=experiment.upf.name if experiment.upf else None,
+        dflts=experiment.dflts.name if experiment.dflts else None,
+        **_of_dflts(experiment),
         **_processes(experiment.directory),
         epochs_done=sum(run.epochs_done for run in runs),
         epochs_planned=sum(run.epochs_planned for run in runs),
@@ -81,6 +97,7 @@ def summarise(
         waiting=states["waiting"],
         failed=states["failed"],
         markers=len(markers),
+        empty=" ".join(run.id for run in runs if run.empty) or None,
         rate=3600 * states["running"] / pace if pace and states["running"] else None,
         seconds_left=None if is_done else seconds_left(_to_do(runs, healths)),
         stopped=_last_end(markers) if is_done else None,
@@ -93,27 +110,32 @@ def write_progress(directory: Path, progress: Progress) -> None:
 
 
 def render(progress: Progress) -> str:
-    """Return the text of progress.txt, in the original's keys and WAIT, FAIL, RATE."""
+    """Return the text of progress.txt, in the original's keys and UPF, SUM, WAIT, FAIL, ..."""
     return "".join(f"{key}: {value}\n" for key, value in texts(progress).items())
 
 
 def texts(progress: Progress) -> dict[str, str]:
     """Return what progress.txt says, as KEY to value."""
-    values: dict[str, str | int | None] = {
+    values: dict[str, str | float | None] = {
         "DIR": progress.directory,
         "JOB": progress.job,
-        "JSON": progress.upf,
+        "JSON": progress.dflts,
         "PROCS": progress.procs,
         "PPN": progress.ppn,
-        "epochs": f"{progress.epochs_done}/{progress.epochs_planned}",
+        "epochs": progress.epochs,
+        "alpha": progress.alpha,
         "OUTs": progress.logs,
         "RUNs": progress.runs,
         "NEWs": progress.running,
         "DONE": progress.done,
         "MKRs": progress.markers,
+        "UPF": progress.upf,
+        "SUM": f"{progress.epochs_done}/{progress.epochs_planned} epochs",
         "WAIT": progress.waiting,
         "FAIL": progress.failed,
     }
+    if progress.empty:
+        values["EMPTY"] = progress.empty
     if progress.stopped:
         values["STOP"] = progress.stopped
     else:
@@ -169,6 +191,12 @@ def _last_end(markers: Mapping[str, Path]) -> str:
     """Return when the last run was marked, as local time."""
     last = max(path.stat().st_mtime for path in markers.values())
     return f"{datetime.fromtimestamp(last):%Y-%m-%d %H:%M:%S}"
+
+
+def _of_dflts(experiment: Experiment) -> dict[str, Any]:
+    """Return `epochs` and `alpha` of DFLTS, Uno's where it does not set them."""
+    given = read_dflts(experiment.dflts) if experiment.dflts else {}
+    return {name: given.get(name, hyperparameters.default(name)) for name in ("epochs", "alpha")}
 
 
 def _job(directory: Path) -> str | None:

@@ -8,7 +8,8 @@ from typing import Any
 from hed.config import hyperparameters
 from hed.config.hyperparameters import UpfLine
 from hed.errors import InputError
-from hed.experiment.names import RECORD
+from hed.experiment import parameters
+from hed.experiment.names import RECORD, RESTORED
 from hed.experiment.plan import Plan
 from hed.files import read_json
 
@@ -99,10 +100,11 @@ def _shown(record: Mapping[str, Any], key: str) -> str:
 
 def _refuse_changed_run(directory: Path, line: UpfLine, planned: Plan) -> None:
     """Refuse a run that was begun with other hyperparameters, though the UPF may not show it."""
-    path = directory / "run" / line.id / "parameters.txt"
-    if not path.exists():
+    run = directory / "run" / line.id
+    begun = parameters.read(run)
+    if begun is None or (run / RESTORED).exists():
         return
-    begun, wanted = read_json(path), hyperparameters.planned(planned.dflts, line)
+    wanted = hyperparameters.planned(planned.dflts, line)
     changed = [key for key in wanted if key in begun and begun[key] != wanted[key]]
     if changed:
         raise InputError(
@@ -128,26 +130,30 @@ def _refuse_taken_markers(directory: Path, record: Mapping[str, Any], planned: P
 def refuse_source(source: Path, planned: Plan) -> None:
     """Refuse to start from an experiment whose finished runs were tested on other rows.
 
-    The original's experiments have no record: there it is the user who knows.
+    The original's experiments have no record: there only the indices of the runs tell.
 
     Raises:
         InputError: which names the setting or the run.
     """
     record = read(source)
-    if record is None:
-        return
+    if record is not None:
+        _refuse_other_settings(source, record, planned)
+    indices = {run["id"]: run["index"] for run in record["runs"]} if record else {}
+    for run in planned.runs:
+        begun = parameters.read(source / "run" / run.id) or {}
+        index = begun.get("index", indices.get(run.id))
+        if index not in (None, run.index):
+            raise InputError(
+                f"restart_from: {run.id} has index {index} in {source.name}, not "
+                f"{run.index}: give it another id"
+            )
+
+
+def _refuse_other_settings(source: Path, record: Mapping[str, Any], planned: Plan) -> None:
+    """Refuse to start from an experiment of other data or another partition."""
     for key in OF_A_RUN:
         if record["identity"].get(key) != planned.identity.get(key):
             raise InputError(
                 f"restart_from: {source.name} was made with another {key}, so its finished runs "
                 f"do not belong here: restore it, or start without restart_from"
-            )
-    indices = {run["id"]: run["index"] for run in record["runs"]}
-    for run in planned.runs:
-        begun = source / "run" / run.id / "parameters.txt"
-        index = read_json(begun)["index"] if begun.exists() else indices.get(run.id, run.index)
-        if index != run.index:
-            raise InputError(
-                f"restart_from: {run.id} has index {index} in {source.name}, not "
-                f"{run.index}: give it another id"
             )

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from hed import files
 from hed.config import hyperparameters
 from hed.errors import InputError
+from hed.experiment import outcome, parameters
 
 State = Literal["done", "running", "waiting"]
 Values = Mapping[str, Any]
@@ -25,7 +26,8 @@ class Run:
     """One run: what it holds out and how far it has come.
 
     `index` and `drug` are None where nothing in the directory tells them. A run is `done` when
-    its marker and its scores exist, `running` when it was started and is not done.
+    its marker and its scores exist, `running` when it was started and is not done, `empty` when it
+    ended without a row to be tested on.
     """
 
     id: str
@@ -35,6 +37,7 @@ class Run:
     epochs_done: int
     epochs_planned: int
     state: State
+    empty: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def read_runs(experiment: Path) -> list[Run]:
 def list_runs(experiment: Experiment) -> list[Run]:
     """Return the runs of an experiment in the order of experiment.json, UPF and run/*."""
     markers = read_markers(experiment.directory)
-    defaults = _read_dflts(experiment.dflts) if experiment.dflts else {}
+    defaults = read_dflts(experiment.dflts) if experiment.dflts else {}
     # A dict keeps the order and holds each run once.
     ids = dict.fromkeys([*experiment.named, *_run_directories(experiment.directory)])
     return [_read_run(experiment, run_id, defaults=defaults, markers=markers) for run_id in ids]
@@ -150,10 +153,10 @@ def _find_upf(directory: Path) -> Path | None:
 def _find_dflts(directory: Path, upf: Path | None) -> Path | None:
     """Return the JSON file that is one object and not the UPF."""
     others = (path for path in _json_files(directory) if path != upf)
-    return next((path for path in others if _read_dflts(path)), None)
+    return next((path for path in others if read_dflts(path)), None)
 
 
-def _read_dflts(path: Path) -> dict[str, Any]:
+def read_dflts(path: Path) -> dict[str, Any]:
     """Return the JSON object among comments in `path`, {} where it is missing or not whole."""
     try:
         value = json.loads("\n".join(_uncommented(path)))
@@ -205,21 +208,24 @@ def _read_run(
     """Read one run's directory, which need not exist."""
     directory = experiment.directory / "run" / run_id
     line = experiment.named.get(run_id, {})
-    parameters = read_object(directory / "parameters.txt")
-    index = _first_integer("index", line, parameters)
+    begun = parameters.read(directory)
+    index = _first_integer("index", line, begun)
     has_scores = experiment.is_original or (directory / "test_scores.json").exists()
     # Two runs of one index have two markers, which experiment.json tells.
     marker = line.get("marker", f"{index:03d}" if index is not None else None)
     is_done = marker in markers and has_scores
+    empty, epochs_done = outcome.is_empty(directory), _epochs_done(directory)
+    planned = _first_integer("epochs", begun, line, defaults)
     return Run(
         id=run_id,
         index=index,
         drug=line.get("held_out"),
         directory=directory,
-        epochs_done=_epochs_done(directory),
-        epochs_planned=_first_integer("epochs", parameters, line, defaults)
-        or hyperparameters.default("epochs"),
-        state="done" if is_done else "waiting" if parameters is None else "running",
+        epochs_done=epochs_done,
+        # Nothing is trained where nothing is tested.
+        epochs_planned=epochs_done if empty else planned or hyperparameters.default("epochs"),
+        state="done" if is_done else "waiting" if begun is None else "running",
+        empty=empty,
     )
 
 
@@ -230,8 +236,10 @@ def _first_integer(key: str, *sources: Values | None) -> int | None:
 
 
 def _epochs_done(directory: Path) -> int:
-    """Return the epochs that a run has completed."""
+    """Return the epochs that a run has completed.
+
+    The original's history has those since its last restart alone, its checkpoints count all.
+    """
     losses = (read_object(directory / "history.txt") or {}).get("loss")
-    if isinstance(losses, list):
-        return len(losses)
-    return _first_integer("epoch", last_checkpoint(directory)) or 0
+    saved = _first_integer("epoch", last_checkpoint(directory)) or 0
+    return max(len(losses), saved) if isinstance(losses, list) else saved

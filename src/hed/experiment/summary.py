@@ -123,11 +123,13 @@ def compared(table: pl.DataFrame, kind: Kind) -> Iterator[str]:
 
 
 def missing(runs: Sequence[Run], *, scored: set[str], listed: int = 5) -> Iterator[str]:
-    """Yield a line that says which runs have no scores, if any lack them."""
-    absent = [run.id for run in runs if run.id not in scored]
-    if absent:
-        rest = f" and {len(absent) - listed} more" if len(absent) > listed else ""
-        yield f"{len(absent)} of {len(runs)} runs missing: {', '.join(absent[:listed])}{rest}"
+    """Yield lines that say which runs have no scores, and which had no rows to be tested on."""
+    empty = [drug_label(run.id, run.index, run.drug) for run in runs if run.empty]
+    absent = [run.id for run in runs if run.id not in scored and not run.empty]
+    for names, what in ((absent, "runs missing"), (empty, "runs had no row to be tested on")):
+        if names:
+            rest = f" and {len(names) - listed} more" if len(names) > listed else ""
+            yield f"{len(names)} of {len(runs)} {what}: {', '.join(names[:listed])}{rest}"
 
 
 def result_files(directory: Path) -> list[Path]:

@@ -290,10 +290,12 @@ def _whole(place: Path, rules: Policy) -> bool:
 def adopt(source: Path, directory: Path) -> None:
     """Copy the best and the last checkpoint of another experiment's run, unless there are some.
 
-    `source` is not modified. A copy that is interrupted is begun again: `last` comes last.
+    Of the other epochs the descriptions are kept: they tell how the training went. `source` is not
+    modified. A copy that is interrupted is begun again: `last` comes last.
     """
     if linked_epoch(directory / "last") is not None or not source.is_dir():
         return
+    _adopt_descriptions(source, directory)
     for name in ("best", "last"):
         epoch = linked_epoch(source / name)
         if epoch is None or not (place_of(source, epoch) / MODEL).exists():
@@ -304,3 +306,13 @@ def adopt(source: Path, directory: Path) -> None:
         _place(directory, work, epoch)
         _link(directory / name, epoch)
         _note(directory, f"copied epoch {epoch} of {source} ({name})")
+
+
+def _adopt_descriptions(source: Path, directory: Path) -> None:
+    """Copy what describes the epochs up to the last one, with its time."""
+    last = linked_epoch(source / "last")
+    for info in (source / "epochs").glob(f"*[0-9]/{INFO}"):
+        if last is None or int(info.parent.name) <= last:
+            place = directory / "epochs" / info.parent.name
+            place.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(info, place)

@@ -132,7 +132,8 @@ def _training_facts(trained: pl.DataFrame) -> Iterator[Fact]:
     """Yield how training went, if it was recorded."""
     best = trained["best_val_loss"].drop_nulls()
     if len(best):
-        stopped = f"{int(trained['stopped'].sum()):,} of {len(trained):,} runs stopped early"
+        count = len(trained.filter(status="stopped early"))
+        stopped = f"{count:,} of {len(trained):,} runs stopped early"
         yield Fact("median of the best val_loss", _shown(best.median(), 4), stopped)
     seconds = trained["seconds_per_epoch"].drop_nulls()
     if len(seconds):

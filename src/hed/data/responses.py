@@ -1,0 +1,139 @@
+"""The responses that can be used, those whose cell and drug have features, numbered as in the file.
+
+Preprocessing drops features that are incomplete and leaves the responses, so a response table may
+name cells and drugs without features. Indices count them, or a UPF would hold out other drugs.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from hed.data import raw, tables
+from hed.data.tables import CELL, DRUG, NOUN
+from hed.errors import InputError
+
+
+@dataclass(frozen=True)
+class Responses:
+    """A response table.
+
+    Attributes:
+        rows: the responses whose cell and drug have features, in the order of the file.
+        ids: for `CELL` and `DRUG`, the distinct ids of the whole file in order of first appearance.
+        featureless: of these, those that have no features.
+        total: rows of the file.
+    """
+
+    rows: pl.DataFrame
+    ids: Mapping[str, list[str]]
+    featureless: Mapping[str, list[str]]
+    total: int
+
+    def empty(self, column: str) -> list[int]:
+        """Return the indices of drugs (or cells) of which no row can be used."""
+        used = set(self.rows[column].unique())
+        return [index for index, each in enumerate(self.ids[column]) if each not in used]
+
+
+def read(data: Path) -> Responses:
+    """Return the responses of a preprocessed data set.
+
+    Raises:
+        InputError: if a table is missing or damaged, or no response has features.
+    """
+    response = tables.read_response(data / tables.RESPONSE_FILE)
+    known = {kind.id: tables.feature_ids(data, kind) for kind in tables.KINDS}
+    found = select(response, known)
+    if found.rows.is_empty():
+        raise InputError(
+            f"no row of {data / tables.RESPONSE_FILE} has both its cell in "
+            f"{tables.EXPRESSION_FILE} and its drug in {tables.DESCRIPTOR_FILE}: make their ids "
+            f"agree (cells are like {response[CELL][0]!r} here, drugs like {response[DRUG][0]!r})"
+        )
+    return found
+
+
+def beside(table: Path) -> Responses:
+    """Return the responses of a table, those with features where feature tables lie beside it.
+
+    Raises:
+        InputError: as `read` does.
+    """
+    if table.name == tables.RESPONSE_FILE and all(
+        (table.parent / kind.file).exists() for kind in tables.KINDS
+    ):
+        return read(table.parent)
+    response = tables.read_response(table)
+    return select(response, {column: response[column] for column in (CELL, DRUG)})
+
+
+def of_raw(data: raw.Tables) -> Responses:
+    """Return the responses of raw tables."""
+    return select(data.response, {CELL: data.expression[CELL], DRUG: data.descriptors[DRUG]})
+
+
+def read_checked(data: Path) -> Responses:
+    """Return the responses of a preprocessed data set after checking all features' values.
+
+    Raises:
+        InputError: as `read` does, or if a feature is not a finite number.
+    """
+    for kind in tables.KINDS:
+        tables.check_features(data, kind)
+    return read(data)
+
+
+def select(response: pl.DataFrame, known: Mapping[str, pl.Series]) -> Responses:
+    """Return the responses with features.
+
+    Args:
+        response: all rows, with `CELL` and `DRUG`.
+        known: for both, the ids that have features.
+    """
+    ids = {column: tables.distinct(response[column]) for column in (CELL, DRUG)}
+    having = {column: set(known[column]) for column in ids}
+    featureless = {column: [i for i in ids[column] if i not in having[column]] for column in ids}
+    rows = response
+    for column, absent in featureless.items():
+        if absent:
+            rows = rows.filter(~pl.col(column).is_in(absent))
+    return Responses(rows, ids, featureless, len(response))
+
+
+def notes(responses: Responses, column: str | None) -> Iterator[str]:
+    """Yield sentences on responses that cannot be used, and on what has none that can.
+
+    Args:
+        column: what indices count; None where they are seeds.
+    """
+    dropped = responses.total - len(responses.rows)
+    if not dropped:
+        return
+    whose = [
+        f"{_counted(len(absent), NOUN[of])} ({_listed(absent)})"
+        for of, absent in responses.featureless.items()
+        if absent
+    ]
+    yield (
+        f"{dropped:,} of {responses.total:,} responses are not used: "
+        f"there are no features of {' and '.join(whose)}"
+    )
+    if column and (empty := responses.empty(column)):
+        named = [f"{index} {responses.ids[column][index]}" for index in empty]
+        yield (
+            f"no row to be tested on for {len(empty):,} of "
+            f"{_counted(len(responses.ids[column]), NOUN[column])}, whose indices stay: "
+            f"{_listed(named)}"
+        )
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _listed(names: list[str], most: int = 5) -> str:
+    """Return the first of some names, and how many more there are."""
+    rest = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{rest}"

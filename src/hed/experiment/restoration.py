@@ -1,0 +1,80 @@
+"""Finished runs of an earlier experiment, ours or the original's, taken over into a new one."""
+
+import json
+import math
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from hed.experiment import outcome, parameters
+from hed.experiment.names import RESTORED
+from hed.files import replacing, write_json, write_text
+from hed.training import checkpoint
+
+HISTORY, BASELINES = "history.txt", "baseline_scores.json"
+SCORES = ("val_scores.json", "test_scores.json")
+
+
+def restore(source: Path, run: Path) -> list[str]:
+    """Copy a finished run, which is not modified, and return the names of its files.
+
+    What the original wrote in another form is put into ours: the hyperparameters as JSON, a
+    history of all epochs in which unknown ones are null, no NaN, scores of no rows.
+    """
+    checkpoint.adopt(source / "ckpts", run / "ckpts")
+    if not (source / BASELINES).exists():
+        # The original has no baselines; the row of the score table shows that they are unknown.
+        write_json(run / BASELINES, {})
+    write_text(run / RESTORED, f"{source.resolve()}\n")
+    files = [p for p in source.iterdir() if p.is_file() and p.name[0] != "." and p.name != RESTORED]
+    # The scores say that all is there.
+    for path in sorted(files, key=lambda path: path.name == "test_scores.json"):
+        _copy(path, run / path.name)
+    if outcome.is_empty(source):
+        outcome.write_empty(run)
+    return [path.name for path in files]
+
+
+def _copy(path: Path, copy: Path) -> None:
+    """Copy a file, in our form."""
+    normal = _FORMS.get(path.name)
+    value = normal(path) if normal else None
+    if value is not None:
+        write_json(copy, value)
+        return
+    with replacing(copy) as temporary:
+        shutil.copyfile(path, temporary)
+
+
+def _parameters(path: Path) -> Mapping[str, Any] | None:
+    """Return hyperparameters that are not JSON yet."""
+    text = path.read_text(errors="replace")
+    return parameters.parse(text) if text.lstrip().startswith("[") else None
+
+
+def _history(path: Path) -> Mapping[str, Any] | None:
+    """Return a history that lacks the epochs before the last restart of the original."""
+    history = json.loads(path.read_text())
+    lists = {name: values for name, values in history.items() if isinstance(values, list)}
+    known = max(map(len, lists.values()), default=0)
+    unknown = (checkpoint.linked_epoch(path.parent / "ckpts" / "last") or 0) - known
+    if unknown <= 0:
+        return None
+    return {**history, **{name: [None] * unknown + values for name, values in lists.items()}}
+
+
+def _scores(path: Path) -> Mapping[str, Any] | None:
+    """Return scores without NaN, which is not JSON."""
+    scores = json.loads(path.read_text())
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in scores.items()
+    }
+
+
+_FORMS: Mapping[str, Callable[[Path], Mapping[str, Any] | None]] = {
+    parameters.FILE: _parameters,
+    HISTORY: _history,
+    **dict.fromkeys(SCORES, _scores),
+}
