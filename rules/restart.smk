@@ -18,7 +18,9 @@ if EXPERIMENT.restart_from:
             ),
             history=ancient(f"{EXPERIMENT.restart_from}/run/{{run}}/history.txt"),
             scores=lambda wildcards: ancient(
-                str(outcome.result(Path(EXPERIMENT.restart_from, "run", wildcards.run)))
+                str(
+                    outcome.result(Path(EXPERIMENT.restart_from, "run", wildcards.run))
+                )
             ),
         output:
             "run/{run}/history.txt",

@@ -30,10 +30,10 @@ def main() -> None:
     train, test = (partition.read(args.partition, stage) for stage in ("train", "test"))
     write_json(args.run / "baseline_scores.json", metrics.baselines(train, test))
     model = candle.load(params["model"])
-    places = {"output_dir": args.run, "input_dir": args.partition, "data_dir": args.data}
-    places = {name: str(place) for name, place in places.items()}
-    params = {**candle.restored(model, params), **places, "threads": args.threads}
-    predicted = candle.predict(model, params, test[tables.CELL])
+    run, parts, data = (path.resolve() for path in (args.run, args.partition, args.data))
+    partition.link_features(parts, data)
+    places = candle.surroundings(run, parts, data, args.threads)
+    predicted = candle.predict(model, {**candle.restored(model, params), **places}, test)
     scores = predictions.write(
         args.run,
         "test",

@@ -2,6 +2,7 @@
 """Train one run, from its last checkpoint if there is one."""
 
 import argparse
+import os
 from pathlib import Path
 
 from hed import candle, command, lock
@@ -32,24 +33,25 @@ def main() -> None:
     line = hyperparameters.find(args.upf, args.run.name, default)
     model = candle.load(hyperparameters.model_of(line.overrides, default))
     params = candle.parameters(model, dflts, line)
+    run, parts, data = (path.resolve() for path in (args.run, args.partition, args.data))
     # Held until this process ends: two trainings of one run would overwrite each other.
-    held = lock.acquire(args.run)
+    held = lock.acquire(run)
     if held is None:
-        print(f"waiting for {lock.holder(args.run)}, which is training this run", flush=True)
-        held = lock.acquire(args.run, wait=True)
-    write_json(args.run / "parameters.txt", candle.plain(params))
+        print(f"waiting for {lock.holder(run)}, which is training this run", flush=True)
+        held = lock.acquire(run, wait=True)
+    write_json(run / "parameters.txt", candle.plain(params))
     if args.restart_from:
-        checkpoint.adopt(args.restart_from / "run" / args.run.name / "ckpts", args.run / "ckpts")
-    places = {"output_dir": args.run, "input_dir": args.partition, "data_dir": args.data}
-    places = {name: str(place) for name, place in places.items()}
-    candle.prepare(args.run)
-    if not partition.is_tested(args.partition):
+        checkpoint.adopt(args.restart_from / "run" / run.name / "ckpts", run / "ckpts")
+    candle.prepare(run)
+    if not partition.is_tested(parts):
         print(f"what index {line.index} holds out has no row to be tested on: nothing to train for")
-        write_json(args.run / candle.HISTORY, {})
+        write_json(run / candle.HISTORY, {})
         return
-    with monitoring(args.run / "monitor.csv", args.monitor):
-        result = model.run({**params, **places, "threads": args.threads})
-    candle.finish(args.run, result)
+    partition.link_features(parts, data)
+    os.chdir(run)  # as model_runner does
+    with monitoring(run / "monitor.csv", args.monitor):
+        result = model.run({**params, **candle.surroundings(run, parts, data, args.threads)})
+    candle.finish(run, result)
 
 
 if __name__ == "__main__":

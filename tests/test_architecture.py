@@ -42,6 +42,13 @@ def test_space_block_reads_sizes_dropout_and_activation_of_each_block() -> None:
     assert shape.interaction == (Layer(3, "tanh", 0.1),)
 
 
+def test_space_block_has_as_many_layers_as_are_counted() -> None:
+    changes = {"canc_arch": [7, 6, 5, 4], "canc_num_layers": 2, "drug_arch": [5] * 4}
+    shape = architecture({**DEFAULTS, **changes, "hyperparam_space": "block"})
+    assert [layer.size for layer in shape.canc] == [7, 6]
+    assert len(shape.drug) == 3
+
+
 def test_space_layer_reads_as_many_layers_as_are_counted() -> None:
     shape = architecture(
         {**DEFAULTS, "hyperparam_space": "layer", "canc_num_layers": 1, "canc_layer_1_size": 12,

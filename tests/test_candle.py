@@ -14,6 +14,7 @@ import pytest
 
 from hed import candle
 from hed.config.hyperparameters import UpfLine
+from hed.data import tables
 from hed.errors import InputError
 
 ROOT = Path(__file__).parents[1]
@@ -27,11 +28,21 @@ def make_model(**functions: Any) -> ModuleType:
     return module
 
 
+def rows_of(cells: list[str], *aucs: float) -> pl.DataFrame:
+    """Return test rows."""
+    return pl.DataFrame({tables.CELL: cells, tables.AUC: aucs or [0.5] * len(cells)})
+
+
 def snakemake(directory: Path, model: str, *more: str) -> subprocess.CompletedProcess[str]:
     """Run a whole experiment of three of the embedded drugs with a model of tests/models."""
     (directory / "dflts.json").write_text(json.dumps({"model": model, "shrinkage": 2.5}))
     lines = [json.dumps({"id": f"RUN{i:03d}", "index": i}) for i in (0, 5, 9)]
     (directory / "upf.json").write_text("\n".join(lines))
+    return type_snakemake(directory, *more)
+
+
+def type_snakemake(directory: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    """Type the command with the UPF and DFLTS of a directory."""
     places = [f"output={directory}/output", f"local_dir={directory}/local"]
     inputs = [f"upf={directory}/upf.json", f"dflts={directory}/dflts.json"]
     binaries = Path(sys.executable).parent
@@ -65,6 +76,25 @@ def test_the_whole_experiment_runs_with_either_kind_of_another_model(tmp_path: P
     assert predicted["auc_pred"].n_unique() > 100
     # The same means but for the shrinkage.
     assert scored["mse"] == pytest.approx(baseline["mse"], rel=0.2)
+
+
+@pytest.mark.xdist_group("workflow")
+def test_a_model_of_the_original_s_form_runs_as_it_is(tmp_path: Path) -> None:
+    dflts = {"model": "as_model_runner_calls", "ridge": 3.0, "pre_module": "hed_setup"}
+    (tmp_path / "dflts.json").write_text(json.dumps(dflts))
+    (tmp_path / "upf.json").write_text('{"id": "RUN005", "index": 5}\n')
+    done = type_snakemake(tmp_path)
+    assert done.returncode == 0, done.stdout
+    run = tmp_path / "output/EXP000/run/RUN005"
+    assert (run / "save/weights.npy").exists()
+    assert float((run / "result.txt").read_text()) > 0
+    predicted = pl.read_csv(
+        run / "test_y_data_predicted.csv", schema_overrides={"labels": pl.String}
+    )
+    raw = pl.read_csv(ROOT / "data/gdsc2-demo/response.tsv", separator="\t", infer_schema=False)
+    drug = raw["improve_chem_id"].unique(maintain_order=True)[5]
+    assert predicted["labels"].to_list() == raw.filter(improve_chem_id=drug)[tables.CELL].to_list()
+    assert predicted["auc_pred"].n_unique() > 100
 
 
 @pytest.mark.xdist_group("workflow")
@@ -143,34 +173,43 @@ def test_the_history_is_that_of_a_mapping_or_of_keras(result: Any, expected: Any
 
 def test_predictions_must_be_one_for_each_test_row() -> None:
     model = make_model(predict_test=lambda params: [[0.1], [0.2]])
-    assert candle.predict(model, {}, pl.Series(["a", "b"])).tolist() == [0.1, 0.2]
+    assert candle.predict(model, {}, rows_of(["a", "b"])).tolist() == [0.1, 0.2]
     with pytest.raises(InputError, match="'mine' predicted 2 of 3 test rows: it has to return"):
-        candle.predict(model, {}, pl.Series(["a", "b", "c"]))
+        candle.predict(model, {}, rows_of(["a", "b", "c"]))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_predictions_that_are_not_finite_are_refused(value: float) -> None:
     model = make_model(predict_test=lambda params: [0.1, value])
     with pytest.raises(InputError, match=f"predicted {value} for 1 of 2 test rows, first for .* b"):
-        candle.predict(model, {}, pl.Series(["a", "b"]))
+        candle.predict(model, {}, rows_of(["a", "b"]))
 
 
 def test_a_model_that_left_no_predictions_is_told_both_ways_to_give_them(tmp_path: Path) -> None:
-    params, cells = {"output_dir": str(tmp_path)}, pl.Series(["a"])
+    params, test = {"output_dir": str(tmp_path)}, rows_of(["a"])
     with pytest.raises(InputError, match="function predict_test.*write test_y_data_predicted.csv"):
-        candle.predict(make_model(), params, cells)
+        candle.predict(make_model(), params, test)
     (tmp_path / candle.KEPT).write_text("true,predicted\n0.1,0.2\n")
     with pytest.raises(InputError, match="has no column auc_pred"):
-        candle.predict(make_model(), params, cells)
+        candle.predict(make_model(), params, test)
 
 
-def test_predictions_in_another_order_than_the_test_rows_are_refused(tmp_path: Path) -> None:
+def test_predictions_in_another_order_are_told_by_cell_and_truth(tmp_path: Path) -> None:
+    params = {"output_dir": str(tmp_path)}
+    text = "auc_true,auc_pred,labels\n0.9,0.1,8\n0.7,0.2,007\n0.6,0.3,8\n"
+    (tmp_path / candle.KEPT).write_text(text)
+    test = rows_of(["8", "007", "8"], 0.60001, 0.7, 0.90001)
+    assert candle.predict(make_model(), params, test).tolist() == [0.3, 0.2, 0.1]
+
+
+def test_predictions_of_other_rows_are_refused(tmp_path: Path) -> None:
     params = {"output_dir": str(tmp_path)}
     (tmp_path / candle.KEPT).write_text("auc_pred,labels\n0.1,007\n0.2,8\n")
-    found = candle.predict(make_model(), params, pl.Series(["007", "8"]))
+    found = candle.predict(make_model(), params, rows_of(["007", "8"]))
     assert found.tolist() == [0.1, 0.2]
-    with pytest.raises(InputError, match="its rows have to be in the same order"):
-        candle.predict(make_model(), params, pl.Series(["8", "007"]))
+    for cells in (["8", "007"], ["8", "9"]):
+        with pytest.raises(InputError, match="in the same order or with auc_true"):
+            candle.predict(make_model(), params, rows_of(cells))
 
 
 def test_predictions_of_an_earlier_scoring_are_not_those_of_a_training(tmp_path: Path) -> None:
@@ -179,4 +218,4 @@ def test_predictions_of_an_earlier_scoring_are_not_those_of_a_training(tmp_path:
     candle.prepare(tmp_path)
     candle.finish(tmp_path, {})
     with pytest.raises(InputError, match="left no predictions"):
-        candle.predict(make_model(), {"output_dir": str(tmp_path)}, pl.Series(["a"]))
+        candle.predict(make_model(), {"output_dir": str(tmp_path)}, rows_of(["a"]))

@@ -177,9 +177,9 @@ def test_an_improvement_is_not_saved_if_the_best_is_not_wanted() -> None:
 
 
 def test_the_first_epochs_can_be_skipped_but_not_the_final_one() -> None:
-    rules = policy(skip_epochs=4)
+    rules = policy(skip_epochs=4)  # as CANDLE counts: the fourth is saved
     saved = [e for e in range(1, 7) if checkpoint.due(rules, e, improved=True, final=False)]
-    assert saved == [5, 6]
+    assert saved == [4, 5, 6]
     assert checkpoint.due(rules, 2, improved=False, final=True)
 
 
@@ -285,6 +285,16 @@ def test_the_best_is_the_last_where_none_is_marked(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "epochs")
     with pytest.raises(InputError, match="train the run first"):
         checkpoint.best(tmp_path)
+
+
+def test_the_last_epoch_predicts_where_asked_for_unless_the_training_stopped_early(
+    tmp_path: Path,
+) -> None:
+    save_all(tmp_path / "ckpts", 1, 2, 3, best=2)
+    chosen = [checkpoint.predicting(tmp_path, name).name for name in ("best", "last")]
+    assert chosen == ["002", "003"]
+    (tmp_path / "stop.marker").touch()
+    assert checkpoint.predicting(tmp_path, "last").name == "002"
 
 
 @pytest.mark.parametrize("best", [2, 5])

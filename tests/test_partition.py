@@ -255,3 +255,17 @@ def test_the_command_refuses_what_cannot_be_split(parquet, tmp_path, options, se
 def test_a_missing_part_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"^no such file: .*/rsp_val_data.parquet$"):
         partition.read(tmp_path, "val")
+
+
+def test_features_are_linked_and_tables_that_are_there_stay(tmp_path):
+    data, place = tmp_path / "data", tmp_path / "part"
+    for directory in (data, place):
+        directory.mkdir()
+    for kind in tables.KINDS:
+        (data / kind.file).write_text(kind.noun)
+    (place / tables.EXPRESSION_FILE).symlink_to("gone")
+    partition.link_features(place, data)
+    partition.link_features(data, data)
+    for kind in tables.KINDS:
+        assert (place / kind.file).read_text() == kind.noun
+        assert not (data / kind.file).is_symlink()

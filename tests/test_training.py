@@ -207,7 +207,10 @@ def test_dropout_takes_layers_of_any_width(width: int) -> None:
 
 def test_every_layer_of_the_network_has_a_mask_of_its_own() -> None:
     most = hyperparameters.definition()["properties"]["canc_arch"]["maxItems"]
-    net = build(**{f"{name}_arch": [4] * most for name in architecture.BLOCKS})
+    net = build(
+        **{f"{name}_arch": [4] * most for name in architecture.BLOCKS},
+        **{f"{name}_num_layers": most for name in architecture.BLOCKS},
+    )
     numbers: list[int] = []
 
     def noise(x: Any, layer: Layer, number: int) -> Any:
@@ -619,18 +622,23 @@ def test_r2_of_a_constant_truth_is_undefined() -> None:
     assert loop._r2(0.25, np.float32([0.0, 1.0])) == 0
 
 
-def test_the_best_model_predicts_not_the_last(source: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("predict_with", ["best", "last"])
+def test_the_model_of_the_chosen_epoch_predicts(
+    source: Path, tmp_path: Path, predict_with: str
+) -> None:
     """A rate that is far too high after the first epochs makes the last one worse."""
     changes = {"learning_rate": 5e-2, "epochs": 8, "warmup_epochs": 6, "optimizer": "RMSprop"}
-    params = tiny.run_parameters(source, tmp_path, **changes)
+    params = tiny.run_parameters(source, tmp_path, **changes, predict_with=predict_with)
     val_loss = [float(loss or 0) for loss in uno.run(params)["val_loss"]]
     best = int(np.argmin(val_loss)) + 1
     assert best < 8
     assert checkpoint.best(tmp_path / "ckpts").name == f"{best:03d}"
+    chosen = best if predict_with == "best" else 8
     scores = json.loads((tmp_path / "val_scores.json").read_text())
-    assert scores["mse"] == pytest.approx(min(val_loss), rel=1e-5)
+    assert scores["mse"] == pytest.approx(val_loss[chosen - 1], rel=1e-5)
     predicted = uno.predict_test(params)
-    loaded = keras.models.load_model(tmp_path / f"ckpts/epochs/{best:03d}/model.h5", compile=False)
+    model = tmp_path / f"ckpts/epochs/{chosen:03d}/model.h5"
+    loaded = keras.models.load_model(model, compile=False)
     cells, drugs = uno.read_features(source)
     rows = uno.read_rows(params, "test", cells, drugs)
     features = [cells.values[rows.cell], drugs.values[rows.drug]]

@@ -1,9 +1,9 @@
 """The model of a run: any importable module with CANDLE's two functions.
 
 `initialize_parameters()` returns the model's hyperparameters with their defaults. `run(params)`
-trains; it gets all of them, those that DFLTS and the UPF override, and where the run's files are:
-`output_dir` (the run's directory), `input_dir` (its partition), `data_dir` (the feature tables),
-and `threads`. It returns the history, metric name to values over epochs, or Keras's History.
+trains; it gets all of them, those that DFLTS and the UPF override, and what `model_runner` of the
+original adds (see `surroundings`), in the run's directory. It returns the history, metric name to
+values over epochs, or Keras's History.
 
 Predictions of the held-out rows come from a third function, `predict_test(params)`, which returns
 one AUC for each row of `rsp_test_data.parquet`; a module without it has `run` write
@@ -24,13 +24,16 @@ from hed import modules
 from hed.config import hyperparameters, original
 from hed.config.hyperparameters import UpfLine
 from hed.config.original import Parameters
+from hed.data import tables
 from hed.errors import InputError
-from hed.files import write_json
+from hed.files import write_json, write_text
 
 HISTORY = "history.txt"
 PREDICTED = "test_y_data_predicted.csv"
 # Where predictions that `run` wrote are kept until the scoring, whose outputs are removed before.
 KEPT = "test_predicted_by_model.csv"
+# They have at least three decimals.
+ROUNDING = 1e-3
 
 
 def load(name: str) -> ModuleType:
@@ -97,6 +100,25 @@ def settle(name: str, own: Collection[str], dflts: Parameters, line: UpfLine) ->
     return counted
 
 
+def surroundings(run: Path, partition: Path, data: Path, threads: int) -> Parameters:
+    """Return what a model is told of where it runs, beside its hyperparameters.
+
+    `output_dir` and `instance_directory` are the run's directory, `input_dir` has its partition
+    and links to the feature tables, `data_dir` the feature tables.
+    """
+    return {
+        "output_dir": str(run),
+        "instance_directory": str(run.resolve()),
+        "input_dir": str(partition),
+        "data_dir": str(data),
+        "run_id": run.name,
+        "experiment_id": run.resolve().parent.parent.name,
+        "framework": "keras",
+        "save": str(run.resolve() / "output"),
+        "threads": threads,
+    }
+
+
 def plain(params: Parameters) -> Parameters:
     """Return hyperparameters as JSON holds them: values that it does not know become text."""
     value: Parameters = json.loads(json.dumps(params, default=str))
@@ -104,11 +126,14 @@ def plain(params: Parameters) -> Parameters:
 
 
 def restored(model: ModuleType, params: Parameters) -> Parameters:
-    """Return what `plain` turned into text as the model's defaults have it."""
+    """Return hyperparameters with what `plain` turned into text as the defaults have it.
+
+    What was added to the model since they were written has its default.
+    """
     defaults = model.initialize_parameters()
     texts = plain({n: v for n, v in defaults.items() if not isinstance(v, str)})
     unread = {n for n, text in texts.items() if isinstance(text, str) and params.get(n) == text}
-    return {**params, **{name: defaults[name] for name in unread}}
+    return {**defaults, **params, **{name: defaults[name] for name in unread}}
 
 
 def history(result: Any) -> dict[str, list[Any]]:
@@ -126,29 +151,34 @@ def prepare(run: Path) -> None:
 
 
 def finish(run: Path, result: Any) -> None:
-    """Keep the predictions that a model's `run` wrote, and write the history unless it did.
+    """Keep the predictions that a model's `run` wrote, and write result and history unless it did.
 
     The history comes last: it says that all is there.
     """
     if (run / PREDICTED).exists():
         (run / PREDICTED).replace(run / KEPT)
-    if not (run / HISTORY).exists():
-        write_json(run / HISTORY, history(result))
+    if (run / HISTORY).exists():
+        return
+    values = history(result)
+    if losses := values.get("val_loss"):
+        write_text(run / "result.txt", f"{losses[-1]}\n")
+    write_json(run / HISTORY, values)
 
 
-def predict(model: ModuleType, params: Parameters, cells: pl.Series) -> np.ndarray:
+def predict(model: ModuleType, params: Parameters, test: pl.DataFrame) -> np.ndarray:
     """Return a model's predictions of a run's n test rows.
 
     Args:
-        cells: of the test rows, n ids.
+        test: the n test rows, with their cells and AUC.
 
     Raises:
         InputError: if there are none, not one for each row, or one is not finite.
     """
+    cells = test[tables.CELL]
     if hasattr(model, "predict_test"):
         predicted = np.asarray(model.predict_test(params), np.float64).reshape(-1)
     else:
-        predicted = _kept(model, Path(params["output_dir"]) / KEPT, cells)
+        predicted = _kept(model, Path(params["output_dir"]) / KEPT, test)
     if len(predicted) != len(cells):
         raise InputError(
             f"model {model.__name__!r} predicted {len(predicted):,} of {len(cells):,} test rows: "
@@ -164,7 +194,7 @@ def predict(model: ModuleType, params: Parameters, cells: pl.Series) -> np.ndarr
     return predicted
 
 
-def _kept(model: ModuleType, path: Path, cells: pl.Series) -> np.ndarray:
+def _kept(model: ModuleType, path: Path, test: pl.DataFrame) -> np.ndarray:
     """Return the predictions that `run` wrote."""
     if not path.exists():
         raise InputError(
@@ -175,9 +205,26 @@ def _kept(model: ModuleType, path: Path, cells: pl.Series) -> np.ndarray:
     table = pl.read_csv(path, schema_overrides={"labels": pl.String})
     if "auc_pred" not in table.columns:
         raise InputError(f"{PREDICTED} of model {model.__name__!r} has no column auc_pred")
-    if "labels" in table.columns and table["labels"].to_list() != cells.to_list():
-        raise InputError(
-            f"{PREDICTED} of model {model.__name__!r} has other labels than "
-            "rsp_test_data.parquet has cells: its rows have to be in the same order"
-        )
-    return table["auc_pred"].cast(pl.Float64).to_numpy()
+    return _aligned(model, table, test)["auc_pred"].cast(pl.Float64).to_numpy()
+
+
+def _aligned(model: ModuleType, table: pl.DataFrame, test: pl.DataFrame) -> pl.DataFrame:
+    """Return predictions in the order of the test rows: by cell, and by AUC among replicates."""
+    cells = test[tables.CELL]
+    if "labels" not in table.columns:
+        return table
+    in_order = table["labels"].to_list() == cells.to_list()
+    if "auc_true" not in table.columns:
+        if in_order:
+            return table
+    elif in_order and np.allclose(table["auc_true"], test[tables.AUC], atol=ROUNDING):
+        return table
+    elif sorted(table["labels"]) == sorted(cells):
+        place = test.select(tables.CELL, tables.AUC, row=pl.int_range(pl.len()))
+        wanted = place.sort(tables.CELL, tables.AUC, maintain_order=True)["row"]
+        found = table.sort("labels", "auc_true", maintain_order=True)
+        return found.with_columns(wanted).sort("row")
+    raise InputError(
+        f"{PREDICTED} of model {model.__name__!r} has other labels than rsp_test_data.parquet has "
+        "cells: it needs a row for each of its rows, in the same order or with auc_true"
+    )

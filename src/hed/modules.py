@@ -19,12 +19,13 @@ def is_found(name: str) -> bool:
 
 
 def load(name: str) -> ModuleType:
-    """Import a module.
+    """Import a module, and leave no command line: parsers of CANDLE and IMPROVE would read it.
 
     Raises:
         ImportError: if there is none, or it imports one that there is not.
     """
     _ship()
+    sys.argv = sys.argv[:1]
     return importlib.import_module(name)
 
 

@@ -51,7 +51,7 @@ def run(params: Mapping[str, Any]) -> dict[str, list[float | None]]:
 
 
 def predict_test(params: Mapping[str, Any]) -> np.ndarray:
-    """Return the AUC that a run's best checkpoint predicts for its n test rows, float32.
+    """Return the AUC that a run's chosen checkpoint predicts for its n test rows, float32.
 
     Args:
         params: as for `run`.
@@ -60,7 +60,8 @@ def predict_test(params: Mapping[str, Any]) -> np.ndarray:
     cells, drugs = read_features(Path(params["data_dir"]))
     rows = read_rows(params, "test", cells, drugs)
     net = build(params, cells, drugs)
-    weights.load(net, checkpoint.best(Path(params["output_dir"]) / "ckpts") / checkpoint.MODEL)
+    place = checkpoint.predicting(Path(params["output_dir"]), params["predict_with"])
+    weights.load(net, place / checkpoint.MODEL)
     auc = tf.function(predict, autograph=False)(
         net,
         matrix(cells, params["precision"]),
@@ -112,8 +113,13 @@ def _finish(
     trainer: Trainer, data: Data, state: State, params: Mapping[str, Any], directory: Path
 ) -> None:
     """Write what the original leaves of a training, the history last: it says that all is there."""
-    best = checkpoint.best(directory / "ckpts")
-    weights.load(trainer.network, best / checkpoint.MODEL)
+    stopped = directory / checkpoint.STOPPED
+    if state.schedule.stopped:
+        write_text(stopped, f"early stopping: {state.epoch}/{params['epochs']}\n")
+    else:
+        stopped.unlink(missing_ok=True)
+    place = checkpoint.predicting(directory, params["predict_with"])
+    weights.load(trainer.network, place / checkpoint.MODEL)
     predicted = trainer.predict(data.val)
     predictions.write(
         directory, "val", true=data.val.auc, labels=data.val.labels, predicted=predicted
@@ -122,11 +128,6 @@ def _finish(
     # Of epochs that the original trained no more than the best metric is known.
     known = state.best_metric if math.isfinite(state.best_metric) else math.nan
     write_text(directory / "result.txt", f"{known if last is None else last}\n")
-    stopped = directory / "stop.marker"
-    if state.schedule.stopped:
-        write_text(stopped, f"early stopping: {state.epoch}/{params['epochs']}\n")
-    else:
-        stopped.unlink(missing_ok=True)
     timings = {"epoch_seconds": state.seconds, "train_rows": len(data.train)}
     write_json(directory / "timings.json", timings)
     write_json(directory / candle.HISTORY, state.history)

@@ -155,6 +155,19 @@ def read(directory: Path, stage: str) -> pl.DataFrame:
     return tables.read_response(directory / FILES[stage])
 
 
+def link_features(directory: Path, data: Path) -> None:
+    """Link the feature tables into a partition, where the original's models look for them.
+
+    Tables that are there themselves stay.
+    """
+    for kind in tables.KINDS:
+        link = directory / kind.file
+        if link.is_symlink():
+            link.unlink()
+        if not link.exists():
+            link.symlink_to((data / kind.file).resolve())
+
+
 def is_tested(directory: Path) -> bool:
     """Return whether a partition has rows to test on."""
     rows = tables.scan(directory / FILES["test"], [tables.AUC])

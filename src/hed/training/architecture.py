@@ -56,7 +56,8 @@ def _global(parameters: Mapping[str, Any], name: str) -> tuple[Layer, ...]:
 
 def _block(parameters: Mapping[str, Any], name: str) -> tuple[Layer, ...]:
     activation, dropout = parameters[f"{name}_activation"], parameters[f"{name}_dropout"]
-    return tuple(Layer(size, activation, dropout) for size in parameters[f"{name}_arch"])
+    sizes = parameters[f"{name}_arch"][: parameters[f"{name}_num_layers"]]
+    return tuple(Layer(size, activation, dropout) for size in sizes)
 
 
 def _layer(parameters: Mapping[str, Any], name: str) -> tuple[Layer, ...]:

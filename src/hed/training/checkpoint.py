@@ -31,6 +31,8 @@ MODEL = "model.h5"
 INFO = "ckpt-info.json"
 STATE = "state.json"
 OPTIMIZER = "optimizer.npz"
+# In the run's directory, after early stopping alone.
+STOPPED = "stop.marker"
 # CANDLE's word for a checksum that is not wanted.
 DISABLED = "__DISABLED__"
 
@@ -71,7 +73,7 @@ def due(rules: Policy, epoch: int, *, improved: bool, final: bool) -> bool:
     """Return whether an epoch, counted from 1, is to be saved; the final one always is."""
     if final or epoch == rules.epochs:
         return True
-    if epoch <= rules.skip_epochs:
+    if epoch < rules.skip_epochs:
         return False
     at_interval = rules.save_interval > 0 and epoch % rules.save_interval == 0
     return (improved and rules.save_best) or at_interval
@@ -252,6 +254,23 @@ def best(directory: Path) -> Path:
         if epoch is not None and (place_of(directory, epoch) / MODEL).exists():
             return _intact(place_of(directory, epoch))
     raise InputError(f"there is no checkpoint in {directory}: train the run first")
+
+
+def predicting(run: Path, predict_with: str) -> Path:
+    """Return the checkpoint of the epoch that predicts.
+
+    Args:
+        run: directory of the run.
+        predict_with: `best`, or `last`, which is the best too where training stopped early.
+
+    Raises:
+        InputError: as `best` does.
+    """
+    directory = run / "ckpts"
+    epoch = linked_epoch(directory / "last")
+    if predict_with == "best" or (run / STOPPED).exists() or epoch is None:
+        return best(directory)
+    return _intact(place_of(directory, epoch))
 
 
 def _intact(place: Path) -> Path:
