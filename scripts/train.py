@@ -39,6 +39,8 @@ def main() -> None:
     if held is None:
         print(f"waiting for {lock.holder(run)}, which is training this run", flush=True)
         held = lock.acquire(run, wait=True)
+    places = candle.surroundings(run, parts, data, args.threads)
+    params = candle.resolved(model, params, places)
     write_json(run / "parameters.txt", candle.plain(params))
     if args.restart_from:
         checkpoint.adopt(args.restart_from / "run" / run.name / "ckpts", run / "ckpts")
@@ -50,7 +52,7 @@ def main() -> None:
     partition.link_features(parts, data)
     os.chdir(run)  # as model_runner does
     with monitoring(run / "monitor.csv", args.monitor):
-        result = model.run({**params, **candle.surroundings(run, parts, data, args.threads)})
+        result = model.run({**params, **places})
     candle.finish(run, result)
 
 

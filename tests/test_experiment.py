@@ -444,6 +444,18 @@ def test_a_run_that_was_begun_may_not_come_back_as_another(run, refuse, upf, out
     assert run(experiment="mine", upf=upf(("a", 0))) == "mine"
 
 
+def test_what_was_left_open_may_have_been_decided_either_way(run, upf, output, tmp_path):
+    (tmp_path / "dflts.json").write_text('{"precision": "auto"}')
+    run(experiment="mine", upf=upf(("a", 0)))
+    begun = output / "mine" / "run" / "a" / "parameters.txt"
+    begun.parent.mkdir(parents=True)
+    begun.write_text('{"id": "a", "index": 0, "precision": "bfloat16"}')
+    (output / "mine" / "precision.json").write_text('{"precision": "bfloat16"}')
+    assert run(experiment="mine", upf=upf(("a", 0))) == "mine"
+    run(experiment="next", restart_from="mine", upf=upf(("a", 0)))
+    assert "bfloat16" in (output / "next" / "precision.json").read_text()
+
+
 def test_a_deleted_experiment_leaves_no_partition_to_one_of_its_name(look, upf):
     places = [
         look(experiment="mine", upf=upf(("a", 0))).local,

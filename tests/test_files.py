@@ -175,3 +175,22 @@ def test_a_full_disk_is_one_sentence_and_the_old_file_stays():
         )
     assert done.stderr == "error: No space left on device\n"
     assert done.returncode == 1
+
+
+def test_of_several_processes_that_agree_the_first_decides(tmp_path):
+    path = tmp_path / "decided.json"
+    code = "import sys; from pathlib import Path; from hed import files; sys.stdin.read(); "
+    code += "print(files.agree(Path(sys.argv[1]), int(sys.argv[2])))"
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, path, str(number)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(4)
+    ]
+    said = {process.communicate("")[0] for process in started}
+    assert len(said) == 1
+    assert files.agree(path, 9) == int(said.pop())
+    assert [each.name for each in tmp_path.iterdir()] == ["decided.json"]

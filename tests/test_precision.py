@@ -1,27 +1,104 @@
-"""bfloat16 is refused where it would end the process."""
+"""bfloat16 is refused where it would end the process, and chosen where it gains."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+import tiny
 
+from hed import uno
 from hed.errors import InputError
-from hed.training import precision
+from hed.training import backend, precision
+
+Processor = Callable[[str], None]
+XPU = "/physical_device:XPU:0"
 
 
-@pytest.mark.parametrize("extension", [True, False])
+@pytest.fixture
+def processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Processor:
+    """Return a function that gives this machine another processor."""
+    monkeypatch.setattr(precision, "PROCESSOR", tmp_path / "cpuinfo")
+
+    def replace(flags: str) -> None:
+        (tmp_path / "cpuinfo").write_text(f"flags : fma {flags}\n")
+
+    return replace
+
+
+def extension(monkeypatch: pytest.MonkeyPatch, *, installed: bool) -> None:
+    monkeypatch.setattr(precision, "find_spec", lambda name: object() if installed else None)
+
+
+@pytest.mark.parametrize("installed", [True, False])
 def test_bfloat16_is_refused_on_an_old_cpu_with_intel_s_extension_only(
-    monkeypatch: pytest.MonkeyPatch, extension: bool
+    processor: Processor, monkeypatch: pytest.MonkeyPatch, installed: bool
 ) -> None:
-    monkeypatch.setattr(precision, "find_spec", lambda name: object() if extension else None)
-    monkeypatch.setattr(precision.Path, "read_text", lambda path: "flags: fma avx2")
+    extension(monkeypatch, installed=installed)
+    processor("avx2")
     precision.require("float32", "CPU")
-    precision.require("bfloat16", "/physical_device:XPU:0")
-    if extension:
+    precision.require("bfloat16", XPU)
+    if installed:
         with pytest.raises(InputError, match="use float32 here"):
             precision.require("bfloat16", "CPU")
     else:
         precision.require("bfloat16", "CPU")
 
 
-def test_bfloat16_is_accepted_on_a_cpu_with_avx512(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "find_spec", lambda name: object())
-    monkeypatch.setattr(precision.Path, "read_text", lambda path: "flags: avx2 avx512f")
+def test_bfloat16_is_accepted_on_a_cpu_with_avx512(
+    processor: Processor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extension(monkeypatch, installed=True)
+    processor("avx2 avx512f")
     precision.require("bfloat16", "CPU")
+
+
+@pytest.mark.parametrize(
+    ("flags", "batch", "gains"),
+    [
+        ("avx2", 4096, False),
+        ("avx512f", 4096, False),
+        ("avx512f avx512_bf16", 32, False),
+        ("avx512f avx512_bf16", 512, True),
+        ("avx512f avx512_bf16 amx_bf16", 32, True),
+    ],
+)
+def test_auto_takes_bfloat16_where_the_processor_computes_it_and_it_gains(
+    processor: Processor, flags: str, batch: int, gains: bool
+) -> None:
+    processor(flags)
+    expected = "bfloat16" if gains else "float32"
+    assert precision.resolve("auto", "CPU", batch, None) == expected
+
+
+@pytest.mark.parametrize("units", [True, False])
+def test_auto_asks_an_accelerator(monkeypatch: pytest.MonkeyPatch, units: bool) -> None:
+    monkeypatch.setattr(backend, "has_bfloat16_units", lambda: units)
+    assert precision.resolve("auto", XPU, 32, None) == ("bfloat16" if units else "float32")
+
+
+def test_an_experiment_decides_once(processor: Processor, tmp_path: Path) -> None:
+    processor("avx512f amx_bf16")
+    assert precision.resolve("auto", "CPU", 512, tmp_path) == "bfloat16"
+    processor("avx2")
+    assert precision.resolve("auto", "CPU", 512, tmp_path) == "bfloat16"
+    assert precision.resolve("float32", "CPU", 512, tmp_path) == "float32"
+    assert json.loads((tmp_path / "precision.json").read_text()) == {
+        "precision": "bfloat16",
+        "device": "CPU",
+        "batch_size": 512,
+    }
+
+
+def test_what_was_decided_is_a_hyperparameter_of_the_run(
+    processor: Processor, tmp_path: Path
+) -> None:
+    processor("avx2")
+    run = tmp_path / "EXP000" / "run" / "RUN000"
+    run.mkdir(parents=True)
+    params = tiny.run_parameters(tmp_path, run, precision="auto")
+    assert uno.resolve(params)["precision"] == "float32"
+    assert not (tmp_path / "EXP000/precision.json").exists()
+    (tmp_path / "EXP000/experiment.json").write_text("{}")
+    assert uno.resolve(params)["precision"] == "float32"
+    assert (tmp_path / "EXP000/precision.json").exists()

@@ -79,6 +79,17 @@ def parameters(model: ModuleType, dflts: Parameters, line: UpfLine) -> Parameter
 _CHECKPOINTS = ("metadata", *(n for n in hyperparameters.definition()["properties"] if "ckpt" in n))
 
 
+def resolved(model: ModuleType, params: Parameters, places: Parameters) -> Parameters:
+    """Return the hyperparameters as a run will use them, for its `parameters.txt`.
+
+    A model may have `resolve(params)`, which gets what `run` gets and decides what was left open.
+    """
+    if not hasattr(model, "resolve"):
+        return params
+    decided = model.resolve({**params, **places})
+    return {name: decided[name] for name in params}
+
+
 def settle(name: str, own: Collection[str], dflts: Parameters, line: UpfLine) -> Parameters:
     """Return what DFLTS and the UPF set for a run of a model.
 

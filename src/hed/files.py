@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,6 +63,24 @@ def write_text(path: Path | str, text: str) -> None:
 def write_json(path: Path | str, value: Any) -> None:
     """Write `value` as readable JSON to `path`, whole or not at all."""
     write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def agree(path: Path, value: Any) -> Any:
+    """Return the JSON value in `path`, which the first of several processes writes.
+
+    Raises:
+        InputError: if the file is damaged.
+    """
+    if not path.exists():
+        temporary = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}")
+        write_json(temporary, value)
+        try:
+            os.link(temporary, path)  # unlike a rename, not where there is one
+        except FileExistsError:
+            pass
+        finally:
+            temporary.unlink()
+    return read_json(path)
 
 
 def read_json(path: Path | str) -> Any:

@@ -13,6 +13,7 @@ from hed import candle
 from hed.config import hyperparameters, schema
 from hed.data import dataset, partition, tables
 from hed.data.dataset import Data, Features, Rows
+from hed.experiment.names import RECORD
 from hed.files import write_json, write_text
 from hed.training import architecture, backend, checkpoint, network, precision, predictions, weights
 from hed.training.backend import tf
@@ -26,6 +27,25 @@ def initialize_parameters() -> dict[str, Any]:
     return schema.defaults(hyperparameters.definition())
 
 
+def resolve(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the hyperparameters as the run will use them: its precision decided.
+
+    Args:
+        params: as for `run`.
+    """
+    device = backend.configure(threads=params["threads"])
+    experiment = Path(params["output_dir"]).parents[1]
+    return {
+        **params,
+        "precision": precision.resolve(
+            params["precision"],
+            device,
+            params["batch_size"],
+            experiment if (experiment / RECORD).exists() else None,
+        ),
+    }
+
+
 def run(params: Mapping[str, Any]) -> dict[str, list[float | None]]:
     """Train one run, from its last checkpoint if there is one, and return its history.
 
@@ -36,8 +56,8 @@ def run(params: Mapping[str, Any]) -> dict[str, list[float | None]]:
             partition), `data_dir` (the features), `threads`.
     """
     directory = Path(params["output_dir"])
+    params = resolve(params)
     device = backend.configure(threads=params["threads"])
-    precision.require(params["precision"], device)
     write_text(directory / "rank.txt", _place(device))
     cells, drugs = read_features(Path(params["data_dir"]))
     data = Data(

@@ -1,6 +1,8 @@
 """Names by which Snakemake's processes and the pilot know of an experiment; imports nothing."""
 
 RECORD = "experiment.json"
+# What was left open to the first run, and what it decided.
+AUTO, PRECISION = "auto", "precision.json"
 # In a run that was taken over from another experiment: says from where.
 RESTORED = "restored.txt"
 

@@ -23,7 +23,7 @@ from hed.config.settings import Settings
 from hed.data import raw
 from hed.errors import InputError
 from hed.experiment import plan, record
-from hed.experiment.names import LAUNCHER, RECORD, VARIABLE
+from hed.experiment.names import LAUNCHER, PRECISION, RECORD, VARIABLE
 from hed.experiment.plan import Plan, Run
 from hed.experiment.record import RESERVED
 from hed.files import read_json, write_bytes
@@ -177,7 +177,10 @@ def _files(experiment: Experiment, settings: Settings, planned: Plan) -> dict[st
         "restart_from": experiment.restart_from,
         "runs": [asdict(run) for run in experiment.runs],
     }
-    return {experiment.upf: upf, experiment.dflts: dflts, RECORD: record.text(content).encode()}
+    decided = Path(experiment.restart_from, PRECISION) if experiment.restart_from else None
+    inherited = {PRECISION: decided.read_bytes()} if decided and decided.exists() else {}
+    texts = {experiment.upf: upf, experiment.dflts: dflts, RECORD: record.text(content).encode()}
+    return {**inherited, **texts}
 
 
 def _locate(settings: Settings, planned: Plan) -> tuple[Path, IO[str] | None]:

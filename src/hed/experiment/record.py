@@ -9,7 +9,7 @@ from hed.config import hyperparameters
 from hed.config.hyperparameters import UpfLine
 from hed.errors import InputError
 from hed.experiment import parameters
-from hed.experiment.names import RECORD, RESTORED
+from hed.experiment.names import AUTO, PRECISION, RECORD, RESTORED
 from hed.experiment.plan import Plan
 from hed.files import read_json
 
@@ -17,7 +17,7 @@ from hed.files import read_json
 RESERVED = frozenset(
     ["data", "figures", "markers", "out", "run"]
     + ["epochs.txt", "jobid.txt", "progress.txt", "scores.csv", "scores.parquet"]
-    + ["high_error_drugs.csv", "ranking.csv", "report.html"]
+    + [PRECISION, "high_error_drugs.csv", "ranking.csv", "report.html"]
 )
 
 # What has to agree for the finished runs of one experiment to belong to another; DFLTS need not.
@@ -105,7 +105,7 @@ def _refuse_changed_run(directory: Path, line: UpfLine, planned: Plan) -> None:
     if begun is None or (run / RESTORED).exists():
         return
     wanted = hyperparameters.planned(planned.dflts, line)
-    changed = [key for key in wanted if key in begun and begun[key] != wanted[key]]
+    changed = [key for key in wanted if key in begun and wanted[key] not in (begun[key], AUTO)]
     if changed:
         raise InputError(
             f"{line.id} of {directory.name} was begun with another {changed[0]} "

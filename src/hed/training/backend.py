@@ -59,6 +59,16 @@ def configure(*, threads: int) -> str:
     return str(devices[0].name if devices else "CPU")
 
 
+def has_bfloat16_units() -> bool:
+    """Return whether the accelerator of this process computes bfloat16 in hardware.
+
+    Intel's do (Max series); of Nvidia's, those since compute capability 8.0.
+    """
+    graphics = [each for each in accelerators() if each.device_type == "GPU"]
+    details = [tf.config.experimental.get_device_details(each) for each in graphics]
+    return all(each.get("compute_capability", (0, 0)) >= (8, 0) for each in details)
+
+
 def accelerators() -> list["tf.config.PhysicalDevice"]:
     """Return the devices of this process that are not CPUs."""
     return [d for d in tf.config.list_physical_devices() if d.device_type != "CPU"]

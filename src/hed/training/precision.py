@@ -1,9 +1,48 @@
-"""Where bfloat16 can be computed."""
+"""In which precision a run computes, and where bfloat16 can be computed."""
 
 from importlib.util import find_spec
 from pathlib import Path
 
 from hed.errors import InputError
+from hed.experiment.names import AUTO, PRECISION
+from hed.files import agree
+from hed.training import backend
+
+FULL, HALF = "float32", "bfloat16"
+PROCESSOR = Path("/proc/cpuinfo")
+# Products of bfloat16 without AMX are faster from so many rows on; see docs/performance.md.
+LEAST_BATCH = {"amx_bf16": 1, "avx512_bf16": 256}
+
+
+def resolve(wanted: str, device: str, batch: int, experiment: Path | None) -> str:
+    """Return the precision of a run: with `auto`, the one that its experiment has decided for.
+
+    The first run of an experiment decides, so that runs on unlike nodes do not mix.
+
+    Args:
+        device: name of the device that computes.
+        batch: rows per step.
+        experiment: directory of the experiment; None if the run belongs to none.
+
+    Raises:
+        InputError: if this device cannot compute it.
+    """
+    if wanted == AUTO:
+        wanted = HALF if gains(device, batch) else FULL
+        if experiment is not None:
+            decided = {"precision": wanted, "device": device, "batch_size": batch}
+            wanted = str(agree(experiment / PRECISION, decided)["precision"])
+    require(wanted, device)
+    return wanted
+
+
+def gains(device: str, batch: int) -> bool:
+    """Return whether a device computes bfloat16 in hardware, and faster for a batch of rows."""
+    if device != "CPU":
+        return backend.has_bfloat16_units()
+    flags = _flags()
+    least = [rows for flag, rows in LEAST_BATCH.items() if flag in flags]
+    return bool(least) and batch >= min(least)
 
 
 def require(precision: str, device: str) -> None:
@@ -12,7 +51,7 @@ def require(precision: str, device: str) -> None:
     Raises:
         InputError: for bfloat16 on a CPU where Intel's extension has no kernel for it.
     """
-    if precision == "bfloat16" and device == "CPU" and not computes_bfloat16():
+    if precision == HALF and device == "CPU" and not computes_bfloat16():
         raise InputError(
             "precision bfloat16 needs a CPU with AVX-512 where Intel's extension for TensorFlow "
             "is installed: use float32 here"
@@ -21,7 +60,9 @@ def require(precision: str, device: str) -> None:
 
 def computes_bfloat16() -> bool:
     """Tell whether this CPU computes bfloat16: not with Intel's extension before AVX-512."""
-    if find_spec("intel_extension_for_tensorflow") is None:
-        return True
-    processor = Path("/proc/cpuinfo")
-    return processor.exists() and "avx512f" in processor.read_text()
+    return find_spec("intel_extension_for_tensorflow") is None or "avx512f" in _flags()
+
+
+def _flags() -> set[str]:
+    """Return the instruction sets of this processor, none where the system does not tell."""
+    return set(PROCESSOR.read_text().split()) if PROCESSOR.exists() else set()
