@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Timer
@@ -18,6 +19,7 @@ from hed.pilot import dispatcher, journal
 from hed.pilot.dispatcher import Jobs
 from hed.pilot.executor import Hopeless
 from hed.pilot.spool import End, Spool, State
+from hed.pilot.timers import TIMERS
 
 LOST = ManagerLost(b"pool", "n0")
 
@@ -160,7 +162,7 @@ def test_a_job_that_fails_by_itself_is_not_repeated(spool: Spool, executor: Exec
     assert (spool.state("job"), len(executor.given)) == ("failed", 1)
 
 
-@pytest.mark.parametrize(("seconds", "most"), [(0, dispatcher.MOST_SOON), (3600, dispatcher.MOST)])
+@pytest.mark.parametrize(("seconds", "most"), [(0, TIMERS.quick_losses), (3600, TIMERS.lost_tiles)])
 def test_a_job_that_loses_every_tile_counts_as_failed(
     spool: Spool, executor: Executor, seconds: int, most: int
 ) -> None:
@@ -215,7 +217,7 @@ def test_a_record_that_never_comes_is_told_but_not_if_the_pilot_ends(
     stdin.close()
     dispatcher._await_record(tmp_path / "experiment.json")
     assert caplog.records == []
-    monkeypatch.setattr(dispatcher, "PATIENCE", 0.0)
+    monkeypatch.setattr(dispatcher, "TIMERS", replace(TIMERS, record_wait=0.0))
     monkeypatch.setattr("select.select", lambda *_: ([], [], []))
     dispatcher._await_record(tmp_path / "experiment.json")
     assert "experiment.json, so the runs read from the shared file system" in caplog.text

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from parsl.jobs.states import JobState, JobStatus
 
-from hed.pilot import executor as executors
 from hed.pilot.executor import Blocks
 from hed.pilot.providers import Local
 from hed.pilot.refusals import Refused
 from hed.pilot.spool import Spool
+from hed.pilot.timers import TIMERS
 
 HOOK = Refused("qsub", 32, "no")
 
@@ -197,7 +197,7 @@ def test_a_node_on_which_no_run_begins_is_left_alone_and_the_rest_of_its_block_w
 def test_a_block_without_a_node_that_takes_runs_is_given_back_and_a_few_end_the_command(
     executor: Blocks, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for number in range(executors.HOPELESS):
+    for number in range(TIMERS.useless_blocks):
         assert not executor.bad_state_is_set
         put(executor, *[JobState.COMPLETED] * number, JobState.RUNNING)
         block = str(number)
@@ -217,7 +217,7 @@ def test_a_block_without_a_node_that_takes_runs_is_given_back_and_a_few_end_the_
     assert told[0].startswith(
         "block 0 (job 0.server) has no node on which a run begins (n0: OSError: no space)"
     )
-    assert len(told) == executors.HOPELESS
+    assert len(told) == TIMERS.useless_blocks
     assert "has no node on which a run begins (n0: OSError" in str(executor.executor_exception)
 
 

@@ -16,9 +16,9 @@ import pytest
 from chains import wait_for
 
 from hed.pilot import keeper, scratch
-from hed.pilot.keeper import DEATHS, POOLS
 from hed.pilot.spool import Spool
 from hed.pilot.tile import Tiles
+from hed.pilot.timers import TIMERS
 from hed.site.profile import PILOT
 
 TILES = Tiles(("0",), "", "", False, "", "/tmp")
@@ -124,7 +124,7 @@ def test_a_pool_that_ends_in_an_error_again_and_again_leaves_its_node_idle(
     starts = kept.root / "starts"
     with kept.idling(f"echo >>{starts}; {end}") as report:
         assert report.startswith(why)
-        assert len(starts.read_text().splitlines()) == POOLS
+        assert len(starts.read_text().splitlines()) == TIMERS.quick_pools
 
 
 def test_workers_that_die_before_they_begin_a_run_end_their_pool(kept: Keeper) -> None:
@@ -146,7 +146,7 @@ def test_workers_that_die_while_another_has_a_run_do_not_end_it(
     kept: Keeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = "(sleep 8; :) & n=0; while [ $n -lt 9 ]; do sleep 0.2 & n=$((n+1)); done; wait"
-    assert DEATHS * len(TILES.masks) < 9
+    assert TIMERS.worker_deaths * len(TILES.masks) < 9
     assert kept.run(text) == 0
     assert not kept.spool.reported_nodes()
 

@@ -36,6 +36,7 @@ from hed.pilot.providers import Pbs
 from hed.pilot.scaling import Limits
 from hed.pilot.script import PerNode
 from hed.pilot.spool import End, Spool, State
+from hed.pilot.timers import TIMERS
 from hed.site import site as sites
 from hed.site.site import Site
 
@@ -216,7 +217,7 @@ def test_a_run_that_the_end_of_its_block_signals_before_its_guard_may_go_on_else
 
 
 def test_a_guard_ends_a_cancelled_run(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "PERIOD", 0.05)
+    monkeypatch.setattr(guard, "TIMERS", replace(TIMERS, guard_look=0.05))
     path = spool.directory / "job.sh"
     path.write_text(f"{PILOT}/cancel job\nexec sleep 300\n")
     monkeypatch.setenv("SNAKEMAKE_CLUSTER_SIDECAR_VARS", str(spool.directory))
@@ -229,7 +230,7 @@ def test_a_guard_ends_a_cancelled_run(spool: Spool, monkeypatch: pytest.MonkeyPa
 def test_a_run_that_was_given_to_another_tile_ends_on_the_first_without_a_word(
     spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guard, "PERIOD", 0.05)
+    monkeypatch.setattr(guard, "TIMERS", replace(TIMERS, guard_look=0.05))
     path = spool.directory / "job.sh"
     path.write_text("exec sleep 300\n")
     Timer(1, spool.lose, ["job"]).start()
@@ -472,7 +473,7 @@ def test_a_block_whose_data_cannot_be_copied_reads_them_from_the_pfs(
 def test_a_copy_that_hangs_does_not_keep_a_block_from_its_runs(
     tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(script, "COPY", 0.5)
+    monkeypatch.setattr(script, "TIMERS", replace(TIMERS, copy=0.5))
     (tmp_path / "tile").write_text("#!/bin/sh\nexec sleep 300\n")
     (tmp_path / "tile").chmod(0o755)
     (tmp_path / "training.tar").touch()

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from hed import lock
 from hed.errors import InputError
 from hed.pilot import sidecar
+from hed.pilot.timers import TIMERS
 from hed.site import site as sites
 
 ROOT = Path(__file__).parents[1]
@@ -83,7 +85,7 @@ def test_blocks_that_are_not_given_back_in_time_end_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directory = tmp_path / "EXP000" / ".pilot"
-    monkeypatch.setattr(sidecar, "RETURN", 1.0)
+    monkeypatch.setattr(sidecar, "TIMERS", replace(TIMERS, blocks_return=1.0))
     with lock.acquire(directory), pytest.raises(InputError, match="blocks of EXP000 are still"):
         sidecar._lock(directory, os.getpid())
     with sidecar._lock(directory, os.getpid()):

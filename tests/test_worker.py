@@ -13,7 +13,8 @@ from parsl.serialize import deserialize, serialize
 
 from hed.pilot import worker
 from hed.pilot.spool import End, Spool, State
-from hed.pilot.worker import LONGEST_WAIT, SOON, Trouble
+from hed.pilot.timers import TIMERS
+from hed.pilot.worker import Trouble
 from hed.site.profile import PILOT
 
 # A worker pool of one worker that gets one job.
@@ -22,10 +23,10 @@ import subprocess, sys
 subprocess.run([sys.executable, "-c", {worker!r}])
 """
 WORKER = """
-import os
+import dataclasses, os
 from hed.pilot import worker
 from hed.pilot.tile import Tiles
-worker.FIRST_WAIT = 300.0
+worker.TIMERS = dataclasses.replace(worker.TIMERS, first_tile_wait=300.0)
 print(os.getpid(), flush=True)
 worker.run({spool!r}, "job", 0, {script!r}, Tiles(("5",), "", "", False, "", "/tmp"))
 """
@@ -35,8 +36,8 @@ def test_a_tile_waits_longer_after_each_run_that_fails_soon_until_one_succeeds()
     trouble = Trouble()
     assert [trouble.wait("failed", 1) for _ in range(3)] == [10, 20, 40]
     assert [trouble.wait("cancelled", 1), trouble.wait("lost", 1)] == [0, 0]
-    assert [trouble.wait("failed", SOON), trouble.wait("failed", 1)] == [0, 80]
-    assert [trouble.wait("failed", 1) for _ in range(9)][-1] == LONGEST_WAIT
+    assert [trouble.wait("failed", TIMERS.quick_failure), trouble.wait("failed", 1)] == [0, 80]
+    assert [trouble.wait("failed", 1) for _ in range(9)][-1] == TIMERS.longest_tile_wait
     assert [trouble.wait("success", 1), trouble.wait("failed", 1)] == [0, 10]
 
 

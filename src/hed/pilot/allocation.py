@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hed.errors import InputError
+from hed.pilot.timers import TIMERS
 
 if TYPE_CHECKING:
     from hed.site.site import Site
@@ -68,7 +69,10 @@ def _seconds_left_of(job: str) -> int | None:
     """Return how long a PBS job still lasts, as its server says."""
     try:
         told = subprocess.run(
-            ["qstat", "-f", "-F", "json", job], capture_output=True, timeout=60, check=True
+            ["qstat", "-f", "-F", "json", job],
+            capture_output=True,
+            timeout=TIMERS.scheduler_answer,
+            check=True,
         )
         described = next(iter(json.loads(told.stdout)["Jobs"].values()))
         return _seconds(described["Resource_List"]["walltime"]) - _seconds(

@@ -20,13 +20,10 @@ from hed.pilot.executor import Blocks
 from hed.pilot.providers import Local, Pbs, Slurm
 from hed.pilot.script import PerNode, Staging
 from hed.pilot.spool import Spool
+from hed.pilot.timers import TIMERS
 from hed.site import cores
 from hed.site.site import Site
 from hed.site.walltime import clock
-
-# A node says every PERIOD seconds that it is there, and is lost after MISSED periods of silence.
-PERIOD = 15
-MISSED = 6
 
 
 def make(site: Site, spool: Spool, name: str, tools: Path) -> Blocks:
@@ -40,7 +37,7 @@ def make(site: Site, spool: Spool, name: str, tools: Path) -> Blocks:
     """
     here = allocation.within(site)
     inside = here is not site
-    period = int(os.environ.get("HED_PILOT_PERIOD", PERIOD))
+    period = int(os.environ.get("HED_PILOT_PERIOD", TIMERS.heartbeat))
     blocks = Blocks(
         label=re.sub(r"[^A-Za-z0-9._+-]", "_", name),
         provider=_provider(here, spool, tools, inside=inside),
@@ -52,7 +49,7 @@ def make(site: Site, spool: Spool, name: str, tools: Path) -> Blocks:
         cpu_affinity="none",
         drain_period=here.walltime - here.reserve if here.scheduler != "local" or inside else None,
         heartbeat_period=period,
-        heartbeat_threshold=period * MISSED,
+        heartbeat_threshold=period * TIMERS.missed_heartbeats,
         poll_period=200,
         launch_cmd=f"python -m hed.pilot.keeper {DEFAULT_LAUNCH_CMD}",
         interchange_launch_cmd=_mortal("interchange.py"),
@@ -128,7 +125,7 @@ def _slurm(site: Site) -> dict[str, object]:
         "account": site.account or None,
         "partition": site.queue or None,
         "walltime": clock(site.walltime),
-        "cmd_timeout": 120,
+        "cmd_timeout": TIMERS.scheduler_answer,
         "exclusive": False,
         "scheduler_options": "\n".join(f"#SBATCH {option}" for option in options),
     }

@@ -25,21 +25,14 @@ from hed.pilot import blocks, journal, names, processes, tile
 from hed.pilot.executor import Blocks, Hopeless
 from hed.pilot.spool import End, Spool, State
 from hed.pilot.tile import Tiles
+from hed.pilot.timers import TIMERS, QuickDeaths
 from hed.pilot.worker import run
 from hed.site import site as sites
 
 log = logging.getLogger("hed.pilot")
 
-# Seconds between two looks for submitted jobs, and between two decisions about blocks.
-PERIOD = 0.2
-BALANCE_PERIOD = 1.0
-# Seconds until Snakemake must have written the experiment's record.
-PATIENCE = 120.0
-
-# Not the job's fault, unless it loses so many tiles in all, or so many within seconds of its start.
+# Not the job's fault, unless it loses too many tiles.
 LOST = (ManagerLost, WorkerLost)
-MOST = 20
-MOST_SOON, SOON = 3, 60
 
 
 def main() -> None:
@@ -63,9 +56,9 @@ def main() -> None:
 
 def _await_record(record: Path) -> None:
     """Wait for what says what blocks copy; Snakemake writes it after it has started the sidecar."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMERS.record_wait
     while not record.exists():
-        if select.select([sys.stdin], [], [], PERIOD)[0]:
+        if select.select([sys.stdin], [], [], TIMERS.job_look)[0]:
             return
         if time.monotonic() > end:
             log.warning("there is no %s, so the runs read from the shared file system", record)
@@ -75,7 +68,7 @@ def _await_record(record: Path) -> None:
 def serve(spool: Spool, executor: Blocks, tiles: Tiles) -> None:
     """Ask for blocks as they are needed and dispatch; in the end give all back."""
     # In a thread of its own: a scheduler may take a minute to answer.
-    timer = Timer(_balance, executor, interval=BALANCE_PERIOD)
+    timer = Timer(_balance, executor, interval=TIMERS.block_look)
     try:
         dispatch(spool, executor, tiles)
     finally:
@@ -107,7 +100,7 @@ def dispatch(spool: Spool, executor: Blocks, tiles: Tiles) -> None:
     jobs = Jobs(spool, executor, tiles)
     for job, script in spool.queued():
         jobs.repeat(job, script)
-    while not select.select([sys.stdin], [], [], PERIOD)[0]:
+    while not select.select([sys.stdin], [], [], TIMERS.job_look)[0]:
         if executor.bad_state_is_set:
             _refuse(executor.executor_exception)
         jobs.settle()
@@ -211,8 +204,9 @@ class Jobs:
             return
         name, losses = self._name(job), self._spool.lose(job)
         # That a node is silent is noticed so much later.
-        soon = SOON + self._executor.heartbeat_threshold
-        if len(losses) >= MOST or sum(seconds < soon for seconds in losses) >= MOST_SOON:
+        soon = TIMERS.quick_loss + self._executor.heartbeat_threshold
+        quick = QuickDeaths(TIMERS.quick_losses, soon)
+        if len(losses) >= TIMERS.lost_tiles or [quick.add(seconds) for seconds in losses][-1]:
             self._settle(job, "failed")
             log.warning("%s has lost %d tiles and counts as failed: %s", name, len(losses), why)
             return

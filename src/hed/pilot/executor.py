@@ -17,20 +17,9 @@ from hed.pilot.refusals import Kind, Refused
 from hed.pilot.reminder import Reminder
 from hed.pilot.scaling import Limits
 from hed.pilot.spool import Spool
+from hed.pilot.timers import TIMERS
 
 log = logging.getLogger("hed.pilot")
-
-# Most seconds until a block is asked for again after one that was refused or of no use: a
-# heartbeat's, doubled each time.
-LONGEST_WAIT = 300.0
-# So many blocks in a row rejected, or ended before a run began, mean that none will ever have one.
-HOPELESS = 3
-# Seconds without a waiting run after which an idle block is given back.
-IDLE = 60.0
-# Seconds for which a block may run without a worker pool: while it copies, and after that.
-COPYING, SILENT = 20 * 60.0, 4 * 60.0
-# Seconds after which a person may want to know why a block still waits.
-QUEUED = 600.0
 
 Pools = Sequence[Mapping[str, Any]]
 
@@ -92,8 +81,8 @@ class Blocks(HighThroughputExecutor):  # type: ignore[misc]
         self.scale_out_facade(scaling.wanted(limits, waiting, free, begun=begun))
         now = time.monotonic()
         self._waited = now if waiting > 0 else self._waited
-        if now - self._waited > IDLE and len(free) > limits.least:
-            self.scale_in_facade(len(free) - limits.least, max_idletime=IDLE)
+        if now - self._waited > TIMERS.idle_block and len(free) > limits.least:
+            self.scale_in_facade(len(free) - limits.least, max_idletime=TIMERS.idle_block)
 
     def _is_over(self, waiting: int) -> bool:
         """Return whether runs wait in vain: in the reserve of an allocation none is begun."""
@@ -148,9 +137,9 @@ class Blocks(HighThroughputExecutor):  # type: ignore[misc]
             if block in there or self._status[block].state != JobState.RUNNING:
                 self._running.pop(block, None)
                 continue
-            limit, since = COPYING, self._running.setdefault(block, now)
+            limit, since = TIMERS.copying_block, self._running.setdefault(block, now)
             if launched := self.provider.launched(self.blocks_to_job_id[block]):
-                limit, since = SILENT, max(since, now - (time.time() - launched))
+                limit, since = TIMERS.silent_block, max(since, now - (time.time() - launched))
             if now - since > limit:
                 self._end_barren(block, f"has run for {limit / 60:.0f} min without a worker")
 
@@ -179,7 +168,7 @@ class Blocks(HighThroughputExecutor):  # type: ignore[misc]
         for block in self._live():
             if self._status[block].state != JobState.PENDING:
                 continue
-            reminder = self._queued.setdefault(block, Reminder("", now, QUEUED))
+            reminder = self._queued.setdefault(block, Reminder("", now, TIMERS.first_reminder))
             why = self.provider.comment(self.blocks_to_job_id[block])
             if why and reminder.is_due(now):
                 log.warning("%s waits in the queue: %s", self._name(block), why)
@@ -229,7 +218,7 @@ class Blocks(HighThroughputExecutor):  # type: ignore[misc]
     def _wait(self) -> float:
         """Have the next block asked for later, the more failures in a row the later."""
         failures = self._refusals + len(self._useless_in_a_row(self._status))
-        wait = min(self.heartbeat_period * 2 ** (failures - 1), LONGEST_WAIT)
+        wait = min(self.heartbeat_period * 2 ** (failures - 1), TIMERS.longest_retry)
         self._next_try = time.monotonic() + wait
         return float(wait)
 
@@ -238,7 +227,7 @@ class Blocks(HighThroughputExecutor):  # type: ignore[misc]
         self._refusals += 1
         wait, kind = self._wait(), _kind(error)
         self._rejections = 0 if kind == "passes" else self._rejections + 1
-        if (kind == "final" or self._rejections >= HOPELESS) and not self._working():
+        if (kind == "final" or self._rejections >= TIMERS.useless_blocks) and not self._working():
             self._give_up(str(error))
             return
         now = time.monotonic()
@@ -255,7 +244,8 @@ class Blocks(HighThroughputExecutor):  # type: ignore[misc]
                 self._told.add(block)
                 log.warning("%s", self._story(block, status[block]))
         useless = self._useless_in_a_row(status)
-        if len(useless) >= HOPELESS and not self._working() and not self.bad_state_is_set:
+        hopeless = len(useless) >= TIMERS.useless_blocks and not self._working()
+        if hopeless and not self.bad_state_is_set:
             self._give_up(self._story(useless[0], status[useless[0]]))
 
     def _useless_in_a_row(self, status: Mapping[str, JobStatus]) -> list[str]:

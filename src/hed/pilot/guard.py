@@ -16,14 +16,8 @@ from types import FrameType
 
 from hed.pilot import names, node, processes
 from hed.pilot.spool import End, Spool
+from hed.pilot.timers import TIMERS
 
-# Seconds between two looks whether the run must end: two accesses to the PFS each.
-PERIOD = 10.0
-# Seconds until a script that failed, or a guard that died, is taken to have done so by itself: the
-# end of a block ends all processes, in any order.
-DOUBT = 2.0
-# A run that fails within so many seconds may have the node to blame.
-SOON = 120.0
 # The block, as Parsl numbers them.
 BLOCK = "PARSL_WORKER_BLOCK_ID"
 # Exit status of this process.
@@ -71,17 +65,17 @@ def _run(spool: Spool, job: str, script: str, attempt: int) -> End:
         )
     while not (end := _must_end(spool, job, attempt)):
         try:
-            failed = child.wait(timeout=PERIOD)
+            failed = child.wait(timeout=TIMERS.guard_look)
         except subprocess.TimeoutExpired:
             continue
-        time.sleep(DOUBT if failed else 0)
+        time.sleep(TIMERS.end_doubt if failed else 0)
         return "failed" if failed else "success"
     return end
 
 
 def _blame(spool: Spool, end: End, seconds: float) -> End:
     """Return how a run ended: lost if it failed soon, on a node on which none can begin."""
-    if end != "failed" or seconds >= SOON or not (fault := node.find_fault()):
+    if end != "failed" or seconds >= TIMERS.quick_failure or not (fault := node.find_fault()):
         return end
     spool.report_node(os.environ.get(BLOCK, ""), os.uname().nodename, fault)
     return "lost"

@@ -28,17 +28,9 @@ from hed.pilot import allocation, node, processes, scratch
 from hed.pilot.node import Unfit
 from hed.pilot.spool import SPOOL, Spool
 from hed.pilot.tile import Tiles
+from hed.pilot.timers import TIMERS, QuickDeaths
 from hed.site import cores
 
-# A worker pool that ends in an error so often, each time within so many seconds, is given up.
-POOLS, SOON = 3, 30
-# Deaths of each worker, none of which has begun a run, after which its pool is given up; Parsl
-# starts them again for ever.
-DEATHS = 3
-# Seconds between two looks at the workers.
-PERIOD = 1.0
-# Seconds that the guards of runs get to end them and to say so.
-GRACE = 5
 # When the block began, in seconds since 1970, and after how long a worker pool takes no new run.
 BLOCK_START = "HED_BLOCK_START"
 DRAIN = "--drain_period="
@@ -128,15 +120,14 @@ def keep(arguments: Sequence[str], environ: Mapping[str, str], tiles: Tiles) -> 
     Raises:
         Unfit: if its workers cannot begin a run, or if it ends in an error again and again.
     """
-    failures = 0
+    deaths = QuickDeaths(TIMERS.quick_pools, TIMERS.quick_pool)
     while True:
         started = time.monotonic()
         pool = Pool(from_now(arguments, environ), environ)
-        status = pool.attend(DEATHS * len(tiles.masks))
+        status = pool.attend(TIMERS.worker_deaths * len(tiles.masks))
         if not status:
             return
-        failures = failures + 1 if time.monotonic() - started < SOON else 1
-        if failures == POOLS:
+        if deaths.add(time.monotonic() - started):
             raise Unfit(pool.error or f"its worker pool ends with status {status}")
         # If the block has been told to end meanwhile, this is where it does.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
@@ -181,10 +172,10 @@ class Pool:
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
             self._process.terminate()
             # The guards of the runs end them and say so, if they are let.
-            psutil.wait_procs(psutil.Process().children(recursive=True), timeout=GRACE)
+            psutil.wait_procs(psutil.Process().children(recursive=True), timeout=TIMERS.guard_grace)
             processes.kill_descendants()
             self._process.wait()
-            self._reader.join(GRACE)
+            self._reader.join(TIMERS.guard_grace)
 
     def _watch(self, most: int) -> int:
         seen: set[int] = set()
@@ -198,7 +189,7 @@ class Pool:
                     seen, deaths = alive, 0
                 elif deaths >= most:
                     raise Unfit(self.error or "its workers die before they begin a run")
-            time.sleep(PERIOD)
+            time.sleep(TIMERS.keeper_look)
         return status
 
 

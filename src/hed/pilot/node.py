@@ -13,12 +13,11 @@ from pathlib import Path
 from hed import command
 from hed.pilot import tile
 from hed.pilot.tile import Tiles
+from hed.pilot.timers import TIMERS
 from hed.site import cores
 
 # Bytes that the first files of a run need.
 ROOM = 2**20
-# Seconds for the site's environment to be sourced.
-PATIENCE = 120.0
 
 
 class Unfit(Exception):
@@ -69,11 +68,11 @@ def require_wrapper(environ: Mapping[str, str]) -> None:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=TIMERS.wrapper_answer,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise Unfit(f"`tile true` did not end within {PATIENCE:.0f} s") from None
+        raise Unfit(f"`tile true` did not end within {TIMERS.wrapper_answer:.0f} s") from None
     except OSError as error:
         raise Unfit(f"`tile` does not start: {command.sentence(error)}") from None
     if done.returncode:

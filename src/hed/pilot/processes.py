@@ -8,6 +8,8 @@ from contextlib import suppress
 
 import psutil
 
+from hed.pilot.timers import TIMERS
+
 # From <linux/prctl.h>.
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -35,7 +37,7 @@ def kill_descendants() -> None:
     while found := psutil.Process().children(recursive=True):
         for process in found:
             _kill(process)
-        psutil.wait_procs(found, timeout=5)
+        psutil.wait_procs(found, timeout=TIMERS.kill_grace)
 
 
 def born(process: int) -> str:

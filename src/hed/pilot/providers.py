@@ -16,8 +16,9 @@ from parsl.providers import LocalProvider, PBSProProvider, SlurmProvider
 from hed.pilot import processes, release
 from hed.pilot.refusals import AWAY, SILENT, Refused
 from hed.pilot.release import FORGOTTEN, INVALID
-from hed.pilot.script import CLEAR, LAUNCHED
+from hed.pilot.script import LAUNCHED
 from hed.pilot.spool import Spool
+from hed.pilot.timers import TIMERS
 
 # What sbatch says when the controller may have taken the job.
 TIMED_OUT = "timed out"
@@ -232,7 +233,7 @@ class Local(_Recorded, LocalProvider):  # type: ignore[misc]
         """End blocks, and wait while they clear up: an allocation may end right after this."""
         given = super().cancel(job_ids)
         groups = [self._groups[job] for job in job_ids if job in self._groups]
-        end = time.monotonic() + CLEAR + 2
+        end = time.monotonic() + TIMERS.clear_up + 2
         while any(map(processes.has_group, groups)) and time.monotonic() < end:
             time.sleep(0.1)
         return given

@@ -3,6 +3,7 @@
 import subprocess
 
 from hed.pilot import processes
+from hed.pilot.timers import TIMERS
 
 # qdel and qstat: the job has finished, the job is not known. scancel and squeue say it in words.
 FORGOTTEN = (35, 153)
@@ -14,7 +15,6 @@ FIND = {
     "qdel": ("qselect", "-N"),
     "scancel": ("squeue", "--noheader", "--format=%i", "--name"),
 }
-PATIENCE = 120
 
 
 def give_back(job: str, how: dict[str, str]) -> bool:
@@ -39,7 +39,11 @@ def find(command: str, name: str) -> list[str] | None:
     """
     try:
         done = subprocess.run(
-            [*FIND[command], name], capture_output=True, text=True, timeout=PATIENCE, check=True
+            [*FIND[command], name],
+            capture_output=True,
+            text=True,
+            timeout=TIMERS.scheduler_answer,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return None
@@ -49,7 +53,11 @@ def find(command: str, name: str) -> list[str] | None:
 def _cancel(command: str, job: str) -> bool:
     try:
         done = subprocess.run(
-            [command, job], capture_output=True, text=True, timeout=PATIENCE, check=False
+            [command, job],
+            capture_output=True,
+            text=True,
+            timeout=TIMERS.scheduler_answer,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return False

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-LONGEST = 3600.0
+from hed.pilot.timers import TIMERS
 
 
 @dataclass
@@ -23,5 +23,5 @@ class Reminder:
         """Return whether it has to be said now; if so, the next time is later."""
         if now - self.since < self.gap:
             return False
-        self.since, self.gap = now, min(2 * self.gap, LONGEST)
+        self.since, self.gap = now, min(2 * self.gap, TIMERS.longest_reminder)
         return True

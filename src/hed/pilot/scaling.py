@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# Seconds after its first worker pool in which the other nodes of a block are still expected.
-ARRIVAL = 300
+from hed.pilot.timers import TIMERS
 
 
 @dataclass(frozen=True)
@@ -48,4 +47,4 @@ def free_tiles(pools: Sequence[Mapping[str, Any]], tiles: int, *, seconds: float
         return 0
     busy = sum(int(pool["tasks"]) for pool in pools)
     there = sum(int(pool["worker_count"]) for pool in pools)
-    return (tiles if not pools or seconds < ARRIVAL else there) - busy
+    return (tiles if not pools or seconds < TIMERS.node_arrival else there) - busy

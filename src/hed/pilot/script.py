@@ -11,20 +11,18 @@ from parsl.launchers.base import Launcher
 import hed
 from hed.pilot import keeper
 from hed.pilot.spool import SPOOL, Spool
+from hed.pilot.timers import TIMERS
 from hed.site.site import Site
 
 ROOT = Path(hed.__file__).parents[2]
 # What trainings and scorings read; the responses are read once, by the partition of a run.
 TABLES = ("ge_merged_data.parquet", "md_merged_data.parquet")
-# Seconds that a copy may take, and more until it is killed; in the process group of its block,
-# which would not reach it elsewhere.
-COPY, KILL = 900, 30
+# A copy runs in the process group of its block, which would not reach it elsewhere.
 LIMIT = "timeout --foreground -k {kill} {copy}"
 # Ends the name of a file that a block writes when its worker pools are being started.
 LAUNCHED = ".launched"
 # When the script of a block ends, the scheduler kills all that is left on its nodes; so one that is
-# told to end waits so many seconds for the keepers, which clear up. PBS's kill_delay is 10.
-CLEAR = 4
+# told to end waits for the keepers, which clear up. PBS's kill_delay is 10 s.
 END = """\
 trap 'ending=yes' TERM
 {launch}
@@ -68,7 +66,7 @@ class Staging:
         """Return commands that copy, and that have `tile` use the copies that are whole."""
         sources = " ".join(shlex.quote(str(self.absolute / name)) for name in TABLES)
         script = shlex.quote(str(ROOT / "scripts/stage.py"))
-        limit = LIMIT.format(kill=KILL, copy=COPY)
+        limit = LIMIT.format(kill=TIMERS.copy_kill, copy=TIMERS.copy)
         environment = shlex.quote(self.environment)
         stage = f"HED_ENVIRONMENT={environment} {limit} {start} tile python {script}"
         data = (
@@ -126,7 +124,7 @@ class PerNode(Launcher):  # type: ignore[misc]
         # Not $JOBNAME.sh: within an allocation that is the script that bash is reading.
         pool = f"cat >$JOBNAME.pool <<'END'\n{KEEP.format(command=command)}END\n"
         launch = " ".join(filter(None, [start, "/bin/sh $JOBNAME.pool"]))
-        end = END.format(launch=launch, seconds=CLEAR)
+        end = END.format(launch=launch, seconds=TIMERS.clear_up)
         return f"{hosts}{stage}{pool}: >$JOBNAME{LAUNCHED}\n{end}"
 
     def _start(self, nodes: int) -> tuple[str, str]:

@@ -22,25 +22,19 @@ from hed.experiment.names import LAUNCHER, RECORD
 from hed.pilot import allocation, journal, processes, release, spool
 from hed.pilot.journal import REFUSED
 from hed.pilot.spool import Spool
+from hed.pilot.timers import TIMERS, QuickDeaths
 from hed.site import capacity
 from hed.site import site as sites
 from hed.site.site import Site
 
 log = logging.getLogger("hed.pilot")
 
-# Seconds between two looks at Snakemake and the dispatcher, and for the latter to end.
-PERIOD = 0.5
-PATIENCE = 60
-# Seconds that a start waits for the blocks of one that has ended.
-RETURN = 300
 # A hangup that `nohup` has this start ignore, or an interrupt that the shell has its background
 # ignore, stays ignored; SIGTERM is how Snakemake ends the sidecar.
 SIGNALS = (
     signal.SIGTERM,
     *(n for n in (signal.SIGINT, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN),
 )
-# A dispatcher that dies so often, each time within so many seconds, is not started again.
-ATTEMPTS, SOON = 3, 30
 
 
 class Ended(Exception):
@@ -82,7 +76,7 @@ def _told(parent: int, number: int) -> Iterator[None]:
         print(f"error: {told}", file=sys.stderr, flush=True)
         processes.stop_snakemake(parent, number)
         # Or a job that it is submitting would be told that the pilot has ended.
-        time.sleep(PERIOD)
+        time.sleep(TIMERS.sidecar_look)
         sys.exit(1)
 
 
@@ -114,7 +108,7 @@ def _await_job(place: Spool, parent: int) -> None:
     while not place.unfinished():
         if os.getppid() != parent:
             raise Ended
-        time.sleep(PERIOD / 10)
+        time.sleep(TIMERS.sidecar_look / 10)
 
 
 def _refuse(site: Site) -> None:
@@ -145,7 +139,7 @@ def _lock(directory: Path, parent: int) -> IO[str]:
     Raises:
         InputError: if that takes too long, or another Snakemake runs the experiment.
     """
-    experiment, end, told = directory.parent, time.monotonic() + RETURN, False
+    experiment, end, told = directory.parent, time.monotonic() + TIMERS.blocks_return, False
     while not lock.is_held_by_another(experiment, parent):
         if (held := lock.acquire(directory)) is not None:
             return held
@@ -157,7 +151,7 @@ def _lock(directory: Path, parent: int) -> IO[str]:
         if not told:
             log.warning("waiting for %s, which gives its blocks back", lock.holder(directory))
             told = True
-        time.sleep(PERIOD)
+        time.sleep(TIMERS.sidecar_look)
     # Its results are not in the plan of this start, which would repeat them.
     raise InputError(lock.refusal(experiment))
 
@@ -189,8 +183,8 @@ def clear(place: Spool, *, repeat: bool = False) -> None:
 
 def serve(place: Spool, site_file: Path, tools: Path, *, parent: int) -> None:
     """Keep a dispatcher alive until Snakemake ends."""
-    attempts = 0
-    while attempts < ATTEMPTS:
+    deaths, hopeless = QuickDeaths(TIMERS.quick_dispatchers, TIMERS.quick_dispatcher), False
+    while not hopeless:
         started = time.monotonic()
         dispatcher = _start(site_file, place, tools)
         try:
@@ -203,7 +197,7 @@ def serve(place: Spool, site_file: Path, tools: Path, *, parent: int) -> None:
         if dispatcher.returncode == REFUSED:
             sys.exit(1)
         log.warning("the dispatcher died (%s): its runs are repeated", dispatcher.returncode)
-        attempts = attempts + 1 if time.monotonic() - started < SOON else 0
+        hopeless = deaths.add(time.monotonic() - started)
     raise InputError(f"the pilot cannot work; {place.directory / 'parsl'} has its logs")
 
 
@@ -226,7 +220,7 @@ def _watch(dispatcher: subprocess.Popen[bytes], parent: int) -> None:
     while dispatcher.poll() is None:
         if os.getppid() != parent:
             raise Ended
-        time.sleep(PERIOD)
+        time.sleep(TIMERS.sidecar_look)
 
 
 def _finish(dispatcher: subprocess.Popen[bytes], place: Spool) -> None:
@@ -239,7 +233,7 @@ def _finish(dispatcher: subprocess.Popen[bytes], place: Spool) -> None:
     assert dispatcher.stdin is not None
     dispatcher.stdin.close()
     try:
-        dispatcher.wait(PATIENCE)
+        dispatcher.wait(TIMERS.dispatcher_end)
     except subprocess.TimeoutExpired:
         log.warning("the dispatcher does not end and is killed")
     processes.kill_group(dispatcher.pid)

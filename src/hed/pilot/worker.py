@@ -10,23 +10,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hed.pilot import processes, tile
-from hed.pilot.guard import DOUBT, SOON, STATUS
+from hed.pilot.guard import STATUS
 from hed.pilot.spool import End, Spool
 from hed.pilot.tile import Tiles
+from hed.pilot.timers import TIMERS
 from hed.site import cores
 
 log = logging.getLogger("hed.pilot")
 
 # A guard that is told to end before it has begun a run dies of that.
 ENDS: dict[int, End] = {status: end for end, status in STATUS.items()} | {-signal.SIGTERM: "lost"}
-# A bad tile fails all its runs at once, and being free would take those of all others. After one
-# that failed soon it waits, twice as long each time in a row.
-FIRST_WAIT, LONGEST_WAIT = 10.0, 300.0
 
 
 @dataclass
 class Trouble:
-    """How many runs in a row have failed soon on a tile."""
+    """How many runs in a row have failed soon on a tile.
+
+    A bad tile fails all its runs at once, and being free would take those of all others. After one
+    that failed soon it waits, twice as long each time in a row.
+    """
 
     runs: int = 0
 
@@ -39,10 +41,10 @@ class Trouble:
         """
         if end == "success":
             self.runs = 0
-        if end != "failed" or seconds >= SOON:
+        if end != "failed" or seconds >= TIMERS.quick_failure:
             return 0.0
         self.runs += 1
-        return float(min(FIRST_WAIT * 2 ** (self.runs - 1), LONGEST_WAIT))
+        return float(min(TIMERS.first_tile_wait * 2 ** (self.runs - 1), TIMERS.longest_tile_wait))
 
 
 # Of the one tile of this process, which Parsl keeps from run to run.
@@ -87,6 +89,6 @@ def _attend(arguments: list[str], environment: dict[str, str]) -> End:
     if end := ENDS.get(guard.wait()):
         return end
     processes.kill_descendants()
-    time.sleep(DOUBT)
+    time.sleep(TIMERS.end_doubt)
     spool, job, attempt, _ = arguments
     return Spool(Path(spool)).finish(job, int(attempt), "failed")
