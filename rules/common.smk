@@ -5,7 +5,8 @@ Later rules of a run have higher priorities, so that a run is finished before an
 
 from pathlib import Path
 
-from hed.experiment import messages, names, opening
+from hed import names
+from hed.experiment import messages, opening
 
 ROOT = Path(workflow.basedir)
 SCRIPTS = ROOT / "scripts"

@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""Write the generated parts of docs/ from the schemas of the settings and the hyperparameters."""
+"""Write the generated parts of docs/ from the schemas, the timers and the packages."""
 
 import argparse
 from pathlib import Path
 
 import yaml
 
-from hed import command
+from hed import command, packages
 from hed.config import hyperparameters, original, reference
 from hed.files import write_text
+from hed.pilot import timers
 from hed.site import site
 
 ROOT = Path(__file__).parents[1]
@@ -23,10 +24,18 @@ def main() -> None:
     configuration = yaml.safe_load((ROOT / "config" / "schema.yaml").read_text())
     page = reference.page(configuration, hyperparameters.definition(), original.definition())
     write_text(args.docs / "configuration.md", page)
-    blocks = (ROOT / "docs" / "blocks.md").read_text()
-    for name, schema in (("site", site.definition()), ("queues", site.definition_of_queue())):
-        blocks = _replace(blocks, name, reference.table(reference.rows(schema)))
-    write_text(args.docs / "blocks.md", blocks)
+    parts = {
+        "blocks.md": {
+            "site": reference.table(reference.rows(site.definition())),
+            "queues": reference.table(reference.rows(site.definition_of_queue())),
+        },
+        "developing.md": {"packages": packages.picture(), "timers": timers.table()},
+    }
+    for name, tables in parts.items():
+        text = (ROOT / "docs" / name).read_text()
+        for mark, lines in tables.items():
+            text = _replace(text, mark, lines)
+        write_text(args.docs / name, text)
 
 
 def _replace(page: str, name: str, lines: list[str]) -> str:

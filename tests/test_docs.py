@@ -18,3 +18,15 @@ def test_each_row_of_what_may_go_wrong_names_its_test() -> None:
         for file, start in named:
             module = file or module
             assert f"def {start}" in (ROOT / "tests" / module).read_text(), (module, start)
+
+
+def test_the_files_that_developers_are_sent_to_are_there() -> None:
+    text = (ROOT / "docs" / "developing.md").read_text()
+    named = set(re.findall(r"`([\w./-]+\.(?:py|json|yaml|smk))`", text)) - {
+        "site.yaml",
+        "node.json",
+    }
+    assert len(named) > 20
+    for name in named:
+        places = (ROOT, ROOT / "src" / "hed", ROOT / "src", ROOT / "tests", ROOT / "src/hed/config")
+        assert any((place / name).exists() for place in places), name

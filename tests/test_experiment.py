@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hed import names
 from hed.config import hyperparameters
 from hed.config.hyperparameters import UpfLine
 from hed.data import tables
-from hed.experiment import names, opening, plan
+from hed.experiment import opening, plan
 
 ROOT = Path(__file__).parents[1]
 # Opens and starts the experiment of each configuration that it reads, and says which it got.

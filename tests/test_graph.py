@@ -11,9 +11,10 @@ import polars as pl
 import pytest
 from experiments import write_experiment
 
+from hed import names
 from hed.config.hyperparameters import UpfLine, format_upf
 from hed.data import tables
-from hed.experiment import names, opening
+from hed.experiment import opening
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent

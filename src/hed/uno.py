@@ -13,8 +13,8 @@ from hed import candle
 from hed.config import hyperparameters, schema
 from hed.data import dataset, partition, tables
 from hed.data.dataset import Data, Features, Rows
-from hed.experiment.names import RECORD
 from hed.files import write_json, write_text
+from hed.names import RECORD
 from hed.training import architecture, backend, checkpoint, network, precision, predictions, weights
 from hed.training.backend import tf
 from hed.training.loop import State, train

@@ -9,11 +9,9 @@ import plotnine as p9
 from hed.answers import compare, convergence, heldout, ranking
 from hed.answers.plots import comparison, errors, predictions, ranks, theme, tiles, training
 from hed.errors import InputError
-from hed.experiment import aggregate
+from hed.experiment import aggregate, usage
 from hed.experiment.runs import list_runs, read_experiment, read_runs
 from hed.experiment.summary import kind_of
-from hed.pilot.spool import NAME as SPOOL
-from hed.pilot.spool import Spool
 
 
 def draw(figure: str, directory: Path, output: Path) -> None:
@@ -90,11 +88,11 @@ def read_tiles(directory: Path) -> list[dict[str, Any]]:
     Raises:
         InputError: if one is damaged.
     """
-    place = Spool(directory / SPOOL)
+    pilot = directory / usage.PILOT
     try:
-        return place.tiles()
+        return usage.read(pilot)
     except (ValueError, KeyError, TypeError):
-        raise InputError(f"a file of {place.directory / 'tiles'} is damaged: remove it") from None
+        raise InputError(f"a file of {pilot / usage.TILES} is damaged: remove it") from None
 
 
 def told(held: heldout.HeldOut) -> str:

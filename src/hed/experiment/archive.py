@@ -9,13 +9,14 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from hed import files
+from hed.experiment import usage
 from hed.experiment.runs import Experiment, list_runs, read_experiment
 
 RESULTS = ("scores.csv", "scores.parquet", "epochs.txt", "progress.txt")
 # What the original's launcher leaves.
 ORIGINAL = ("turbine.log", "turbine-env.txt", "turbine-pbs.sh")
 # What a pilot leaves about its blocks; what else is there is about single runs, or Parsl's keys.
-PILOT = ".pilot"
+PILOT = usage.PILOT
 BLOCK_LOGS = ("pilot.log", *(f"parsl/parsl.*.{end}" for end in ("stdout", "stderr", "out", "err")))
 RUN_PATTERNS = ("*scores.json", "parameters.txt", "history.txt", "*predicted.csv")
 

@@ -23,10 +23,10 @@ from hed.config.settings import Settings
 from hed.data import raw
 from hed.errors import InputError
 from hed.experiment import plan, record
-from hed.experiment.names import LAUNCHER, PRECISION, RECORD, VARIABLE
 from hed.experiment.plan import Plan, Run
 from hed.experiment.record import RESERVED
 from hed.files import read_json, write_bytes
+from hed.names import LAUNCHER, PRECISION, RECORD, VARIABLE
 
 
 @dataclass

@@ -12,6 +12,7 @@ from typing import Any
 
 from hed import files
 from hed.config import hyperparameters
+from hed.experiment import usage
 from hed.experiment.health import Health, diagnose, seconds_per_epoch
 from hed.experiment.runs import (
     Experiment,
@@ -21,8 +22,6 @@ from hed.experiment.runs import (
     read_experiment,
     read_markers,
 )
-from hed.pilot.spool import NAME as SPOOL
-from hed.pilot.spool import Spool
 
 FILE = "progress.txt"
 UNKNOWN = "-"
@@ -213,7 +212,7 @@ def _processes(directory: Path) -> dict[str, int | None]:
         return {key.lower(): int(match[1]) if match else None for key, match in found.items()}
     tiles: set[tuple[str, str]] = set()
     with suppress(ValueError, KeyError, TypeError):  # a line that was cut off
-        tiles = {(each["node"], each["tile"]) for each in Spool(directory / SPOOL).tiles()}
+        tiles = {(each["node"], each["tile"]) for each in usage.read(directory / usage.PILOT)}
     nodes = Counter(node for node, _ in tiles)
     return {"procs": len(tiles) or None, "ppn": max(nodes.values(), default=None)}
 

@@ -9,9 +9,9 @@ from hed.config import hyperparameters
 from hed.config.hyperparameters import UpfLine
 from hed.errors import InputError
 from hed.experiment import parameters
-from hed.experiment.names import AUTO, PRECISION, RECORD, RESTORED
 from hed.experiment.plan import Plan
 from hed.files import read_json
+from hed.names import AUTO, PRECISION, RECORD, RESTORED
 
 # Other names in an experiment directory, which a copied UPF or DFLTS may not take.
 RESERVED = frozenset(

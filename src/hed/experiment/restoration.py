@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from hed.experiment import outcome, parameters
-from hed.experiment.names import RESTORED
 from hed.files import replacing, write_json, write_text
+from hed.names import RESTORED
 from hed.training import checkpoint
 
 HISTORY, BASELINES = "history.txt", "baseline_scores.json"

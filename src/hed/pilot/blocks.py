@@ -14,7 +14,7 @@ from parsl.providers.base import ExecutionProvider
 
 from hed import files
 from hed.errors import InputError
-from hed.experiment.names import RECORD
+from hed.names import RECORD
 from hed.pilot import allocation, script
 from hed.pilot.executor import Blocks
 from hed.pilot.providers import Local, Pbs, Slurm

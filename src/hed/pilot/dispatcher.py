@@ -20,7 +20,7 @@ from parsl.executors.high_throughput.errors import ManagerLost, WorkerLost
 from parsl.utils import Timer
 
 from hed.errors import InputError
-from hed.experiment.names import RECORD
+from hed.names import RECORD
 from hed.pilot import blocks, journal, names, processes, tile
 from hed.pilot.executor import Blocks, Hopeless
 from hed.pilot.spool import End, Spool, State

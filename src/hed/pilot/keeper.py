@@ -23,7 +23,7 @@ import psutil
 
 from hed import command, files
 from hed.errors import InputError
-from hed.experiment.names import RECORD
+from hed.names import RECORD
 from hed.pilot import allocation, node, processes, scratch
 from hed.pilot.node import Unfit
 from hed.pilot.spool import SPOOL, Spool

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hed import files
 from hed.errors import InputError
-from hed.experiment.names import RECORD
+from hed.names import RECORD
 
 
 def run_of(script: str) -> str:

@@ -18,7 +18,7 @@ from typing import IO
 
 from hed import command, lock
 from hed.errors import InputError
-from hed.experiment.names import LAUNCHER, RECORD
+from hed.names import LAUNCHER, RECORD
 from hed.pilot import allocation, journal, processes, release, spool
 from hed.pilot.journal import REFUSED
 from hed.pilot.spool import Spool

@@ -27,15 +27,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hed import files
+from hed.experiment import usage
 from hed.pilot import processes
 from hed.pilot.tile import Tiles
 
-NAME, NODE = ".pilot", "node.json"
+NAME, NODE = usage.PILOT, "node.json"
 State = Literal["success", "failed"]
 # What an attempt comes to: one that is lost leaves the job to another.
 End = State | Literal["cancelled", "lost"]
 PARTS = ("new", "queue", "begun", "lost", "cancel", "state", "out", "blocks", "nodes")
-LOGS = ("tiles", "parsl")
+LOGS = (usage.TILES, "parsl")
 # How the processes of a block find the spool.
 SPOOL = "HED_SPOOL"
 
@@ -225,18 +226,13 @@ class Spool:
         """A short name for this spool that no other has."""
         return hashlib.blake2b(str(self.directory.resolve()).encode(), digest_size=4).hexdigest()
 
-    def record_tile(self, node: str, record: Mapping[str, Any]) -> None:
-        """Append what a tile of this node did; lines of several processes do not mix."""
-        line = f"{json.dumps(dict(record))}\n".encode()
-        path = self.directory / "tiles" / f"{node}.txt"
-        with suppress(OSError), path.open("ab", buffering=0) as stream:
-            stream.write(line)
+    def record_tile(self, node: str, record: usage.Record) -> None:
+        """Append what a tile of this node did."""
+        usage.append(self.directory, node, record)
 
     def tiles(self) -> list[dict[str, Any]]:
         """Return what the tiles did, in order of the start."""
-        paths = (self.directory / "tiles").glob("*.txt")
-        records = [json.loads(line) for path in paths for line in path.read_text().splitlines()]
-        return sorted(records, key=lambda record: float(record["start"]))
+        return usage.read(self.directory)
 
 
 def _submission(entry: os.DirEntry[str]) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 `make docs` puts the table into docs/developing.md.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 
@@ -78,6 +78,16 @@ class Timers:
 
 
 TIMERS = Timers()
+
+
+def table() -> list[str]:
+    """Return the lines of a Markdown table of all timers."""
+    rows = [
+        f"| {each.metadata['who']} | `{each.name}` | {each.default:,g} "
+        f"| {each.metadata['meaning']} |"
+        for each in fields(Timers)
+    ]
+    return ["| who | name | value | seconds |", "|---|---|---|---|", *rows]
 
 
 @dataclass

@@ -4,8 +4,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from hed.errors import InputError
-from hed.experiment.names import AUTO, PRECISION
 from hed.files import agree
+from hed.names import AUTO, PRECISION
 from hed.training import backend
 
 FULL, HALF = "float32", "bfloat16"

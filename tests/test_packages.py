@@ -1,0 +1,22 @@
+"""The packages are as docs/developing.md draws them."""
+
+from graphlib import TopologicalSorter
+
+from hed import packages
+
+
+def test_no_package_imports_itself_by_a_detour() -> None:
+    list(TopologicalSorter(packages.arrows()).static_order())  # refuses a circle
+
+
+def test_what_computes_knows_nothing_of_the_pilot() -> None:
+    arrows = packages.arrows()
+    assert {name for name, others in arrows.items() if "pilot" in others} == {"preflight"}
+    assert not arrows["training"] & {"experiment", "site", "pilot"}
+    assert not arrows["data"] & {"experiment", "training", "config"}
+
+
+def test_the_picture_has_every_package_but_those_without_arrows() -> None:
+    drawn = "\n".join(packages.picture())
+    for name in ("answers", "data", "experiment", "pilot", "site", "training", "uno"):
+        assert f" {name}" in drawn
