@@ -31,7 +31,9 @@ from hed.data import generate, partition, preprocess
 from hed.files import write_json
 
 HERE = Path(__file__).parent
-FAST = hyperparameters.read_dflts(HERE.parent / "config" / "dflts-e20-fast.json")
+FAST = hyperparameters.read_dflts(HERE.parent / "config" / "dflts-e20-fast.json") | {
+    "precision": "float32"
+}
 REFERENCE = "reference, batch 32"
 
 # Name to who trains, its hyperparameters, and how many steps are measured.

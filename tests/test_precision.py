@@ -54,39 +54,37 @@ def test_bfloat16_is_accepted_on_a_cpu_with_avx512(
 
 
 @pytest.mark.parametrize(
-    ("flags", "batch", "gains"),
+    ("flags", "gains"),
     [
-        ("avx2", 4096, False),
-        ("avx512f", 4096, False),
-        ("avx512f avx512_bf16", 32, False),
-        ("avx512f avx512_bf16", 512, True),
-        ("avx512f avx512_bf16 amx_bf16", 32, True),
+        ("avx2", False),
+        ("avx512f", False),
+        ("avx512f avx512_bf16", True),
+        ("avx512f avx512_bf16 amx_bf16", True),
     ],
 )
-def test_auto_takes_bfloat16_where_the_processor_computes_it_and_it_gains(
-    processor: Processor, flags: str, batch: int, gains: bool
+def test_auto_takes_bfloat16_where_the_processor_computes_it(
+    processor: Processor, flags: str, gains: bool
 ) -> None:
     processor(flags)
     expected = "bfloat16" if gains else "float32"
-    assert precision.resolve("auto", "CPU", batch, None) == expected
+    assert precision.resolve("auto", "CPU", None) == expected
 
 
 @pytest.mark.parametrize("units", [True, False])
 def test_auto_asks_an_accelerator(monkeypatch: pytest.MonkeyPatch, units: bool) -> None:
     monkeypatch.setattr(backend, "has_bfloat16_units", lambda: units)
-    assert precision.resolve("auto", XPU, 32, None) == ("bfloat16" if units else "float32")
+    assert precision.resolve("auto", XPU, None) == ("bfloat16" if units else "float32")
 
 
 def test_an_experiment_decides_once(processor: Processor, tmp_path: Path) -> None:
     processor("avx512f amx_bf16")
-    assert precision.resolve("auto", "CPU", 512, tmp_path) == "bfloat16"
+    assert precision.resolve("auto", "CPU", tmp_path) == "bfloat16"
     processor("avx2")
-    assert precision.resolve("auto", "CPU", 512, tmp_path) == "bfloat16"
-    assert precision.resolve("float32", "CPU", 512, tmp_path) == "float32"
+    assert precision.resolve("auto", "CPU", tmp_path) == "bfloat16"
+    assert precision.resolve("float32", "CPU", tmp_path) == "float32"
     assert json.loads((tmp_path / "precision.json").read_text()) == {
         "precision": "bfloat16",
         "device": "CPU",
-        "batch_size": 512,
     }
 
 

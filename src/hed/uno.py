@@ -40,7 +40,6 @@ def resolve(params: Mapping[str, Any]) -> dict[str, Any]:
         "precision": precision.resolve(
             params["precision"],
             device,
-            params["batch_size"],
             experiment if (experiment / RECORD).exists() else None,
         ),
     }

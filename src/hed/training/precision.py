@@ -10,39 +10,36 @@ from hed.training import backend
 
 FULL, HALF = "float32", "bfloat16"
 PROCESSOR = Path("/proc/cpuinfo")
-# Products of bfloat16 without AMX are faster from so many rows on; see docs/performance.md.
-LEAST_BATCH = {"amx_bf16": 1, "avx512_bf16": 256}
+# With these a step in bfloat16 is faster at 32, 512 and 4,096 rows; see docs/performance.md.
+UNITS = frozenset(["amx_bf16", "avx512_bf16"])
 
 
-def resolve(wanted: str, device: str, batch: int, experiment: Path | None) -> str:
+def resolve(wanted: str, device: str, experiment: Path | None) -> str:
     """Return the precision of a run: with `auto`, the one that its experiment has decided for.
 
     The first run of an experiment decides, so that runs on unlike nodes do not mix.
 
     Args:
         device: name of the device that computes.
-        batch: rows per step.
         experiment: directory of the experiment; None if the run belongs to none.
 
     Raises:
         InputError: if this device cannot compute it.
     """
     if wanted == AUTO:
-        wanted = HALF if gains(device, batch) else FULL
+        wanted = HALF if gains(device) else FULL
         if experiment is not None:
-            decided = {"precision": wanted, "device": device, "batch_size": batch}
+            decided = {"precision": wanted, "device": device}
             wanted = str(agree(experiment / PRECISION, decided)["precision"])
     require(wanted, device)
     return wanted
 
 
-def gains(device: str, batch: int) -> bool:
-    """Return whether a device computes bfloat16 in hardware, and faster for a batch of rows."""
+def gains(device: str) -> bool:
+    """Return whether a device computes bfloat16 in hardware, where it is faster at any batch."""
     if device != "CPU":
         return backend.has_bfloat16_units()
-    flags = _flags()
-    least = [rows for flag, rows in LEAST_BATCH.items() if flag in flags]
-    return bool(least) and batch >= min(least)
+    return not UNITS.isdisjoint(_flags())
 
 
 def require(precision: str, device: str) -> None:
