@@ -7,6 +7,7 @@ import time
 import pytest
 from experiments import (
     SCRIPTS,
+    call_script,
     name_run,
     write_checkpoint,
     write_experiment,
@@ -178,11 +179,26 @@ def test_a_directory_that_is_no_experiment_is_refused(tmp_path, name):
         read_runs(tmp_path / name)
 
 
-def test_a_damaged_experiment_json_is_refused(tmp_path):
+DAMAGED = {
+    '{"name":': "is not valid JSON",
+    "[]": "must be of type object, not []",
+    '{"runs": [{"index": 3}]}': "runs.0 in .* lacks 'id'",
+    '{"runs": {"a": 1}}': "must be of type array",
+    '{"identity": 3}': "identity in .* must be of type object, not 3",
+    '{"identity": {"partition": "x"}}': "identity.partition in .* must be of type object",
+}
+COMMANDS = ("progress.py", "summary.py", "convergence.py", "high_error_drugs.py", "export.py")
+
+
+@pytest.mark.parametrize(("text", "sentence"), DAMAGED.items())
+def test_a_damaged_experiment_json_is_one_sentence_from_every_command(tmp_path, text, sentence):
     experiment = write_experiment(tmp_path / "EXP000", ["done"])
-    (experiment / "experiment.json").write_text('{"name":')
-    with pytest.raises(InputError, match="experiment.json is not valid JSON"):
+    (experiment / "experiment.json").write_text(text)
+    with pytest.raises(InputError, match=sentence.replace("[]", r"\[\]")):
         read_runs(experiment)
+    for name in COMMANDS:
+        with pytest.raises(InputError, match="experiment.json"):
+            call_script(name, experiment)
 
 
 def test_an_object_is_told_from_no_file_and_from_a_part_of_one(tmp_path):

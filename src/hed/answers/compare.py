@@ -13,7 +13,7 @@ from hed.answers import pairing
 from hed.answers.grid import Floats
 from hed.errors import InputError
 from hed.experiment import aggregate
-from hed.experiment.summary import partition_mode
+from hed.experiment.description import partition_mode
 
 TESTS = ("wilcoxon", "t", "sign")
 SCHEMA: dict[str, type[pl.DataType]] = {

@@ -11,8 +11,9 @@ import polars as pl
 from hed.answers.grid import Floats, Grid, arrange
 from hed.data.tables import first_line
 from hed.errors import InputError
+from hed.experiment.description import partition_mode
 from hed.experiment.runs import Run, list_runs, read_experiment
-from hed.experiment.summary import drug_label, missing, partition_mode
+from hed.experiment.summary import drug_label, missing
 
 FILE = "test_y_data_predicted.csv"
 COLUMNS = {"labels": "cell", "auc_true": "true", "auc_pred": "predicted"}

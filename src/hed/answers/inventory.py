@@ -9,8 +9,8 @@ from hed.answers import heldout
 from hed.data import raw, tables
 from hed.data.tables import CELL, DRUG, NOUN
 from hed.errors import InputError
+from hed.experiment.description import partition_mode
 from hed.experiment.runs import read_experiment, read_runs
-from hed.experiment.summary import partition_mode
 
 
 def is_experiment(path: Path) -> bool:

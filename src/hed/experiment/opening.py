@@ -22,10 +22,10 @@ from hed.config import settings as settings_of
 from hed.config.settings import Settings
 from hed.data import raw
 from hed.errors import InputError
-from hed.experiment import plan, record
+from hed.experiment import description, plan, record
 from hed.experiment.plan import Plan, Run
 from hed.experiment.record import RESERVED
-from hed.files import read_json, write_bytes
+from hed.files import write_bytes
 from hed.names import LAUNCHER, PRECISION, RECORD, VARIABLE
 
 
@@ -95,7 +95,7 @@ def start(experiment: Experiment) -> None:
 
 def _recorded(directory: Path) -> Experiment:
     """Return the experiment that the main process recorded in `directory`."""
-    content = read_json(directory / RECORD)
+    content = description.read(directory) or {}
     runs = tuple(Run(**run) for run in content["runs"])
     names = ("data", "raw", "local", "upf", "dflts", "restart_from")
     places = {name: content[name] for name in names}

@@ -8,9 +8,8 @@ from typing import Any
 from hed.config import hyperparameters
 from hed.config.hyperparameters import UpfLine
 from hed.errors import InputError
-from hed.experiment import parameters
+from hed.experiment import description, parameters
 from hed.experiment.plan import Plan
-from hed.files import read_json
 from hed.names import AUTO, PRECISION, RECORD, RESTORED
 
 # Other names in an experiment directory, which a copied UPF or DFLTS may not take.
@@ -30,11 +29,8 @@ def read(directory: Path) -> dict[str, Any] | None:
     Raises:
         InputError: if it is damaged.
     """
-    if not (directory / RECORD).exists():
-        return None
-    value = read_json(directory / RECORD)
-    ours = isinstance(value, dict) and isinstance(value.get("identity"), dict)
-    return value if ours and {"upf", "runs"} <= set(value) else None
+    value = description.read(directory)
+    return value if value and {"identity", "upf", "runs"} <= set(value) else None
 
 
 def text(record: Mapping[str, Any]) -> str:

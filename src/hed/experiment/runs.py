@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from hed import files
 from hed.config import hyperparameters
 from hed.errors import InputError
-from hed.experiment import outcome, parameters
+from hed.experiment import description, outcome, parameters
+from hed.names import RECORD
 
 State = Literal["done", "running", "waiting"]
 Values = Mapping[str, Any]
@@ -79,8 +79,7 @@ def read_experiment(directory: Path) -> Experiment:
     """
     if not directory.is_dir():
         raise InputError(f"no such directory: {directory}")
-    path = directory / "experiment.json"
-    described: dict[str, Any] = files.read_json(path) if path.exists() else {}
+    described = description.read(directory) or {}
     upf = _file_named(directory, described.get("upf")) or _find_upf(directory)
     if not described and not any(directory.glob("run/*/")):
         raise InputError(
@@ -167,7 +166,7 @@ def read_dflts(path: Path) -> dict[str, Any]:
 
 def _json_files(directory: Path) -> Iterator[Path]:
     """Yield an experiment's JSON files apart from experiment.json, by name."""
-    return (path for path in sorted(directory.glob("*.json")) if path.name != "experiment.json")
+    return (path for path in sorted(directory.glob("*.json")) if path.name != RECORD)
 
 
 def _upf_lines(path: Path) -> list[dict[str, Any]] | None:

@@ -13,8 +13,9 @@ from rich.box import Box
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
+from hed.experiment import description
 from hed.experiment.aggregate import SCORES_FILE, TABLE_FILE, tabulate
-from hed.experiment.runs import Run, list_runs, read_experiment, read_object
+from hed.experiment.runs import Run, list_runs, read_experiment
 
 WIDTH = 80
 RUN_WIDTH = 8
@@ -67,15 +68,9 @@ KINDS = {
 }
 
 
-def partition_mode(directory: Path) -> str:
-    """Return how an experiment was partitioned; by drug, where its directory does not tell."""
-    record = read_object(directory / "experiment.json") or {}
-    return str(record.get("identity", {}).get("partition", {}).get("mode", "by_drug"))
-
-
 def kind_of(directory: Path) -> Kind:
     """Return what the runs of an experiment hold out."""
-    return KINDS.get(partition_mode(directory), BY_DRUG)
+    return KINDS.get(description.partition_mode(directory), BY_DRUG)
 
 
 def print_summary(directory: Path, *, count: int) -> None:

@@ -12,9 +12,8 @@ from parsl.addresses import address_by_interface
 from parsl.executors.high_throughput.executor import DEFAULT_LAUNCH_CMD
 from parsl.providers.base import ExecutionProvider
 
-from hed import files
 from hed.errors import InputError
-from hed.names import RECORD
+from hed.experiment import description
 from hed.pilot import allocation, script
 from hed.pilot.executor import Blocks
 from hed.pilot.providers import Local, Pbs, Slurm
@@ -98,10 +97,9 @@ def _provider(site: Site, spool: Spool, tools: Path, *, inside: bool) -> Executi
 
 def _staging(site: Site, spool: Spool) -> Staging | None:
     """Return what a block copies to its nodes first, if the site wants that."""
-    recorded = spool.directory.parent / RECORD
-    if not site.stage or not recorded.exists():
+    experiment = description.read(spool.directory.parent)
+    if not site.stage or experiment is None:
         return None
-    experiment = files.read_json(recorded)
     return script.staging(site, str(experiment["data"]), str(experiment["local"]))
 
 

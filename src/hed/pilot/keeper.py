@@ -21,9 +21,9 @@ from typing import IO, NoReturn
 
 import psutil
 
-from hed import command, files
+from hed import command
 from hed.errors import InputError
-from hed.names import RECORD
+from hed.experiment import description
 from hed.pilot import allocation, node, processes, scratch
 from hed.pilot.node import Unfit
 from hed.pilot.spool import SPOOL, Spool
@@ -91,9 +91,9 @@ def _option(arguments: Sequence[str], name: str) -> str:
 
 def _directory(spool: Spool, tiles: Tiles) -> Path:
     """Return the experiment's directory on this node: the one of its partitions, if it has any."""
-    record = spool.directory.parent / RECORD
-    if record.exists():
-        return Path(files.read_json(record)["local"])
+    described = description.read(spool.directory.parent) or {}
+    if "local" in described:
+        return Path(described["local"])
     return Path(tiles.local, f"hed-{spool.digest}")
 
 

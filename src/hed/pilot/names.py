@@ -1,11 +1,12 @@
 """What a person calls a job of Snakemake's: its run, and what it holds out."""
 
 import re
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from hed import files
 from hed.errors import InputError
-from hed.names import RECORD
+from hed.experiment import description
 
 
 def run_of(script: str) -> str:
@@ -20,14 +21,14 @@ def run_of(script: str) -> str:
 def of(script: str, experiment: Path) -> str:
     """Return the run of a script, and what it holds out if that is known; empty if it has none."""
     run = run_of(script)
-    held_out = _held_out(experiment / RECORD).get(run) if run else None
+    held_out = _held_out(experiment).get(run) if run else None
     return f"{run} ({held_out})" if held_out else run
 
 
-def _held_out(record: Path) -> dict[str, str]:
+def _held_out(experiment: Path) -> dict[str, str]:
     """Return what each run holds out, by its id."""
-    try:
-        runs = files.read_json(record)["runs"]
-    except (OSError, InputError, LookupError, TypeError):
-        return {}
+    described: dict[str, Any] = {}
+    with suppress(OSError, InputError):
+        described = description.read(experiment) or {}
+    runs = described.get("runs", [])
     return {run["id"]: run["held_out"] for run in runs if run.get("held_out")}

@@ -1,0 +1,63 @@
+"""What an experiment says of itself in experiment.json, validated: the one reader of that file."""
+
+from pathlib import Path
+from typing import Any
+
+from hed.config import schema
+from hed.errors import InputError
+from hed.files import read_json
+from hed.names import RECORD
+
+NAME = {"type": "string", "minLength": 1}
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "runs": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["id"],
+                "properties": {
+                    "id": NAME,
+                    "index": {"type": "integer"},
+                    "held_out": {"type": ["string", "null"]},
+                    "marker": NAME,
+                },
+            },
+        },
+        "identity": {"type": "object", "properties": {"partition": {"type": "object"}}},
+        "upf": NAME,
+        "dflts": NAME,
+        "data": NAME,
+        "local": NAME,
+        "restart_from": {"type": "string"},
+    },
+}
+
+
+def read(directory: Path) -> dict[str, Any] | None:
+    """Return what experiment.json of a directory says; None if there is none.
+
+    Raises:
+        InputError: one sentence if it is damaged.
+    """
+    path = directory / RECORD
+    if not path.exists():
+        return None
+    value = read_json(path)
+    try:
+        schema.check(value, SCHEMA, source=str(path))
+    except InputError as error:
+        raise InputError(f"{error}: the file is damaged, take it from a copy") from None
+    described: dict[str, Any] = value
+    return described
+
+
+def partition_mode(directory: Path) -> str:
+    """Return how an experiment was partitioned; by drug, where its directory does not tell.
+
+    Raises:
+        InputError: as `read` does.
+    """
+    described = read(directory) or {}
+    return str(described.get("identity", {}).get("partition", {}).get("mode", "by_drug"))
