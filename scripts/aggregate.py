@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Collect the results of all runs: scores.csv, scores.parquet, epochs.txt and progress.txt."""
+"""For the graph: collect scores.csv, scores.parquet, epochs.txt and progress.txt of all runs."""
 
 import argparse
 from pathlib import Path

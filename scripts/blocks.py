@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Say what a submission will do, before it: nodes, tiles, waves, fill, node-hours, time.
+"""For operators: say what a submission will do: nodes, tiles, waves, fill, node-hours, time.
 
 Nothing is written or submitted. What the limits of the queue would refuse is refused here, with
 what to do instead. The runs are those of the configuration, unless they are named.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Remove the older checkpoints of all runs of an experiment, which take most of its space.
+"""For operators: remove the older checkpoints of all runs, which take most of the space.
 
 What best or last point to always stays, and a run that is being trained is left as it is.
 """

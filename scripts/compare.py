@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compare experiments (losses, precisions, seeds) with the first one, drug by drug.
+"""For everyone: compare experiments (losses, precisions, seeds) with the first one, drug by drug.
 
 Paired tests over the drugs that both have: Wilcoxon's signed rank, Student's t, sign; with
 several experiments also adjusted by Holm's method. A drug is better if its error is lower, or

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Show how the trainings of an experiment converged: epochs to the best, losses, time.
+"""For everyone: show how the trainings converged: epochs to the best, losses, time.
 
 Printed over all runs; with --epochs the losses in each epoch, with --runs a row per run.
 """

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write the generated parts of docs/ from the schemas, the timers and the packages."""
+"""For developers: write the generated parts of docs/ from schemas, timers and packages."""
 
 import argparse
 from pathlib import Path
@@ -30,6 +30,7 @@ def main() -> None:
             "queues": reference.table(reference.rows(site.definition_of_queue())),
         },
         "developing.md": {"packages": packages.picture(), "timers": timers.table()},
+        "commands.md": {"commands": packages.commands(ROOT / "scripts")},
     }
     for name, tables in parts.items():
         text = (ROOT / "docs" / name).read_text()

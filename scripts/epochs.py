@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Report the completed epochs of all runs; the report is also written to DIR/epochs.txt.
+"""For everyone: report the completed epochs of all runs, and write them to DIR/epochs.txt.
 
 A run that was begun and that nobody works on has failed; why is told with --format, and on stderr.
 """

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Export the key logs and results of an experiment into EXPnnn.tgz.
+"""For everyone: export the key logs and results of an experiment into EXPnnn.tgz.
 
 It has the UPF, DFLTS, scores, epochs and progress, and each run's scores, parameters, history
 and predictions, but no models. The same contents give the same bytes.

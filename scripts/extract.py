@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Extract the test scores of an experiment: `index,score` a line, in index order.
+"""For everyone: extract the test scores of an experiment: `index,score` a line, in index order.
 
 The lines are printed and written to DIR/scores.csv; DIR/scores.parquet gets all metrics. With
 --format the printed rows also tell run and drug.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write a UPF with one run for each index: {"id": "RUN000", "index": 0}, ..."""
+"""For everyone: write a UPF with one run for each index: {"id": "RUN000", "index": 0}, ..."""
 
 import argparse
 from pathlib import Path

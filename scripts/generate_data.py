@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Generate test data of any size, with a signal that a model can learn.
+"""For developers: generate test data of any size, with a signal that a model can learn.
 
 It is written as the three parquet tables of DATA_SOURCE, or with --raw as raw IMPROVE tables.
 The same options give the same bytes.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""List the high error drugs of an experiment, worst first, with errors, intervals, baselines.
+"""For everyone: list the high error drugs, worst first, with intervals and baselines.
 
 A drug is listed if its error lies far out among all drugs, by default with a robust z-score of
 3.5 or more. `probability` is the share of bootstrap draws of cells in which it is listed. A table

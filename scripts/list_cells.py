@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""List the cells of an experiment, or those of a data set with their indices.
+"""For everyone: list the cells of an experiment, or those of a data set with their indices.
 
 Of an experiment they are the cells that its runs predict, one a line, by name; --format also tells
 for how many runs and rows. Of a data set they are `INDEX NAME` lines; the index of a cell is its

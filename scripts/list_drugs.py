@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""List the drugs of a data set, or of an experiment, with their indices: `INDEX NAME` a line.
+"""For everyone: list the drugs of a data set or an experiment: `INDEX NAME` a line.
 
 The index of a drug is its position among the distinct drugs in order of first appearance.
 """

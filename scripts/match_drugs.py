@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Report which drugs of a true list are in a predicted list, and their share.
+"""For everyone: report which drugs of a true list are in a predicted list, and their share.
 
 Both are lists that top_drugs.py printed. A drug is the same if run and cell are.
 """

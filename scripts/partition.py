@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Split the response table for one run: rsp_{train,val,test}_data.parquet."""
+"""For the graph: split the response table for one run: rsp_{train,val,test}_data.parquet."""
 
 import argparse
 from pathlib import Path

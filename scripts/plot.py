@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draw a figure of an experiment, to PNG, PDF or SVG.
+"""For everyone: draw a figure of an experiment, to PNG, PDF or SVG.
 
 errors: of each held-out drug (or cell, or split) beside the baselines, high error drugs named;
 predictions: true against predicted AUC; ranking: of drugs for each cell; convergence: loss by epoch

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Check whether this node has what runs need: software, device, disks, network.
+"""For operators: check whether this node has what runs need: software, device, disks, network.
 
 On a compute node, as `qsub -I` gives one, or as the first thing in a block; also on a login node
 or a workstation. Exit status 1 if any check fails; one that fails or hangs does not stop the

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Turn the raw IMPROVE tables of a directory into the scaled parquet tables of DATA_SOURCE."""
+"""For the graph: turn raw IMPROVE tables into the scaled parquet tables of DATA_SOURCE."""
 
 import argparse
 import sys

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Report how far an experiment has come and how long it will still take.
+"""For everyone: report how far an experiment has come and how long it will still take.
 
 The report is printed and written to DIR/progress.txt. RUNs = DONE + NEWs (running) + WAIT + FAIL
 (begun, and nobody works on them: scripts/epochs.py says why). TIME is the time left, as long as as

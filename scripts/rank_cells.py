@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Show how well an experiment ranks drugs for each cell, from the held-out predictions.
+"""For everyone: show how well drugs are ranked for each cell, from held-out predictions.
 
 Lowest AUC, the most sensitive, first. Spearman and Kendall (tau-b) compare whole orders; recall is
 the share of the true top drugs among as many predicted ones; ndcg weighs their places. Printed

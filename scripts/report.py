@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write the report of an experiment: one HTML page that needs no network.
+"""For everyone: write the report of an experiment: one HTML page that needs no network.
 
 Headline numbers, figures, and a table of drugs that can be searched and sorted; each drug opens
 its own predictions.

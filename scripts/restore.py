@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Copy a finished run of an earlier experiment, which is not modified."""
+"""For the graph: copy a finished run of an earlier experiment, which is not modified."""
 
 import argparse
 from pathlib import Path

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Predict a run's test rows with its best model; write predictions, scores and baselines."""
+"""For the graph: predict a run's test rows; write predictions, scores and baselines."""
 
 import argparse
 from pathlib import Path

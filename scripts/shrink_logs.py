@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Summarise the logs of an experiment: out-*.txt to summary-*.txt, without framework noise.
+"""For operators: summarise out-*.txt to summary-*.txt, without the framework's noise.
 
 What TensorFlow, XLA, oneDNN and absl tell of themselves goes, and all but the last update of each
 progress bar. Repeated warnings and errors are shown once and counted at the end. Every error,

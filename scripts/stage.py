@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Copy data and software to the node-local disk of every node, reading each byte once.
+"""For the graph: copy data and software to every node's own disk, reading each byte once.
 
     mpiexec -n NODES -ppn 1 python scripts/stage.py --to /tmp/hed data/ --unpack env.tar.gz
 

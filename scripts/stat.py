@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Count the rows, drugs and cells of response tables, and their bytes."""
+"""For everyone: count the rows, drugs and cells of response tables, and their bytes."""
 
 import argparse
 from pathlib import Path

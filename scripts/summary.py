@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Show the results of an experiment: the drugs (cells, splits) of highest error, and baselines."""
+"""For everyone: show the drugs (cells, splits) of highest error, and the baselines."""
 
 import argparse
 from pathlib import Path

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Report the drugs to which a cell is most sensitive (lowest AUC), measured or predicted.
+"""For everyone: report the drugs to which a cell is most sensitive, true or predicted.
 
 A line is RUN, true AUC, predicted AUC, CELL. Two such lists are compared by match_drugs.py.
 """

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Train one run, from its last checkpoint if there is one."""
+"""For the graph: train one run, from its last checkpoint if there is one."""
 
 import argparse
 import os

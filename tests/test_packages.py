@@ -1,6 +1,7 @@
 """The packages are as docs/developing.md draws them."""
 
 from graphlib import TopologicalSorter
+from pathlib import Path
 
 from hed import packages
 
@@ -14,6 +15,12 @@ def test_what_computes_knows_nothing_of_the_pilot() -> None:
     assert {name for name, others in arrows.items() if "pilot" in others} == {"preflight"}
     assert not arrows["training"] & {"experiment", "site", "pilot"}
     assert not arrows["data"] & {"experiment", "training", "config"}
+
+
+def test_every_command_says_for_whom_it_is() -> None:
+    scripts = Path(__file__).parents[1] / "scripts"
+    listed = [line for line in packages.commands(scripts) if line.startswith("- ")]
+    assert len(listed) == len(list(scripts.glob("*.py")))
 
 
 def test_the_picture_has_every_package_but_those_without_arrows() -> None:

@@ -1,4 +1,4 @@
-"""Which packages of hed import which: the arrows of the picture in docs/developing.md."""
+"""What the docs draw and list of the code: which package imports which, and the commands."""
 
 import ast
 from collections import defaultdict
@@ -9,6 +9,7 @@ ROOT = Path(__file__).parent
 # Modules that stand by themselves belong to one of two groups: what all use, and CANDLE's models.
 MODELS = frozenset(["candle", "uno"])
 COMMON = "common"
+GROUPS = ("everyone", "operators", "the graph", "developers")
 
 
 def arrows() -> Mapping[str, set[str]]:
@@ -45,3 +46,24 @@ def _imported(path: Path) -> Iterator[str]:
             top, _, rest = node.module.partition(".")
             if top == "hed":
                 yield from [rest.partition(".")[0]] if rest else (each.name for each in node.names)
+
+
+def commands(scripts: Path) -> list[str]:
+    """Return the lines of a Markdown list of the commands, by whom they are for.
+
+    The first line of each says so: `For everyone: list ...`.
+    """
+    told = [(path.name, *_told(path)) for path in sorted(scripts.glob("*.py"))]
+    lines = []
+    for who in GROUPS:
+        lines += [f"**For {who}**", ""]
+        lines += [f"- `scripts/{name}`: {what}" for name, of, what in told if of == who]
+        lines += [""]
+    return lines
+
+
+def _told(path: Path) -> tuple[str, str]:
+    """Return for whom a command is, and what it does."""
+    line = (ast.get_docstring(ast.parse(path.read_text())) or "").splitlines()[0]
+    who, _, what = line.removeprefix("For ").partition(": ")
+    return who, what.removesuffix(".")
