@@ -2,19 +2,13 @@
 """For the graph: train one run, from its last checkpoint if there is one."""
 
 import argparse
-import os
 from pathlib import Path
 
-from hed import candle, command, lock
-from hed.config import hyperparameters
-from hed.data import partition
-from hed.files import write_json
-from hed.training import checkpoint
-from hed.training.monitor import monitoring
+from hed import command, science
 
 
 def main() -> None:
-    """Resolve the run's hyperparameters and hand them to its model."""
+    """Parse the arguments and train."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path, help="directory of the run; its name is the run's id")
     parser.add_argument("--upf", type=Path, required=True, help="UPF that has the run")
@@ -28,32 +22,14 @@ def main() -> None:
     )
     args = parser.parse_args()
 
-    dflts = hyperparameters.read_dflts(args.dflts)
-    default = hyperparameters.model_of(dflts)
-    line = hyperparameters.find(args.upf, args.run.name, default)
-    model = candle.load(hyperparameters.model_of(line.overrides, default))
-    params = candle.parameters(model, dflts, line)
-    run, parts, data = (path.resolve() for path in (args.run, args.partition, args.data))
-    # Held until this process ends: two trainings of one run would overwrite each other.
-    held = lock.acquire(run)
-    if held is None:
-        print(f"waiting for {lock.holder(run)}, which is training this run", flush=True)
-        held = lock.acquire(run, wait=True)
-    places = candle.surroundings(run, parts, data, args.threads)
-    params = candle.resolved(model, params, places)
-    write_json(run / "parameters.txt", candle.plain(params))
-    if args.restart_from:
-        checkpoint.adopt(args.restart_from / "run" / run.name / "ckpts", run / "ckpts")
-    candle.prepare(run)
-    if not partition.is_tested(parts):
-        print(f"what index {line.index} holds out has no row to be tested on: nothing to train for")
-        write_json(run / candle.HISTORY, {})
-        return
-    partition.link_features(parts, data)
-    os.chdir(run)  # as model_runner does
-    with monitoring(run / "monitor.csv", args.monitor):
-        result = model.run({**params, **places})
-    candle.finish(run, result)
+    places = (path.resolve() for path in (args.run, args.partition, args.data))
+    science.train(
+        science.Place(*places, threads=args.threads),
+        args.upf,
+        args.dflts,
+        restart_from=args.restart_from,
+        monitor=args.monitor,
+    )
 
 
 if __name__ == "__main__":

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parent
-# Modules that stand by themselves belong to one of two groups: what all use, and CANDLE's models.
-MODELS = frozenset(["candle", "uno"])
+# Modules outside of packages are common to all, but for these.
 COMMON = "common"
+MODULES = {"candle": "uno", "uno": "uno", "science": "science"}
 GROUPS = ("everyone", "operators", "the graph", "developers")
 
 
 def arrows() -> Mapping[str, set[str]]:
-    """Return the packages that each package imports; modules of their own are `common` or `uno`."""
+    """Return the packages that each package imports; modules outside of one are `common`."""
     found: dict[str, set[str]] = defaultdict(set)
     for path in sorted(ROOT.rglob("*.py")):
         package = _group(path.relative_to(ROOT).parts[0].removesuffix(".py"))
@@ -34,9 +34,8 @@ def picture() -> list[str]:
 
 def _group(name: str) -> str:
     """Return the package that a part of hed belongs to."""
-    if name in MODELS:
-        return "uno"
-    return name if (ROOT / name / "__init__.py").exists() else COMMON
+    is_package = (ROOT / name / "__init__.py").exists()
+    return name if is_package else MODULES.get(name, COMMON)
 
 
 def _imported(path: Path) -> Iterator[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hed.files import write_json, write_text
 
-EMPTY = "test-empty.txt"
+EMPTY, BASELINES = "test-empty.txt", "baseline_scores.json"
 METRICS = ("mse", "rmse", "pcc", "scc", "r2")
 
 
@@ -24,6 +24,6 @@ def result(run: Path) -> Path:
 def write_empty(run: Path) -> None:
     """Write what such a run leaves instead of predictions, the scores last."""
     write_text(run / EMPTY, "EMPTY\n")
-    write_json(run / "baseline_scores.json", {})
+    write_json(run / BASELINES, {})
     write_text(run / "test_y_data_predicted.csv", "auc_true,auc_pred,labels\n")
     write_json(run / "test_scores.json", dict.fromkeys(METRICS))

@@ -12,7 +12,7 @@ from hed.files import replacing, write_json, write_text
 from hed.names import RESTORED
 from hed.training import checkpoint
 
-HISTORY, BASELINES = "history.txt", "baseline_scores.json"
+HISTORY = "history.txt"
 SCORES = ("val_scores.json", "test_scores.json")
 
 
@@ -23,9 +23,9 @@ def restore(source: Path, run: Path) -> list[str]:
     history of all epochs in which unknown ones are null, no NaN, scores of no rows.
     """
     checkpoint.adopt(source / "ckpts", run / "ckpts")
-    if not (source / BASELINES).exists():
+    if not (source / outcome.BASELINES).exists():
         # The original has no baselines; the row of the score table shows that they are unknown.
-        write_json(run / BASELINES, {})
+        write_json(run / outcome.BASELINES, {})
     write_text(run / RESTORED, f"{source.resolve()}\n")
     files = [p for p in source.iterdir() if p.is_file() and p.name[0] != "." and p.name != RESTORED]
     # The scores say that all is there.

@@ -1,0 +1,117 @@
+"""The science of one run, as its jobs call it: train, then score. The model is any of CANDLE's."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import polars as pl
+
+from hed import candle, lock
+from hed.config import hyperparameters
+from hed.config.original import Parameters
+from hed.data import partition, tables
+from hed.experiment import outcome, parameters
+from hed.files import read_json, write_json
+from hed.training import checkpoint, metrics, predictions
+from hed.training.monitor import monitoring
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run finds and leaves its files, all absolute.
+
+    Attributes:
+        run: its directory, whose name is its id.
+        partition: directory of `rsp_{train,val,test}_data.parquet`.
+        data: the preprocessed data set.
+        threads: CPU threads that it may use.
+    """
+
+    run: Path
+    partition: Path
+    data: Path
+    threads: int = 1
+
+    def surroundings(self) -> Parameters:
+        """Return what the model is told, after linking the features into the partition."""
+        partition.link_features(self.partition, self.data)
+        return candle.surroundings(self.run, self.partition, self.data, self.threads)
+
+
+def train(
+    place: Place, upf: Path, dflts: Path, *, restart_from: Path | None, monitor: float
+) -> None:
+    """Train a run, from its last checkpoint if there is one.
+
+    Args:
+        upf: has the run.
+        dflts: hyperparameters of every run.
+        restart_from: experiment whose checkpoints to use.
+        monitor: seconds between samples of the machine's use, 0 for none.
+
+    Raises:
+        InputError: if the run's hyperparameters are not the model's, or no model can be trained.
+    """
+    run = place.run
+    given = hyperparameters.read_dflts(dflts)
+    default = hyperparameters.model_of(given)
+    line = hyperparameters.find(upf, run.name, default)
+    model = candle.load(hyperparameters.model_of(line.overrides, default))
+    params = candle.parameters(model, given, line)
+    # Held until this process ends: two trainings of one run would overwrite each other.
+    _held.append(_lock(run))
+    surroundings = place.surroundings()
+    params = candle.resolved(model, params, surroundings)
+    write_json(run / parameters.FILE, candle.plain(params))
+    if restart_from:
+        checkpoint.adopt(restart_from / "run" / run.name / "ckpts", run / "ckpts")
+    candle.prepare(run)
+    if not partition.is_tested(place.partition):
+        print(f"what index {line.index} holds out has no row to be tested on: nothing to train for")
+        write_json(run / candle.HISTORY, {})
+        return
+    os.chdir(run)  # as model_runner does
+    with monitoring(run / "monitor.csv", monitor):
+        result = model.run({**params, **surroundings})
+    candle.finish(run, result)
+
+
+_held: list[IO[str]] = []
+
+
+def _lock(run: Path) -> IO[str]:
+    """Return the lock of a run, once nobody else trains it."""
+    held = lock.acquire(run)
+    if held is None:
+        print(f"waiting for {lock.holder(run)}, which is training this run", flush=True)
+        held = lock.acquire(run, wait=True)
+    assert held is not None
+    return held
+
+
+def score(place: Place) -> str:
+    """Predict a run's test rows, write predictions, scores and baselines, and say in a line which.
+
+    The scores come last, since they say that the run is finished.
+
+    Raises:
+        InputError: if the run was not trained, or its model predicts not one AUC for each row.
+    """
+    run = place.run
+    if not partition.is_tested(place.partition):
+        outcome.write_empty(run)
+        return "0 test rows"
+    params = read_json(run / parameters.FILE)
+    train, test = (partition.read(place.partition, stage) for stage in ("train", "test"))
+    write_json(run / outcome.BASELINES, metrics.baselines(train, test))
+    model = candle.load(params["model"])
+    params = {**candle.restored(model, params), **place.surroundings()}
+    scores = predictions.write(
+        run,
+        "test",
+        true=test[tables.AUC].cast(pl.Float32).to_numpy(),
+        labels=test[tables.CELL],
+        predicted=candle.predict(model, params, test),
+    )
+    return f"{len(test):,} test rows: {scores}"
