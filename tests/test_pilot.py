@@ -112,7 +112,8 @@ def test_a_dead_sidecar_takes_no_job_and_lets_none_run_for_ever(spool: Spool) ->
     ended = call("submit", spool, "/x/snakejob.other.sh").stdout.strip()
     spool.settle(ended, "success")
     # The id of a process that is there, but started at another time.
-    snakemake = subprocess.Popen(["sleep", "300"])
+    # A shell has what it starts in the background ignore interrupts, and so would these tests.
+    snakemake = subprocess.Popen(["env", "--default-signal=INT", "sleep", "300"])
     (spool.directory / "pid").write_text(f"{os.getpid()} 1 {snakemake.pid}\n")
     assert status(spool, ended) == "success"
     refused = call("submit", spool, "/x/snakejob.third.sh")
