@@ -30,13 +30,17 @@ def main() -> None:
     parser.add_argument(
         "indices", metavar="INDEX", type=int, nargs="*", help="list only these (default: all)"
     )
+    parser.add_argument(
+        "--index", metavar="N", type=int, action="append", default=[], help="the same"
+    )
     output.add_format(parser, original=True)
     args = parser.parse_args()
+    indices = [*args.indices, *args.index]
     if inventory.is_experiment(args.path):
-        drugs = inventory.held_out_drugs(args.path, args.indices)
+        drugs = inventory.held_out_drugs(args.path, indices)
     else:
         ids = inventory.names(args.path, tables.DRUG)
-        drugs = inventory.numbered(ids, tables.DRUG, args.indices)
+        drugs = inventory.numbered(ids, tables.DRUG, indices)
     if args.format == output.ORIGINAL:
         sys.stdout.write(inventory.render_numbered(drugs))
     else:

@@ -4,7 +4,8 @@
 errors: of each held-out drug (or cell, or split) beside the baselines, high error drugs named;
 predictions: true against predicted AUC; ranking: of drugs for each cell; convergence: loss by epoch
 over all runs; tiles: which run was on which tile when, of experiments on a cluster; comparison:
-each drug's score in several experiments against that in the first.
+each drug's score in several experiments against that in the first; epochs: test scores by the
+epochs that were trained, of one or several experiments.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from hed import command
 from hed.answers import figures
 from hed.experiment import aggregate
 
-COMPARISON = "comparison"
+COMPARISON, EPOCHS = "comparison", "epochs"
 
 
 def main() -> None:
@@ -22,6 +23,8 @@ def main() -> None:
     args = parse()
     if args.figure == COMPARISON:
         figures.draw_comparison(args.experiments, args.output, metric=args.metric)
+    elif args.figure == EPOCHS:
+        figures.draw_by_epochs(args.experiments, args.output, metric=args.metric)
     else:
         figures.draw(args.figure, args.experiments[0], args.output)
 
@@ -33,24 +36,25 @@ def parse() -> argparse.Namespace:
         epilog="example: plot.py errors output/EXP000 errors.pdf",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    choices = (*figures.FIGURES, COMPARISON)
+    choices = (*figures.FIGURES, COMPARISON, EPOCHS)
     parser.add_argument("figure", metavar="FIGURE", choices=choices, help=" | ".join(choices))
     parser.add_argument(
         "experiments",
         metavar="DIR",
         type=Path,
         nargs="+",
-        help=f"an experiment, as EXP011; for {COMPARISON} two or more",
+        help=f"an experiment, as EXP011; for {COMPARISON} two or more, for {EPOCHS} any number",
     )
     parser.add_argument("output", metavar="OUT.png", type=Path, help="or .pdf or .svg")
     parser.add_argument(
         "--metric",
         choices=aggregate.METRICS,
         default="rmse",
-        help=f"for {COMPARISON} (default: %(default)s)",
+        help=f"for {COMPARISON} and {EPOCHS} (default: %(default)s)",
     )
     args = parser.parse_args()
-    if (args.figure == COMPARISON) != (len(args.experiments) > 1):
+    several = len(args.experiments) > 1
+    if args.figure != EPOCHS and (args.figure == COMPARISON) != several:
         parser.error(f"{COMPARISON} needs two experiments or more, the other figures one")
     return args
 

@@ -105,3 +105,7 @@ def test_an_experiment_that_holds_out_cells_has_no_drugs_to_list(tmp_path):
     write_json(experiment / "experiment.json", described)
     with pytest.raises(InputError, match="was partitioned by_cell"):
         call_script("list_drugs.py", experiment)
+
+
+def test_the_original_s_option_for_an_index_is_understood(table):
+    assert call_script("list_drugs.py", "--index", 1, table) == "001 Alpha\n"

@@ -269,3 +269,12 @@ def test_features_are_linked_and_tables_that_are_there_stay(tmp_path):
     for kind in tables.KINDS:
         assert (place / kind.file).read_text() == kind.noun
         assert not (data / kind.file).is_symlink()
+
+
+def test_the_original_s_order_of_arguments_gives_the_same(parquet, tmp_path):
+    run_script("partition.py", parquet, tmp_path / "ours", "--index", 1)
+    result = run_script("partition.py", "by_drug", "--index", 1, parquet, tmp_path / "theirs")
+    assert result.returncode == 0, result.stderr
+    for name in partition.FILES.values():
+        ours, theirs = (tmp_path / place / name for place in ("ours", "theirs"))
+        assert ours.read_bytes() == theirs.read_bytes()

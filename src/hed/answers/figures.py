@@ -6,8 +6,8 @@ from typing import Any
 
 import plotnine as p9
 
-from hed.answers import compare, convergence, heldout, ranking
-from hed.answers.plots import comparison, errors, predictions, ranks, theme, tiles, training
+from hed.answers import by_epochs, compare, convergence, heldout, ranking
+from hed.answers.plots import comparison, epochs, errors, predictions, ranks, theme, tiles, training
 from hed.errors import InputError
 from hed.experiment import aggregate, usage
 from hed.experiment.runs import list_runs, read_experiment, read_runs
@@ -37,6 +37,19 @@ def draw_comparison(directories: Sequence[Path], output: Path, *, metric: str) -
     differences = compare.differences(compare.pair(tables, metric))
     noun = kind_of(directories[0]).noun
     theme.save(comparison.plot(differences, metric=metric, noun=noun), output)
+
+
+def draw_by_epochs(directories: Sequence[Path], output: Path, *, metric: str) -> None:
+    """Draw the test scores of all runs by the epochs that they were trained.
+
+    Raises:
+        InputError: as `by_epochs.read` does, or if the name of `output` has no known ending.
+    """
+    theme.check(output)
+    table = by_epochs.read(directories, metric)
+    names = ", ".join(table["experiment"].unique(maintain_order=True))
+    title = f"{names}: {len(table)} runs"
+    theme.save(epochs.plot(table, metric=metric, title=title), output)
 
 
 def of_errors(directory: Path) -> p9.ggplot:

@@ -1,7 +1,7 @@
 """The drugs that a cell is most sensitive to, and how many of them the predictions find."""
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -109,3 +109,57 @@ def _hint(rows: pl.DataFrame, cell: str) -> str:
     near = difflib.get_close_matches(cell, rows["cell"].unique().to_list(), n=1)
     meant = f"; did you mean {near[0]!r}?" if near else ":"
     return f"{meant} list_cells.py lists the cells"
+
+
+def score_cells(
+    rows: pl.DataFrame, *, count: int, cells: Sequence[str] | None = None
+) -> pl.DataFrame:
+    """Return a row per cell: how many of its `count` most sensitive drugs the predictions find.
+
+    Columns: cell, drugs (tested), hits, share (of `count`, or of the drugs where there are fewer).
+    Replicates are their mean, ties are in the order of the runs, as in `top_drugs`.
+
+    Args:
+        rows: those of `heldout.HeldOut`.
+        cells: only these, in this order; by name if none are given.
+
+    Raises:
+        InputError: if `count` is less than 1.
+    """
+    if count < 1:
+        raise InputError(f"COUNT must be at least 1, not {count}")
+    per_run = rows.group_by("cell", "run", maintain_order=True).agg(
+        pl.col("true", "predicted").mean()
+    )
+    is_first = [pl.col(auc).rank("ordinal").over("cell") <= count for auc in ("true", "predicted")]
+    scored = (
+        per_run.with_columns(hit=pl.all_horizontal(is_first))
+        .group_by("cell")
+        .agg(drugs=pl.len().cast(pl.Int64), hits=pl.col("hit").sum().cast(pl.Int64))
+        .with_columns(share=pl.col("hits") / pl.min_horizontal("drugs", pl.lit(count)))
+        .sort("cell")
+    )
+    wanted = pl.DataFrame({"cell": cells}) if cells is not None else scored.select("cell")
+    return wanted.join(scored, on="cell", how="left", maintain_order="left")
+
+
+def read_cells(path: Path, rows: pl.DataFrame) -> list[str]:
+    """Return the cells that a file lists, one a line.
+
+    Raises:
+        InputError: if there is no such file, or a cell has no prediction.
+    """
+    if not path.is_file():
+        raise InputError(f"no such file: {path}")
+    cells = [line.strip() for line in path.read_text().splitlines() if line.strip()]
+    known = set(rows["cell"].unique())
+    for cell in cells:
+        if cell not in known:
+            raise InputError(f"no prediction for cell {cell!r} of {path}{_hint(rows, cell)}")
+    return cells
+
+
+def mean_share(scored: pl.DataFrame) -> str:
+    """Return a sentence on what `score_cells` found over all cells."""
+    share = scored["share"].mean()
+    return f"mean over {len(scored):,} cells: {100 * float(share or 0):.1f}% of the drugs are found"  # type: ignore[arg-type]
