@@ -4,6 +4,8 @@ Inputs: response.tsv, cancer_gene_expression.tsv, drug_mordred.tsv of a raw `dat
 Outputs: data/{rsp_merged,ge_merged_data,md_merged_data}.parquet.
 """
 
+from hed.data import preprocess
+
 
 rule preprocess:
     """Join, drop what is incomplete, scale; not part of the graph when the data come preprocessed."""
@@ -19,11 +21,8 @@ rule preprocess:
     params:
         scripts=SCRIPTS,
         raw=EXPERIMENT.raw,
-        ge_scaling=config["preprocess"]["ge_scaling"],
-        md_scaling=config["preprocess"]["md_scaling"],
+        options=preprocess.options(config["preprocess"]),
     shell:
         r"""
-        python {params.scripts:q}/preprocess.py {params.raw:q} data \
-            --ge-scaling {params.ge_scaling} \
-            --md-scaling {params.md_scaling} >{log:q} 2>&1
+        python {params.scripts:q}/preprocess.py {params.raw:q} data {params.options} >{log:q} 2>&1
         """

@@ -6,14 +6,14 @@ import sys
 from pathlib import Path
 
 from hed import command
-from hed.data import preprocess, raw
+from hed.data import layout, preprocess, raw
 
 
 def parse() -> argparse.Namespace:
     """Return the command line's arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "raw", type=Path, metavar="RAW", help=f"directory with {raw.RESPONSE_TSV} and the others"
+        "raw", type=Path, metavar="RAW", help=f"directory with {layout.RESPONSE_TSV} and the others"
     )
     parser.add_argument("out", type=Path, metavar="OUT", help="directory for the parquet tables")
     for option, features in (("--ge-scaling", "gene expression"), ("--md-scaling", "descriptors")):
@@ -23,6 +23,11 @@ def parse() -> argparse.Namespace:
             default="std",
             help=f"how to scale {features} over the cells or drugs (default: %(default)s)",
         )
+    parser.add_argument(
+        "--sources", nargs="+", default=[], help="of the column source (default: all)"
+    )
+    parser.add_argument("--y-column", default="auc", help="taken as the AUC (default: %(default)s)")
+    parser.add_argument("--genes", default="", help="file of gene symbols, one a line (all genes)")
     return parser.parse_args()
 
 
@@ -43,7 +48,11 @@ def main() -> None:
     """Parse the arguments, preprocess and report."""
     args = parse()
     data = preprocess.preprocess(
-        args.raw, args.out, ge_scaling=args.ge_scaling, md_scaling=args.md_scaling
+        args.raw,
+        args.out,
+        ge_scaling=args.ge_scaling,
+        md_scaling=args.md_scaling,
+        choice=preprocess.choice(vars(args)),
     )
     print(report(data, args.raw, args.out), file=sys.stderr)
 

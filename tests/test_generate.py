@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from hed.data import generate, preprocess, raw, responses, tables
+from hed.data import generate, layout, preprocess, raw, responses, tables
 from hed.data.tables import AUC, CELL, DRUG
 from hed.errors import InputError
 
@@ -211,7 +211,7 @@ def test_the_command_writes_a_data_source(tmp_path: Path) -> None:
 
 def test_the_command_writes_raw_tables_that_can_be_preprocessed(tmp_path: Path) -> None:
     assert run(tmp_path / "raw", "--raw", "--rows", 99, "--seed", 4).returncode == 0
-    assert raw.is_raw(tmp_path / "raw")
+    assert layout.is_raw(tmp_path / "raw")
     preprocess.preprocess(tmp_path / "raw", tmp_path / "data", ge_scaling="std", md_scaling="std")
     assert responses.read_checked(tmp_path / "data").rows.height == 99
 

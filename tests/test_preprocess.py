@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from sklearn import preprocessing as sklearn_scalers
 
-from hed.data import preprocess, raw, responses, tables
+from hed.data import layout, preprocess, raw, responses, tables
 from hed.data.tables import CELL, DRUG
 from hed.errors import InputError
 
@@ -80,11 +80,12 @@ def test_ids_order_and_names_are_untouched_and_features_are_float32(
 
 
 FINITE = st.floats(-1e6, 1e6)
+COLUMNWISE = [*preprocess.SCALERS, "none"]
 
 
 @given(constant=FINITE, other=st.lists(FINITE, min_size=1, max_size=6))
 @settings(max_examples=20, deadline=None)
-@pytest.mark.parametrize("method", preprocess.METHODS)
+@pytest.mark.parametrize("method", COLUMNWISE)
 def test_constant_columns_stay_constant_and_finite(
     method: str, constant: float, other: list[float]
 ) -> None:
@@ -95,12 +96,22 @@ def test_constant_columns_stay_constant_and_finite(
     assert scaled["ge.a"].n_unique() == 1
 
 
-@pytest.mark.parametrize("method", preprocess.METHODS)
+@pytest.mark.parametrize("method", COLUMNWISE)
 def test_as_many_cells_as_features_are_not_taken_for_a_transposed_table(method: str) -> None:
     frame = pl.DataFrame({CELL: ["a", "b"], "ge.a": [5.0, 5.0], "ge.b": [1.0, 2.0]})
     scaled = preprocess.scale(frame, CELL, method)
     assert scaled["ge.a"].n_unique() == 1
     assert scaled["ge.b"].n_unique() == 2
+
+
+@pytest.mark.parametrize("norm", preprocess.NORMS)
+def test_a_norm_scales_each_row(norm: str) -> None:
+    frame = pl.DataFrame({CELL: ["a", "b"], "ge.a": [3.0, 0.0], "ge.b": [-4.0, 0.0]})
+    scaled = values(preprocess.scale(frame, CELL, norm))
+    assert scaled[0].tolist() == pytest.approx(
+        {"l1": [3 / 7, -4 / 7], "l2": [0.6, -0.8], "max": [0.75, -1.0]}[norm]
+    )
+    assert scaled[1].tolist() == [0, 0]
 
 
 def test_rows_in_another_order_are_scaled_to_the_same_in_that_order(demo: raw.Tables) -> None:
@@ -114,7 +125,7 @@ def test_outliers_are_not_clipped() -> None:
 
 
 def test_an_unknown_scaling_is_refused_with_the_known_ones(demo: raw.Tables) -> None:
-    sentence = "^no scaling is called 'z': choose std, minmax, maxabs, robust, none$"
+    sentence = f"^no scaling is called 'z': choose {', '.join(preprocess.METHODS)}$"
     with pytest.raises(InputError, match=sentence):
         preprocess.scale(demo.expression, CELL, "z")
 
@@ -148,9 +159,9 @@ def test_each_feature_table_has_its_own_scaling(tmp_path: Path, demo: raw.Tables
 def write_raw(directory: Path, cells: str) -> Path:
     directory.mkdir()
     response = f"{CELL}\t{DRUG}\tauc\na\td\t0.5\nb\td\t0.25\n"
-    (directory / raw.RESPONSE_TSV).write_text(response)
-    (directory / raw.EXPRESSION_TSV).write_text(f"{CELL}\tG\n{cells}")
-    (directory / raw.DESCRIPTOR_TSV).write_text(f"{DRUG}\tM\nd\t1\n")
+    (directory / layout.RESPONSE_TSV).write_text(response)
+    (directory / layout.EXPRESSION_TSV).write_text(f"{CELL}\tG\n{cells}")
+    (directory / layout.DESCRIPTOR_TSV).write_text(f"{DRUG}\tM\nd\t1\n")
     return directory
 
 
@@ -162,7 +173,7 @@ def test_scalers_are_fitted_on_the_cells_that_have_responses(tmp_path: Path) -> 
 
 def test_a_cell_with_many_responses_counts_once_in_the_scaling(tmp_path: Path) -> None:
     given_data = write_raw(tmp_path / "raw", "a\t1\nb\t3\n")
-    with (given_data / raw.RESPONSE_TSV).open("a") as stream:
+    with (given_data / layout.RESPONSE_TSV).open("a") as stream:
         stream.write("a\td\t0.75\n" * 10)
     written = preprocess.preprocess(given_data, tmp_path, ge_scaling="std", md_scaling="std")
     assert written.response.height == 12
@@ -220,11 +231,11 @@ def test_the_command_says_what_it_read_dropped_and_wrote(tmp_path: Path) -> None
 def test_the_command_ends_with_one_sentence_when_a_table_is_missing(tmp_path: Path) -> None:
     result = run(tmp_path, tmp_path / "out")
     assert result.returncode == 1
-    assert result.stderr == f"error: no such file: {tmp_path / raw.RESPONSE_TSV}\n"
+    assert result.stderr == f"error: no such file: {tmp_path / layout.RESPONSE_TSV}\n"
 
 
 def test_the_help_names_every_scaling_and_the_default() -> None:
     result = run("--help")
     assert result.returncode == 0
-    assert result.stdout.count("{std,minmax,maxabs,robust,none}") >= 2
+    assert result.stdout.count("{std,minmax,maxabs,robust,power_yj,l1,l2,max,none}") >= 2
     assert " ".join(result.stdout.split()).count("(default: std)") == 2

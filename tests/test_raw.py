@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from hed.data import raw, responses
+from hed.data import layout, raw, responses
 from hed.data.tables import AUC, CELL, DRUG
 from hed.errors import InputError
 
@@ -51,9 +51,9 @@ def write(tmp_path: Path) -> Callable[..., Path]:
     def write(
         *, response: str = RESPONSE, expression: str = EXPRESSION, descriptors: str = DESCRIPTORS
     ) -> Path:
-        (tmp_path / raw.RESPONSE_TSV).write_text(tsv(response))
-        (tmp_path / raw.EXPRESSION_TSV).write_text(tsv(expression))
-        (tmp_path / raw.DESCRIPTOR_TSV).write_text(tsv(descriptors))
+        (tmp_path / layout.RESPONSE_TSV).write_text(tsv(response))
+        (tmp_path / layout.EXPRESSION_TSV).write_text(tsv(expression))
+        (tmp_path / layout.DESCRIPTOR_TSV).write_text(tsv(descriptors))
         return tmp_path
 
     return write
@@ -111,8 +111,8 @@ def test_a_column_of_the_response_may_turn_to_text_late(write: Callable[..., Pat
 
 
 def test_is_raw_tells_where_a_response_table_is(write: Callable[..., Path], tmp_path: Path) -> None:
-    assert not raw.is_raw(tmp_path)
-    assert raw.is_raw(write())
+    assert not layout.is_raw(tmp_path)
+    assert layout.is_raw(write())
 
 
 # Header forms
@@ -141,20 +141,20 @@ def test_every_header_form_gives_the_same_table(header: str, write: Callable[...
 def test_the_unnamed_columns_of_pandas_count_as_empty(write: Callable[..., Path]) -> None:
     header = SYSTEMS.format("@1", "@2", "@3") + BODY
     directory = write(expression=header)
-    path = directory / raw.EXPRESSION_TSV
+    path = directory / layout.EXPRESSION_TSV
     path.write_text(re.sub("@(.)", r"Unnamed: 0_level_\1", path.read_text()))
     assert raw.read(directory).expression.columns == [CELL, "ge.TP53", "ge.EGFR"]
 
 
 def test_the_demo_expression_is_the_same_with_three_header_rows(tmp_path: Path) -> None:
-    for name in (raw.RESPONSE_TSV, raw.DESCRIPTOR_TSV):
+    for name in (layout.RESPONSE_TSV, layout.DESCRIPTOR_TSV):
         (tmp_path / name).write_bytes((DEMO / name).read_bytes())
-    first, _, rest = (DEMO / raw.EXPRESSION_TSV).read_text().partition("\n")
+    first, _, rest = (DEMO / layout.EXPRESSION_TSV).read_text().partition("\n")
     count = first.count("\t")
     ensembl = "\t".join(["", *(f"ENSG{number:011}" for number in range(count))])
     entrez = "\t".join(["", *(str(number) for number in range(count))])
     symbols = first.replace(CELL, "", 1)
-    (tmp_path / raw.EXPRESSION_TSV).write_text("\n".join([ensembl, entrez, symbols, rest]))
+    (tmp_path / layout.EXPRESSION_TSV).write_text("\n".join([ensembl, entrez, symbols, rest]))
     assert_same(raw.read(tmp_path), raw.read(DEMO))
 
 
@@ -199,7 +199,7 @@ def test_windows_line_ends_quotes_and_a_byte_order_mark_change_nothing(
     write: Callable[..., Path], tmp_path: Path
 ) -> None:
     expected = raw.read(write())
-    for name in (raw.RESPONSE_TSV, raw.EXPRESSION_TSV, raw.DESCRIPTOR_TSV):
+    for name in (layout.RESPONSE_TSV, layout.EXPRESSION_TSV, layout.DESCRIPTOR_TSV):
         text = (tmp_path / name).read_text().replace("\n", "\r\n").replace("5637", '"5637"')
         (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + text.encode())
     assert_same(raw.read(tmp_path), expected)
@@ -257,9 +257,9 @@ def test_exactly_the_response_rows_with_finite_features_are_kept_in_order(
     rows, cells, drugs = [("a", "a", 0.5), *rows], {**cells, "a": "1"}, {**drugs, "a": "1"}
     with tempfile.TemporaryDirectory() as name:
         for file, header, body in (
-            (raw.RESPONSE_TSV, (CELL, DRUG, AUC), rows),
-            (raw.EXPRESSION_TSV, (CELL, "F"), cells.items()),
-            (raw.DESCRIPTOR_TSV, (DRUG, "F"), drugs.items()),
+            (layout.RESPONSE_TSV, (CELL, DRUG, AUC), rows),
+            (layout.EXPRESSION_TSV, (CELL, "F"), cells.items()),
+            (layout.DESCRIPTOR_TSV, (DRUG, "F"), drugs.items()),
         ):
             lines = ["\t".join(map(str, row)) + "\n" for row in [header, *body]]
             (Path(name) / file).write_text("".join(lines))
@@ -280,7 +280,7 @@ def test_exactly_the_response_rows_with_finite_features_are_kept_in_order(
 # What is refused
 
 
-@pytest.mark.parametrize("name", [raw.RESPONSE_TSV, raw.EXPRESSION_TSV, raw.DESCRIPTOR_TSV])
+@pytest.mark.parametrize("name", layout.FILES)
 def test_a_missing_or_empty_file_is_named(name: str, write: Callable[..., Path]) -> None:
     directory = write()
     (directory / name).write_text("")
@@ -344,7 +344,7 @@ def test_a_malformed_table_is_refused_in_a_sentence(
 
 def test_a_file_that_is_not_text_is_refused(write: Callable[..., Path]) -> None:
     directory = write()
-    (directory / raw.EXPRESSION_TSV).write_bytes(b"\x1f\x8b\xff\xfe\x00")
+    (directory / layout.EXPRESSION_TSV).write_bytes(b"\x1f\x8b\xff\xfe\x00")
     with pytest.raises(InputError, match="cannot be read as text"):
         raw.read(directory)
 

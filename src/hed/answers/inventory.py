@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from hed.answers import heldout
-from hed.data import raw, tables
+from hed.data import layout, raw, tables
 from hed.data.tables import CELL, DRUG, NOUN
 from hed.errors import InputError
 from hed.experiment.description import partition_mode
@@ -26,7 +26,7 @@ def names(path: Path, column: str) -> list[str]:
     Raises:
         InputError: if there is no table, it lacks `column`, or a row has no id there.
     """
-    if raw.is_raw(path):
+    if layout.is_raw(path):
         return tables.distinct(raw.read(path).response[column])
     table = path / tables.RESPONSE_FILE if path.is_dir() else path
     ids = tables.scan(table, [column]).select(column).collect()[column]
@@ -112,12 +112,14 @@ def _response_table(path: Path) -> Path:
     """Return the response table that a file or directory means."""
     if not path.is_dir():
         return path
-    return path / (raw.RESPONSE_TSV if raw.is_raw(path) else tables.RESPONSE_FILE)
+    if layout.is_raw(path):
+        return layout.find(path, layout.RESPONSE_TSV)
+    return path / tables.RESPONSE_FILE
 
 
 def _scan(table: Path) -> pl.LazyFrame:
     """Scan the ids of a response table, as strings."""
-    if table.suffix not in (".tsv", ".txt"):
+    if not {".tsv", ".txt"} & set(table.suffixes):
         return tables.scan(table, [CELL, DRUG])
     if not table.is_file():
         raise InputError(f"no such file: {table}")

@@ -22,7 +22,7 @@ class Settings:
     upf: Path | None
     dflts: Path | None
     seed: int
-    preprocess: Mapping[str, str]
+    preprocess: Mapping[str, Any]
     partition: Mapping[str, Any]
     local_dir: Path
 
@@ -40,7 +40,10 @@ def complete(config: Mapping[str, Any], root: Path) -> dict[str, Any]:
     # `--config upf=` on the command line is null.
     given = {key: value for key, value in config.items() if value is not None}
     schema.check(given, definition, source="the configuration")
-    return schema.complete(given, definition)
+    completed = schema.complete(given, definition)
+    if genes := completed["preprocess"]["genes"]:
+        completed["preprocess"]["genes"] = str(_path(genes, root))  # for jobs too
+    return completed
 
 
 def read(config: Mapping[str, Any], root: Path) -> Settings:

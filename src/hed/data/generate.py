@@ -13,7 +13,7 @@ import numpy.typing as npt
 import polars as pl
 
 from hed import files
-from hed.data import raw
+from hed.data import layout, raw
 from hed.data.tables import AUC, CELL, DESCRIPTORS, DRUG, EXPRESSION
 from hed.errors import InputError
 
@@ -168,9 +168,9 @@ def _auc(
 def write_raw(data: raw.Tables, out: Path) -> None:
     """Write a data set into `out` as raw IMPROVE tables with bare names; the response last."""
     for frame, name in (
-        (_bare(data.expression, EXPRESSION.prefix), raw.EXPRESSION_TSV),
-        (_bare(data.descriptors, DESCRIPTORS.prefix), raw.DESCRIPTOR_TSV),
-        (data.response, raw.RESPONSE_TSV),
+        (_bare(data.expression, EXPRESSION.prefix), layout.EXPRESSION_TSV),
+        (_bare(data.descriptors, DESCRIPTORS.prefix), layout.DESCRIPTOR_TSV),
+        (data.response, layout.RESPONSE_TSV),
     ):
         with files.replacing(out / name) as temporary:
             frame.write_csv(temporary, separator="\t")

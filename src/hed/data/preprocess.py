@@ -1,5 +1,7 @@
 """The preprocessed data set: scaled features and response, as the three parquet tables."""
 
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,11 @@ SCALERS = {
     "minmax": "MinMaxScaler",
     "maxabs": "MaxAbsScaler",
     "robust": "RobustScaler",
+    "power_yj": "PowerTransformer",
 }
-METHODS = (*SCALERS, "none")
+# These scale each row to a norm of 1, not each column.
+NORMS = ("l1", "l2", "max")
+METHODS = (*SCALERS, *NORMS, "none")
 
 
 def scale(features: pl.DataFrame, id_column: str, method: str) -> pl.DataFrame:
@@ -50,11 +55,37 @@ def _fitted(values: np.ndarray[Any, Any], method: str) -> np.ndarray[Any, Any]:
     # Importing scikit-learn takes seconds; most commands never scale.
     from sklearn import preprocessing
 
+    if method in NORMS:
+        return np.asarray(preprocessing.normalize(values, norm=method))
     scaler = getattr(preprocessing, SCALERS[method])()
     return np.asarray(scaler.fit_transform(values))
 
 
-def preprocess(raw_data: Path, out: Path, *, ge_scaling: str, md_scaling: str) -> raw.Tables:
+def choice(settings: Mapping[str, Any]) -> raw.Choice:
+    """Return which part of the raw tables the settings of `preprocess` choose."""
+    return raw.Choice(tuple(settings["sources"]), settings["y_column"], settings["genes"])
+
+
+def decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of `preprocess` that may not change while an experiment goes on.
+
+    Those that came later are left out where they choose all, as experiments before them did.
+    """
+    usual = {"sources": [], "y_column": tables.AUC, "genes": ""}
+    return {name: value for name, value in settings.items() if usual.get(name) != value}
+
+
+def options(settings: Mapping[str, Any]) -> str:
+    """Return the settings of `preprocess` as options of the command, quoted for the shell."""
+    words = ["--ge-scaling", settings["ge_scaling"], "--md-scaling", settings["md_scaling"]]
+    words += ["--y-column", settings["y_column"], "--genes", settings["genes"]]
+    words += ["--sources", *settings["sources"]] if settings["sources"] else []
+    return shlex.join(words)
+
+
+def preprocess(
+    raw_data: Path, out: Path, *, ge_scaling: str, md_scaling: str, choice: raw.Choice = raw.ALL
+) -> raw.Tables:
     """Write the preprocessed tables of the raw data set `raw_data` into `out` and return them.
 
     The scalers are fitted on the cells and drugs that have responses, each counted once.
@@ -62,7 +93,7 @@ def preprocess(raw_data: Path, out: Path, *, ge_scaling: str, md_scaling: str) -
     Raises:
         InputError: if the raw tables are malformed or a scaling is unknown.
     """
-    given = raw.read(raw_data)
+    given = raw.read(raw_data, choice)
     scaled = raw.Tables(
         response=given.response,
         expression=scale(given.expression, tables.CELL, ge_scaling),

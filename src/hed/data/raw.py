@@ -14,16 +14,12 @@ from typing import Any
 import polars as pl
 from polars.datatypes import DataType
 
-from hed.data import tables
+from hed.data import layout, tables
+from hed.data.layout import DESCRIPTOR_TSV, EXPRESSION_TSV, RESPONSE_TSV
 from hed.data.tables import AUC, CELL, DESCRIPTORS, DRUG, EXPRESSION, Kind
 from hed.errors import InputError
 
-RESPONSE_TSV = "response.tsv"
-EXPRESSION_TSV = "cancer_gene_expression.tsv"
-DESCRIPTOR_TSV = "drug_mordred.tsv"
-FILES = (RESPONSE_TSV, EXPRESSION_TSV, DESCRIPTOR_TSV)
-
-SYMBOLS = "gene_symbol"
+SYMBOLS, SOURCE = "gene_symbol", "source"
 # Entrez names are numbers, so header rows can be told only by their first field.
 HEADER_LABELS = frozenset({"", "ensembl", "entrez", SYMBOLS, CELL})
 INDEX = ""
@@ -49,22 +45,39 @@ class Tables:
     dropped: dict[str, int]
 
 
-def is_raw(directory: Path) -> bool:
-    """Tell whether `directory` holds raw IMPROVE tables."""
-    return (directory / RESPONSE_TSV).is_file()
+@dataclass(frozen=True)
+class Choice:
+    """Which part of the raw tables is taken.
+
+    Attributes:
+        sources: values of the response's column `source`; all if empty.
+        y_column: column of the response that is taken as the AUC.
+        genes: file of gene symbols, one a line; all genes if empty.
+    """
+
+    sources: tuple[str, ...] = ()
+    y_column: str = AUC
+    genes: str = ""
 
 
-def read(directory: Path) -> Tables:
+ALL = Choice()
+
+
+def read(directory: Path, choice: Choice = ALL) -> Tables:
     """Return the raw tables of `directory`, all in the order of their files.
 
     Raises:
-        InputError: if a table is missing, empty or malformed, or if no response row has features.
+        InputError: if a table is missing, empty or malformed, lacks what was chosen, or if no
+            response row has features.
     """
-    response = _response(directory / RESPONSE_TSV)
-    cells = _features(directory / EXPRESSION_TSV, EXPRESSION)
-    drugs = _features(directory / DESCRIPTOR_TSV, DESCRIPTORS)
-    expression = _finite(cells, directory / EXPRESSION_TSV, EXPRESSION)
-    descriptors = _finite(drugs, directory / DESCRIPTOR_TSV, DESCRIPTORS)
+    paths = [layout.find(directory, name) for name in layout.FILES]
+    response = _response(paths[0], choice)
+    cells = _features(paths[1], EXPRESSION)
+    drugs = _features(paths[2], DESCRIPTORS)
+    if choice.genes:
+        cells = _genes(cells, Path(choice.genes), paths[1])
+    expression = _finite(cells, paths[1], EXPRESSION)
+    descriptors = _finite(drugs, paths[2], DESCRIPTORS)
     kept = response.filter(_among(expression, CELL), _among(descriptors, DRUG))
     if kept.is_empty():
         raise InputError(_nothing_left(directory, response, expression, descriptors))
@@ -90,20 +103,51 @@ def _nothing_left(
 ) -> str:
     """Return the sentence that shows how the ids of the three tables differ."""
     return (
-        f"no row of {directory / RESPONSE_TSV} has both its cell in {EXPRESSION_TSV} and its drug "
-        f"in {DESCRIPTOR_TSV}: make their ids agree (cells are like {response[CELL][0]!r} here "
-        f"and {expression[CELL][0]!r} there, drugs like {response[DRUG][0]!r} here "
-        f"and {descriptors[DRUG][0]!r} there)"
+        f"no row of {layout.find(directory, RESPONSE_TSV)} has both its cell in {EXPRESSION_TSV} "
+        f"and its drug in {DESCRIPTOR_TSV}: make their ids agree (cells are like "
+        f"{response[CELL][0]!r} here and {expression[CELL][0]!r} there, drugs like "
+        f"{response[DRUG][0]!r} here and {descriptors[DRUG][0]!r} there)"
     )
 
 
-def _response(path: Path) -> pl.DataFrame:
+def sources(response: pl.DataFrame) -> list[str]:
+    """Return the studies that a response table is put together from, if it says so."""
+    return sorted(response[SOURCE].drop_nulls().unique()) if SOURCE in response.columns else []
+
+
+def _genes(cells: pl.DataFrame, listed: Path, path: Path) -> pl.DataFrame:
+    """Return an expression table with the genes of a list alone, in the table's order."""
+    if not listed.is_file():
+        raise InputError(f"genes: no such file: {listed}")
+    wanted = {f"{EXPRESSION.prefix}{line.strip()}" for line in listed.read_text().splitlines()}
+    found = [name for name in cells.columns if name in wanted]
+    if not found:
+        raise InputError(f"none of the genes of {listed} is a column of {path}")
+    return cells.select(CELL, *found)
+
+
+def _chosen(response: pl.DataFrame, path: Path, choice: Choice) -> pl.DataFrame:
+    """Return the rows of the chosen sources, with the chosen column as the AUC."""
+    if choice.sources:
+        known = sources(response)
+        for name in choice.sources:
+            if name not in known:
+                there = ", ".join(known) or f"no column {SOURCE!r}"
+                raise InputError(f"{path} has no source {name!r}: it has {there}")
+        response = response.filter(pl.col(SOURCE).is_in(choice.sources))
+    if choice.y_column == AUC:
+        return response
+    return response.drop(AUC, strict=False).rename({choice.y_column: AUC})
+
+
+def _response(path: Path, choice: Choice) -> pl.DataFrame:
     """Return the response table after the checks that a preprocessed one also passes."""
-    tables.require_columns(_leading_rows(path)[0], [CELL, DRUG, AUC], path)
+    tables.require_columns(_leading_rows(path)[0], [CELL, DRUG, choice.y_column], path)
     # The other columns may turn from integers to text late: look at every row.
     response = _read_tsv(
         path, schema_overrides={CELL: pl.String, DRUG: pl.String}, infer_schema_length=None
     )
+    response = _chosen(response, path, choice)
     if response.schema[AUC] == pl.String:
         response = _as_numbers(response, [AUC], path=path)
     tables.check_response(response, path)
@@ -129,7 +173,7 @@ def _leading_rows(path: Path) -> list[list[str]]:
     if not path.is_file():
         raise InputError(f"no such file: {path}")
     try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
+        with layout.open_text(path) as stream:
             rows = csv.reader(stream, delimiter="\t")
             leading = [*itertools.islice(rows, 1), *itertools.takewhile(_is_header, rows)]
     except (UnicodeDecodeError, csv.Error) as error:

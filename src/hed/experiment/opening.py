@@ -20,7 +20,7 @@ from hed import command, lock
 from hed.config import hyperparameters
 from hed.config import settings as settings_of
 from hed.config.settings import Settings
-from hed.data import raw
+from hed.data import layout
 from hed.errors import InputError
 from hed.experiment import description, plan, record
 from hed.experiment.plan import Plan, Run
@@ -113,7 +113,7 @@ def _planned(settings: Settings) -> Experiment:
     os.environ[VARIABLE] = str(directory)
     source = str(settings.data_source)
     upf, dflts = _copies(settings)
-    is_raw = raw.is_raw(settings.data_source)
+    is_raw = layout.is_raw(settings.data_source)
     experiment = Experiment(
         directory=directory,
         runs=planned.runs,

@@ -11,7 +11,7 @@ from hed.config import hyperparameters
 from hed.config.hyperparameters import UpfLine
 from hed.config.original import Parameters
 from hed.config.settings import Settings
-from hed.data import raw, responses, tables
+from hed.data import layout, preprocess, raw, responses, tables
 from hed.data.responses import Responses
 from hed.errors import InputError
 from hed.experiment import inspection
@@ -54,7 +54,7 @@ def make(settings: Settings) -> Plan:
     Raises:
         InputError: one sentence about the first thing that would make the experiment fail.
     """
-    data = _responses(settings.data_source)
+    data = _responses(settings)
     dflts = hyperparameters.read_dflts(settings.dflts) if settings.dflts else {}
     column = tables.COUNTED.get(settings.partition["mode"])
     ids = data.ids[column] if column else None
@@ -66,19 +66,31 @@ def make(settings: Settings) -> Plan:
         upf=tuple(upf),
         dflts=dflts,
         identity=_identity(settings, dflts),
-        notes=(*ignored, *found.notes, *responses.notes(data, column)),
+        notes=(*ignored, *found.notes, *responses.notes(data, column), *_mixed(settings, data)),
     )
 
 
-def _responses(source: Path) -> Responses:
-    if raw.is_raw(source):
-        return responses.of_raw(raw.read(source))
+def _responses(settings: Settings) -> Responses:
+    source = settings.data_source
+    if layout.is_raw(source):
+        return responses.of_raw(raw.read(source, preprocess.choice(settings.preprocess)))
     if not (source / tables.RESPONSE_FILE).exists():
         raise InputError(
             f"data_source {source} holds neither {tables.RESPONSE_FILE} (preprocessed) "
             "nor response.tsv (raw IMPROVE tables)"
         )
     return responses.read_checked(source)
+
+
+def _mixed(settings: Settings, data: Responses) -> list[str]:
+    """Return a sentence if raw responses come from several sources that nobody chose."""
+    found = raw.sources(data.rows) if layout.is_raw(settings.data_source) else []
+    if len(found) < 2 or settings.preprocess["sources"]:
+        return []
+    return [
+        f"the responses come from {len(found)} sources ({', '.join(found)}), and all are used: "
+        "choose with preprocess: sources in config/config.yaml"
+    ]
 
 
 def _upf(path: Path | None, ids: list[str] | None, column: str | None, model: str) -> list[UpfLine]:
@@ -111,8 +123,8 @@ def _identity(settings: Settings, dflts: Parameters) -> dict[str, Any]:
         "partition": dict(settings.partition),
         "restart_from": str(settings.restart_from or ""),
     }
-    if raw.is_raw(settings.data_source):
-        identity["preprocess"] = dict(settings.preprocess)
+    if layout.is_raw(settings.data_source):
+        identity["preprocess"] = preprocess.decisive(settings.preprocess)
     return identity
 
 
@@ -127,12 +139,15 @@ def _digest(source: Path) -> str:
     Independent of where the data are, when they were written, and what else is there, so they can
     be moved or touched.
     """
-    response, *features = raw.FILES if raw.is_raw(source) else tables.FILES
-    digest = hashlib.blake2b((source / response).read_bytes(), digest_size=16)
-    for name in features:
-        size = (source / name).stat().st_size
-        digest.update(f"{name} {size}\n".encode())
-        with (source / name).open("rb") as stream:
+    if layout.is_raw(source):
+        response, *features = (layout.find(source, name) for name in layout.FILES)
+    else:
+        response, *features = (source / name for name in tables.FILES)
+    digest = hashlib.blake2b(response.read_bytes(), digest_size=16)
+    for path in features:
+        size = path.stat().st_size
+        digest.update(f"{path.name} {size}\n".encode())
+        with path.open("rb") as stream:
             digest.update(stream.read(SAMPLE))
             stream.seek(max(size - SAMPLE, 0))
             digest.update(stream.read(SAMPLE))

@@ -1,0 +1,148 @@
+"""IMPROVE's benchmark is read as it is downloaded, and what is chosen of it."""
+
+import gzip
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+from experiments import assert_is_refused, call_script, run_script
+from polars.testing import assert_frame_equal
+
+from hed.data import layout, preprocess, raw
+from hed.data.tables import AUC, CELL, DRUG
+from hed.errors import InputError
+
+ROOT = Path(__file__).parents[1]
+DEMO = ROOT / "data" / "gdsc2-demo"
+
+
+def write_benchmark(directory: Path, *, compressed: bool = False) -> Path:
+    """Write the embedded data as the benchmark has them: three header rows, two sources."""
+    root = directory / "csa_data" / "raw_data"
+    for part in ("x_data", "y_data", "splits"):
+        (root / part).mkdir(parents=True)
+    response = pl.read_csv(DEMO / "response.tsv", separator="\t", infer_schema=False)
+    sources = pl.Series("source", [["CCLE", "GDSCv2"][i % 2] for i in range(len(response))])
+    table = response.select(sources, pl.all().exclude("source"), auc1=pl.col(AUC).cast(float) / 2)
+    texts = {
+        "y_data/response.tsv": table.write_csv(separator="\t"),
+        "x_data/cancer_gene_expression.tsv": _three_headers(
+            (DEMO / "cancer_gene_expression.tsv").read_text()
+        ),
+        "x_data/drug_mordred.tsv": (DEMO / "drug_mordred.tsv").read_text(),
+    }
+    for name, text in texts.items():
+        if compressed:
+            (root / f"{name}.gz").write_bytes(gzip.compress(text.encode()))
+        else:
+            (root / name).write_text(text)
+    return directory
+
+
+def _three_headers(text: str) -> str:
+    """Return an expression table with Ensembl and Entrez names above the symbols."""
+    header, _, rows = text.partition("\n")
+    symbols = header.split("\t")[1:]
+    ensembl = "\t".join(["", *(f"ENSG{i:05d}" for i in range(len(symbols)))])
+    entrez = "\t".join(["", *(str(i) for i in range(len(symbols)))])
+    return "\n".join([ensembl, entrez, "\t".join(["", *symbols]), rows])
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("below", ["", "csa_data", "csa_data/raw_data"])
+def test_the_benchmark_its_parent_and_compressed_tables_are_found(
+    tmp_path: Path, compressed: bool, below: str
+) -> None:
+    data = write_benchmark(tmp_path, compressed=compressed) / below
+    assert layout.is_raw(data)
+    found, flat = raw.read(data), raw.read(DEMO)
+    assert_frame_equal(
+        found.response.select(CELL, DRUG, AUC), flat.response.select(CELL, DRUG, AUC)
+    )
+    assert_frame_equal(found.expression, flat.expression)
+    assert_frame_equal(found.descriptors, flat.descriptors)
+    assert call_script("list_drugs.py", data) == call_script("list_drugs.py", DEMO)
+    assert "3600" in call_script("stat.py", data)
+
+
+def test_sources_and_another_column_are_chosen(tmp_path: Path) -> None:
+    data = write_benchmark(tmp_path)
+    whole = raw.read(data)
+    one = raw.read(data, raw.Choice(sources=("CCLE",), y_column="auc1"))
+    kept = whole.response.filter(source="CCLE")
+    assert one.response[AUC].to_list() == kept["auc1"].to_list()
+    assert one.response[CELL].to_list() == kept[CELL].to_list()
+    with pytest.raises(InputError, match="has no source 'gCSI': it has CCLE, GDSCv2"):
+        raw.read(data, raw.Choice(sources=("gCSI",)))
+    with pytest.raises(InputError, match="has no column 'dss1'"):
+        raw.read(data, raw.Choice(y_column="dss1"))
+
+
+def test_genes_of_a_list_alone_are_kept_in_the_order_of_the_table(tmp_path: Path) -> None:
+    data = write_benchmark(tmp_path)
+    columns = raw.read(data).expression.columns
+    listed = tmp_path / "landmark_genes.txt"
+    listed.write_text(f"{columns[7][3:]}\nNOT-A-GENE\n{columns[3][3:]}\n")
+    chosen = raw.read(data, raw.Choice(genes=str(listed)))
+    assert chosen.expression.columns == [CELL, columns[3], columns[7]]
+    listed.write_text("NOT-A-GENE\n")
+    with pytest.raises(InputError, match="none of the genes of"):
+        raw.read(data, raw.Choice(genes=str(listed)))
+
+
+def test_the_command_chooses_too(tmp_path: Path) -> None:
+    data, out = write_benchmark(tmp_path), tmp_path / "out"
+    options = ("--sources", "CCLE", "--y-column", "auc1", "--ge-scaling", "power_yj")
+    assert run_script("preprocess.py", data, out, *options).returncode == 0
+    assert len(pl.read_parquet(out / "rsp_merged.parquet")) == 1800
+    result = run_script("preprocess.py", data, out, "--sources", "gCSI")
+    assert_is_refused(result, "no source 'gCSI'")
+
+
+def test_what_came_later_leaves_older_experiments_as_they_were() -> None:
+    usual = {
+        "ge_scaling": "std",
+        "md_scaling": "std",
+        "sources": [],
+        "y_column": "auc",
+        "genes": "",
+    }
+    assert preprocess.decisive(usual) == {"ge_scaling": "std", "md_scaling": "std"}
+    assert preprocess.decisive({**usual, "sources": ["CCLE"]})["sources"] == ["CCLE"]
+
+
+@pytest.mark.xdist_group("workflow")
+def test_the_benchmark_is_a_data_source(tmp_path: Path) -> None:
+    data = write_benchmark(tmp_path, compressed=True)
+    (tmp_path / "upf.json").write_text('{"id": "RUN003", "index": 3}\n')
+    (tmp_path / "dflts.json").write_text(json.dumps({"model": "cell_means"}))
+    chosen = tmp_path / "mine.yaml"
+    chosen.write_text("preprocess:\n  sources: [GDSCv2]\n")
+    places = [f"output={tmp_path}/output", f"local_dir={tmp_path}/local", f"data_source={data}"]
+    inputs = [f"upf={tmp_path}/upf.json", f"dflts={tmp_path}/dflts.json"]
+
+    def type_snakemake(*more: str) -> str:
+        command = [sys.executable, "-m", "snakemake", "--cores=2", "--until=aggregate", *more]
+        done = subprocess.run(
+            [*command, "--config", *places, *inputs],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "tests" / "models")},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    assert "2 sources (CCLE, GDSCv2), and all are used" in type_snakemake("-n")
+    shutil.rmtree(tmp_path / "output", ignore_errors=True)
+    assert "2 sources" not in type_snakemake("--configfile", str(chosen))
+    written = pl.read_parquet(tmp_path / "output/EXP000/data/rsp_merged.parquet")
+    assert written["source"].unique().to_list() == ["GDSCv2"]
