@@ -28,6 +28,10 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--y-column", default="auc", help="taken as the AUC (default: %(default)s)")
     parser.add_argument("--genes", default="", help="file of gene symbols, one a line (all genes)")
+    parser.add_argument(
+        "--drop-repeated", action="store_true", help="drop rows that repeat another one exactly"
+    )
+    parser.add_argument("--min-r2fit", type=float, help="least r2fit of a response (default: all)")
     return parser.parse_args()
 
 

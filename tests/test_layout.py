@@ -13,6 +13,7 @@ import pytest
 from experiments import assert_is_refused, call_script, run_script
 from polars.testing import assert_frame_equal
 
+from hed.config import settings
 from hed.data import layout, preprocess, raw
 from hed.data.tables import AUC, CELL, DRUG
 from hed.errors import InputError
@@ -95,6 +96,21 @@ def test_genes_of_a_list_alone_are_kept_in_the_order_of_the_table(tmp_path: Path
         raw.read(data, raw.Choice(genes=str(listed)))
 
 
+def test_repeated_rows_and_badly_fitted_curves_are_dropped_if_asked_for(tmp_path: Path) -> None:
+    data = write_benchmark(tmp_path)
+    path = data / "csa_data/raw_data/y_data/response.tsv"
+    table = pl.read_csv(path, separator="\t", infer_schema=False)
+    fits = pl.Series("r2fit", [str(i / len(table)) for i in range(len(table))])
+    table = table.with_columns(fits)
+    pl.concat([table, table[:7]]).write_csv(path, separator="\t")
+    assert raw.read(data).response.height == 3607
+    assert raw.read(data, raw.Choice(drop_repeated=True)).response.height == 3600
+    assert raw.read(data, raw.Choice(min_r2fit=0.75)).response.height == 900
+    table.drop("r2fit").write_csv(path, separator="\t")
+    with pytest.raises(InputError, match="has no column 'r2fit'"):
+        raw.read(data, raw.Choice(min_r2fit=0.75))
+
+
 def test_the_command_chooses_too(tmp_path: Path) -> None:
     data, out = write_benchmark(tmp_path), tmp_path / "out"
     options = ("--sources", "CCLE", "--y-column", "auc1", "--ge-scaling", "power_yj")
@@ -105,15 +121,12 @@ def test_the_command_chooses_too(tmp_path: Path) -> None:
 
 
 def test_what_came_later_leaves_older_experiments_as_they_were() -> None:
-    usual = {
-        "ge_scaling": "std",
-        "md_scaling": "std",
-        "sources": [],
-        "y_column": "auc",
-        "genes": "",
-    }
-    assert preprocess.decisive(usual) == {"ge_scaling": "std", "md_scaling": "std"}
+    scaling = {"ge_scaling": "std", "md_scaling": "std"}
+    usual = settings.complete({}, ROOT)["preprocess"]
+    assert preprocess.decisive(usual) == scaling
+    assert preprocess.choice(usual) == raw.ALL
     assert preprocess.decisive({**usual, "sources": ["CCLE"]})["sources"] == ["CCLE"]
+    assert preprocess.options({**usual, "min_r2fit": 0.5}).endswith("--min-r2fit 0.5")
 
 
 @pytest.mark.xdist_group("workflow")

@@ -133,6 +133,16 @@ def test_a_data_set_without_any_usable_response_is_refused(tmp_path):
     assert sentence.startswith("no row of /") and "make their ids agree" in sentence
 
 
+def test_responses_that_may_be_mistakes_are_counted(tmp_path):
+    pairs = {CELL: ["c1", "c1", "c1", "c2"], DRUG: ["7", "7", "7", "12"]}
+    found = responses.read(write(tmp_path, **pairs, **{AUC: [0.5, 0.5, 0.6, 1.2]}))
+    assert list(responses.notes(found, DRUG)) == [
+        "AUC outside 0 to 1, which a sigmoid cannot predict: 1 response",
+        "exactly like an earlier one: 1 response; "
+        "preprocess: drop_repeated drops those of raw tables",
+    ]
+
+
 def test_of_many_names_the_first_are_told():
     drugs = [f"d{i}" for i in range(8)]
     table = pl.DataFrame({CELL: ["c"] * 8, DRUG: drugs, AUC: [0.5] * 8})

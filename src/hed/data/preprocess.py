@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,8 @@ def _fitted(values: np.ndarray[Any, Any], method: str) -> np.ndarray[Any, Any]:
 
 def choice(settings: Mapping[str, Any]) -> raw.Choice:
     """Return which part of the raw tables the settings of `preprocess` choose."""
-    return raw.Choice(tuple(settings["sources"]), settings["y_column"], settings["genes"])
+    names = ("y_column", "genes", "drop_repeated", "min_r2fit")
+    return raw.Choice(tuple(settings["sources"]), **{name: settings[name] for name in names})
 
 
 def decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,8 +73,8 @@ def decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
 
     Those that came later are left out where they choose all, as experiments before them did.
     """
-    usual = {"sources": [], "y_column": tables.AUC, "genes": ""}
-    return {name: value for name, value in settings.items() if usual.get(name) != value}
+    usual = {**asdict(raw.ALL), "sources": []}
+    return {n: value for n, value in settings.items() if n not in usual or usual[n] != value}
 
 
 def options(settings: Mapping[str, Any]) -> str:
@@ -80,6 +82,9 @@ def options(settings: Mapping[str, Any]) -> str:
     words = ["--ge-scaling", settings["ge_scaling"], "--md-scaling", settings["md_scaling"]]
     words += ["--y-column", settings["y_column"], "--genes", settings["genes"]]
     words += ["--sources", *settings["sources"]] if settings["sources"] else []
+    words += ["--drop-repeated"] if settings["drop_repeated"] else []
+    least = settings["min_r2fit"]
+    words += [] if least is None else ["--min-r2fit", str(least)]
     return shlex.join(words)
 
 

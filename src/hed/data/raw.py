@@ -19,7 +19,7 @@ from hed.data.layout import DESCRIPTOR_TSV, EXPRESSION_TSV, RESPONSE_TSV
 from hed.data.tables import AUC, CELL, DESCRIPTORS, DRUG, EXPRESSION, Kind
 from hed.errors import InputError
 
-SYMBOLS, SOURCE = "gene_symbol", "source"
+SYMBOLS, SOURCE, FIT = "gene_symbol", "source", "r2fit"
 # Entrez names are numbers, so header rows can be told only by their first field.
 HEADER_LABELS = frozenset({"", "ensembl", "entrez", SYMBOLS, CELL})
 INDEX = ""
@@ -53,11 +53,15 @@ class Choice:
         sources: values of the response's column `source`; all if empty.
         y_column: column of the response that is taken as the AUC.
         genes: file of gene symbols, one a line; all genes if empty.
+        drop_repeated: drop rows that repeat another one exactly; replicates with other values stay.
+        min_r2fit: least value of `r2fit`, how well the dose-response curve fits; None for all.
     """
 
     sources: tuple[str, ...] = ()
     y_column: str = AUC
     genes: str = ""
+    drop_repeated: bool = False
+    min_r2fit: float | None = None
 
 
 ALL = Choice()
@@ -135,6 +139,11 @@ def _chosen(response: pl.DataFrame, path: Path, choice: Choice) -> pl.DataFrame:
                 there = ", ".join(known) or f"no column {SOURCE!r}"
                 raise InputError(f"{path} has no source {name!r}: it has {there}")
         response = response.filter(pl.col(SOURCE).is_in(choice.sources))
+    if choice.drop_repeated:
+        response = response.unique(keep="first", maintain_order=True)
+    if choice.min_r2fit is not None:
+        tables.require_columns(response.columns, [FIT], path)
+        response = response.filter(pl.col(FIT).cast(pl.Float64, strict=False) >= choice.min_r2fit)
     if choice.y_column == AUC:
         return response
     return response.drop(AUC, strict=False).rename({choice.y_column: AUC})

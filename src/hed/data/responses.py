@@ -108,6 +108,7 @@ def notes(responses: Responses, column: str | None) -> Iterator[str]:
     Args:
         column: what indices count; None where they are seeds.
     """
+    yield from _doubts(responses.rows)
     dropped = responses.total - len(responses.rows)
     if not dropped:
         return
@@ -126,6 +127,20 @@ def notes(responses: Responses, column: str | None) -> Iterator[str]:
             f"no row to be tested on for {len(empty):,} of "
             f"{_counted(len(responses.ids[column]), NOUN[column])}, whose indices stay: "
             f"{_listed(named)}"
+        )
+
+
+def _doubts(rows: pl.DataFrame) -> Iterator[str]:
+    """Yield sentences on responses that may be mistakes."""
+    auc = pl.col(tables.AUC)
+    outside = rows.select(((auc < 0) | (auc > 1)).sum()).item()
+    if outside:
+        yield f"AUC outside 0 to 1, which a sigmoid cannot predict: {_counted(outside, 'response')}"
+    repeated = len(rows) - len(rows.unique())
+    if repeated:
+        yield (
+            f"exactly like an earlier one: {_counted(repeated, 'response')}; "
+            "preprocess: drop_repeated drops those of raw tables"
         )
 
 
