@@ -38,7 +38,8 @@ def ask(directory: str, node: str, request: dict[str, object]) -> int:
             connection.connect(f"{node}.sock")
             text = json.dumps(request).encode() + b"\n"
             sent = socket.send_fds(connection, [text], [0, 1, 2])
-            connection.sendall(text[sent:])
+            if rest := text[sent:]:  # Even nothing cannot be sent once the node has answered.
+                connection.sendall(rest)
             return int(connection.recv(16) or UNREACHABLE)
         except OSError as error:
             print(f"on-node: connect to {node}: {error.strerror}", file=sys.stderr)
