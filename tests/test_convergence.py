@@ -160,6 +160,9 @@ def test_a_run_whose_loss_falls_in_its_last_epochs_has_not_converged(three):
     for last, status in ((0.195, "converged"), (0.19, "still falling")):
         write_json(path, {"loss": [1.0] * 6, "val_loss": [0.4, 0.3, 0.196, 0.2, 0.2, last]})
         assert tables(three)[2]["status"][0] == status
+    # Too short to tell.
+    write_json(path, {"loss": [1.0, 1.0], "val_loss": [0.4, 0.4]})
+    assert tables(three)[2]["status"][0] == "still falling"
 
 
 @pytest.mark.parametrize(("option", "rows"), [((), 6), (("--runs",), 2), (("--epochs",), 16)])

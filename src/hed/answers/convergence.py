@@ -79,7 +79,7 @@ def per_run(runs: Sequence[Run], histories: pl.DataFrame) -> pl.DataFrame:
         best_epoch=pl.col("epoch").sort_by(loss, nulls_last=True, maintain_order=True).first(),
         best_val_loss=loss.min(),
         last_val_loss=pl.col("val_loss").last(),
-        earlier=loss.slice(0, pl.len() - LAST_EPOCHS).min(),
+        earlier=loss.head((pl.len().cast(pl.Int64) - LAST_EPOCHS).clip(0)).min(),
         seconds=pl.when(pl.col("seconds").count() > 0).then(pl.col("seconds").sum()),
         seconds_per_epoch=pl.col("seconds").median(),
         diverged=~pl.col("finite").last(),
