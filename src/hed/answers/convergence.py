@@ -8,6 +8,7 @@ import polars as pl
 from hed.experiment import epochs
 from hed.experiment.epochs import BEST, MEASURES
 from hed.experiment.runs import Run
+from hed.words import listed
 
 # A run is still falling if its least val_loss fell by more than this share in its last epochs.
 FALL, LAST_EPOCHS = 0.01, 3
@@ -159,15 +160,9 @@ def remarks(runs: Sequence[Run], table: pl.DataFrame) -> Iterator[str]:
         f": {', '.join(told)}" if told else ""
     )
     if diverged := counts["diverged"]:
-        yield f"the last loss of {_named(diverged)} is not finite: their training diverged"
+        yield f"the last loss of {listed(diverged)} is not finite: their training diverged"
     if absent := [run.id for run in runs if run.id not in set(table["run"])]:
         yield f"{len(absent)} of {len(runs)} runs have no history yet, first {absent[0]}"
-
-
-def _named(runs: Sequence[str], most: int = 5) -> str:
-    """Return the first of some runs, and how many more there are."""
-    rest = f" and {len(runs) - most} more" if len(runs) > most else ""
-    return f"{', '.join(runs[:most])}{rest}"
 
 
 def _finite(value: float | None) -> float | None:

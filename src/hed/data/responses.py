@@ -13,6 +13,7 @@ import polars as pl
 from hed.data import raw, tables
 from hed.data.tables import CELL, DRUG, NOUN
 from hed.errors import InputError
+from hed.words import listed
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def notes(responses: Responses, column: str | None) -> Iterator[str]:
     if not dropped:
         return
     whose = [
-        f"{_counted(len(absent), NOUN[of])} ({_listed(absent)})"
+        f"{_counted(len(absent), NOUN[of])} ({listed(absent)})"
         for of, absent in responses.featureless.items()
         if absent
     ]
@@ -126,7 +127,7 @@ def notes(responses: Responses, column: str | None) -> Iterator[str]:
         yield (
             f"no row to be tested on for {len(empty):,} of "
             f"{_counted(len(responses.ids[column]), NOUN[column])}, whose indices stay: "
-            f"{_listed(named)}"
+            f"{listed(named)}"
         )
 
 
@@ -146,9 +147,3 @@ def _doubts(rows: pl.DataFrame) -> Iterator[str]:
 
 def _counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def _listed(names: list[str], most: int = 5) -> str:
-    """Return the first of some names, and how many more there are."""
-    rest = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return f"{', '.join(names[:most])}{rest}"

@@ -16,6 +16,7 @@ from rich.table import Table
 from hed.experiment import description
 from hed.experiment.aggregate import SCORES_FILE, TABLE_FILE, tabulate
 from hed.experiment.runs import Run, list_runs, read_experiment
+from hed.words import listed
 
 WIDTH = 80
 RUN_WIDTH = 8
@@ -117,14 +118,13 @@ def compared(table: pl.DataFrame, kind: Kind) -> Iterator[str]:
         yield f"the model is better than that in {better} of {len(pairs)} runs"
 
 
-def missing(runs: Sequence[Run], *, scored: set[str], listed: int = 5) -> Iterator[str]:
+def missing(runs: Sequence[Run], *, scored: set[str]) -> Iterator[str]:
     """Yield lines that say which runs have no scores, and which had no rows to be tested on."""
     empty = [drug_label(run.id, run.index, run.drug) for run in runs if run.empty]
     absent = [run.id for run in runs if run.id not in scored and not run.empty]
     for names, what in ((absent, "runs missing"), (empty, "runs had no row to be tested on")):
         if names:
-            rest = f" and {len(names) - listed} more" if len(names) > listed else ""
-            yield f"{len(names)} of {len(runs)} {what}: {', '.join(names[:listed])}{rest}"
+            yield f"{len(names)} of {len(runs)} {what}: {listed(names)}"
 
 
 def result_files(directory: Path) -> list[Path]:
