@@ -77,6 +77,15 @@ def test_a_model_that_cannot_be_used_is_refused(module: Write, text: str, senten
         inspect({"model": "bad"})
 
 
+def test_a_model_whose_import_hangs_is_refused(
+    module: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module("slow", "import time; time.sleep(60)")
+    monkeypatch.setattr(inspection, "SECONDS", 0.5)
+    with pytest.raises(InputError, match="model 'slow' cannot be used: its import hangs"):
+        inspect({"model": "slow"})
+
+
 def test_a_module_that_makes_no_loss_is_refused(module: Write) -> None:
     module("lossless", "constructor = print")
     with pytest.raises(InputError, match="'lossless' cannot be used: it has no function construct"):

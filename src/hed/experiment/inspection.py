@@ -103,14 +103,17 @@ def _unchecked(kind: str, name: str, error: ElsewhereError) -> str:
 def _ask(kind: str, name: str) -> Any:
     """Return what another process finds in a module."""
     paths = [str(SOURCES), *filter(None, [os.environ.get("PYTHONPATH")])]
-    asked = subprocess.run(
-        [sys.executable, "-m", __name__, kind, name],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=SECONDS,
-    )
+    try:
+        asked = subprocess.run(
+            [sys.executable, "-m", __name__, kind, name],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        raise InputError(f"{kind} {name!r} cannot be used: its import hangs") from None
     answers = asked.stdout.splitlines()
     if asked.returncode or not answers:
         said = command.reason(asked.stderr.splitlines())
