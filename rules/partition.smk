@@ -1,13 +1,22 @@
 """The response rows of one run.
 
-Input: rsp_merged.parquet. Output: rsp_{train,val,test}_data.parquet on node-local disk.
+Inputs: rsp_merged.parquet, and where they are asked for: the files that prescribe the split
+(partition: mode: file), the features to scale for this run alone (preprocess: scale_on: training).
+Output: rsp_{train,val,test}_data.parquet on node-local disk, and features of its own.
 """
+
+from hed.data import preprocess, splits, tables
+
+PRESCRIBED = splits.Splits(EXPERIMENT.splits)
+SCALING = preprocess.scaling_options(config["preprocess"], on=preprocess.TRAINING)
 
 
 rule partition:
     """Hold out one drug, and a share of the other rows for validation."""
     input:
         response=ancient(f"{DATA}/rsp_merged.parquet"),
+        features=ancient([f"{DATA}/{kind.file}" for kind in tables.KINDS if SCALING]),
+        splits=lambda wildcards: [*PRESCRIBED.files(RUNS[wildcards.run].index).values()],
     output:
         partition=temp(directory(LOCAL), group_jobs=True),
     log:
@@ -23,6 +32,7 @@ rule partition:
         test=config["partition"]["test"],
         seed=config["seed"],
         index=lambda wildcards: RUNS[wildcards.run].index,
+        scaling=SCALING,
     shell:
         r"""
         python {params.scripts:q}/partition.py {input.response:q} {output.partition:q} \
@@ -30,5 +40,6 @@ rule partition:
             --mode {params.mode} \
             --validation {params.validation} \
             --test {params.test} \
-            --seed {params.seed} >{log:q} 2>&1
+            --seed {params.seed} {params.scaling} \
+            --splits {input.splits:q} >{log:q} 2>&1
         """

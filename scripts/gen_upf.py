@@ -18,7 +18,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.count < 1:
         raise InputError(f"COUNT must be at least 1, not {args.count}")
-    write_text(args.output, hyperparameters.format_upf(hyperparameters.generate_upf(args.count)))
+    write_text(args.output, hyperparameters.format_upf(hyperparameters.generate_upf(range(args.count))))
 
 
 if __name__ == "__main__":

@@ -6,17 +6,30 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hed import command
-from hed.data import partition, responses, tables
+import polars as pl
 
-MODES = ("by_drug", "by_cell", "random")
+from hed import command
+from hed.data import partition, responses, scaling, splits, tables
+from hed.data.responses import Responses
+from hed.errors import InputError
 
 
 def in_our_order(arguments: Sequence[str]) -> list[str]:
     """Return the arguments with the mode, which the original has first, as an option."""
-    if arguments and arguments[0] in MODES and not Path(arguments[0]).exists():
+    if arguments and arguments[0] in partition.MODES and not Path(arguments[0]).exists():
         return ["--mode", *arguments]
     return [*arguments]
+
+
+def split(args: argparse.Namespace, found: Responses) -> dict[str, pl.DataFrame]:
+    """Return the parts as the arguments ask for."""
+    if args.mode == partition.BY_FILE:
+        if len(args.splits) != len(splits.STAGES):
+            raise InputError("mode file needs --splits TRAIN VAL TEST, three files of row numbers")
+        return splits.split(found, dict(zip(splits.STAGES, args.splits, strict=True)))
+    how = partition.Split(args.mode, args.validation, args.test, args.seed)
+    counted = found.ids.get(tables.COUNTED.get(args.mode, ""))
+    return partition.split(found.rows, args.index, how, counted)
 
 
 def main() -> None:
@@ -28,17 +41,31 @@ def main() -> None:
     parser.add_argument("response", type=Path, help="rsp_merged.parquet")
     parser.add_argument("out", type=Path, help="directory to write the three parts to")
     parser.add_argument("--index", type=int, required=True, help="index of the held-out drug")
-    parser.add_argument("--mode", choices=MODES, default="by_drug")
+    parser.add_argument("--mode", choices=partition.MODES, default="by_drug")
     parser.add_argument("--validation", type=float, default=0.2, help="share (default 0.2)")
     parser.add_argument("--test", type=float, default=0.1, help="share in mode random (0.1)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the experiment (default 0)")
+    parser.add_argument(
+        "--splits",
+        nargs="*",
+        type=Path,
+        metavar="FILE",
+        default=[],
+        help="in mode file: row numbers to train on, to validate on and to test on",
+    )
+    for option, features in (("--ge-scaling", "gene expression"), ("--md-scaling", "descriptors")):
+        parser.add_argument(
+            option,
+            choices=scaling.METHODS,
+            help=f"write the {features} beside the parts, scaled without a look at the test rows",
+        )
     args = parser.parse_args(in_our_order(sys.argv[1:]))
-
-    how = partition.Split(args.mode, args.validation, args.test, args.seed)
     found = responses.beside(args.response)
-    counted = found.ids.get(tables.COUNTED.get(args.mode, ""))
-    parts = partition.split(found.rows, args.index, how, counted)
+    parts = split(args, found)
     partition.write(parts, args.out)
+    if args.ge_scaling or args.md_scaling:
+        methods = {tables.CELL: args.ge_scaling or "none", tables.DRUG: args.md_scaling or "none"}
+        partition.write_features(parts, args.out, args.response.parent, methods)
     print(", ".join(f"{len(rows):,} {stage}" for stage, rows in parts.items()), "rows")
 
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from hed import command
-from hed.data import layout, preprocess, raw
+from hed.data import layout, preprocess, raw, scaling
 
 
 def parse() -> argparse.Namespace:
@@ -19,7 +19,7 @@ def parse() -> argparse.Namespace:
     for option, features in (("--ge-scaling", "gene expression"), ("--md-scaling", "descriptors")):
         parser.add_argument(
             option,
-            choices=preprocess.METHODS,
+            choices=scaling.METHODS,
             default="std",
             help=f"how to scale {features} over the cells or drugs (default: %(default)s)",
         )
@@ -27,7 +27,9 @@ def parse() -> argparse.Namespace:
         "--sources", nargs="+", default=[], help="of the column source (default: all)"
     )
     parser.add_argument("--y-column", default="auc", help="taken as the AUC (default: %(default)s)")
-    parser.add_argument("--genes", default="", help="file of gene symbols, one a line (all genes)")
+    parser.add_argument(
+        "--genes", default="", help="file of gene symbols, one a line, or landmark (all genes)"
+    )
     parser.add_argument(
         "--drop-repeated", action="store_true", help="drop rows that repeat another one exactly"
     )
@@ -58,6 +60,8 @@ def main() -> None:
         md_scaling=args.md_scaling,
         choice=preprocess.choice(vars(args)),
     )
+    for note in data.notes:
+        print(f"note: {note}", file=sys.stderr)
     print(report(data, args.raw, args.out), file=sys.stderr)
 
 

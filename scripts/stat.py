@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""For everyone: count the rows, drugs and cells of response tables, and their bytes."""
+"""For everyone: count the rows, drugs and cells of response tables, and say what is unusual."""
 
 import argparse
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -25,6 +26,9 @@ def main() -> None:
     output.add_format(parser)
     args = parser.parse_args()
     output.show(pl.DataFrame([inventory.count(path) for path in args.tables]), args.format)
+    for path in args.tables:
+        for sentence in inventory.about(path):
+            print(f"note: {path}: {sentence}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import typed
 
 from hed import candle
 from hed.config.hyperparameters import UpfLine
@@ -33,36 +34,18 @@ def rows_of(cells: list[str], *aucs: float) -> pl.DataFrame:
     return pl.DataFrame({tables.CELL: cells, tables.AUC: aucs or [0.5] * len(cells)})
 
 
-def snakemake(directory: Path, model: str, *more: str) -> subprocess.CompletedProcess[str]:
-    """Run a whole experiment of three of the embedded drugs with a model of tests/models."""
+def prepare(directory: Path, model: str) -> Path:
+    """Write the hyperparameters and the UPF of three of the embedded drugs into a directory."""
     (directory / "dflts.json").write_text(json.dumps({"model": model, "shrinkage": 2.5}))
     lines = [json.dumps({"id": f"RUN{i:03d}", "index": i}) for i in (0, 5, 9)]
     (directory / "upf.json").write_text("\n".join(lines))
-    return type_snakemake(directory, *more)
-
-
-def type_snakemake(directory: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    """Type the command with the UPF and DFLTS of a directory."""
-    places = [f"output={directory}/output", f"local_dir={directory}/local"]
-    inputs = [f"upf={directory}/upf.json", f"dflts={directory}/dflts.json"]
-    binaries = Path(sys.executable).parent
-    return subprocess.run(
-        [f"{binaries}/snakemake", "--cores=2", "--config", *places, *inputs, *more],
-        cwd=ROOT,
-        env={**os.environ, "PATH": f"{binaries}:{os.environ['PATH']}", "PYTHONPATH": str(MODELS)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    return directory
 
 
 @pytest.mark.xdist_group("workflow")
 def test_the_whole_experiment_runs_with_either_kind_of_another_model(tmp_path: Path) -> None:
     for model in ("cell_means", "writes_predictions"):
-        done = snakemake(tmp_path, model, f"experiment={model}")
-        assert done.returncode == 0, done.stdout
+        typed.told(prepare(tmp_path, model), f"experiment={model}")
     ours, theirs = (tmp_path / "output" / name for name in ("cell_means", "writes_predictions"))
     assert len((ours / "scores.csv").read_text().splitlines()) == 3
     assert (ours / "figures/errors.png").stat().st_size > 0
@@ -83,8 +66,7 @@ def test_a_model_of_the_original_s_form_runs_as_it_is(tmp_path: Path) -> None:
     dflts = {"model": "as_model_runner_calls", "ridge": 3.0, "pre_module": "hed_setup"}
     (tmp_path / "dflts.json").write_text(json.dumps(dflts))
     (tmp_path / "upf.json").write_text('{"id": "RUN005", "index": 5}\n')
-    done = type_snakemake(tmp_path)
-    assert done.returncode == 0, done.stdout
+    typed.told(tmp_path)
     run = tmp_path / "output/EXP000/run/RUN005"
     assert (run / "save/weights.npy").exists()
     assert float((run / "result.txt").read_text()) > 0
@@ -119,9 +101,8 @@ def test_a_hyperparameter_that_the_model_lacks_ends_the_run_with_one_sentence(
 
 
 def test_a_model_that_cannot_be_imported_is_refused_before_any_job(tmp_path: Path) -> None:
-    done = snakemake(tmp_path, "cell_medians", "-n")
-    assert done.returncode == 1
-    assert "error: model 'cell_medians' cannot be imported: install it, or add" in done.stdout
+    sentence = typed.refused(prepare(tmp_path, "cell_medians"))
+    assert "error: model 'cell_medians' cannot be imported: install it, or add" in sentence
     assert not (tmp_path / "output").exists()
 
 

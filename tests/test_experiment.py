@@ -561,7 +561,7 @@ def test_upf_and_dflts_are_copied_byte_by_byte_under_their_names(run, output, tm
 def test_without_upf_and_dflts_those_in_force_are_written(run, output):
     run(dflts="")
     lines = hyperparameters.read_upf(output / "EXP000" / "upf.json")
-    assert lines == hyperparameters.generate_upf(3)
+    assert lines == hyperparameters.generate_upf(range(3))
     assert hyperparameters.read_dflts(output / "EXP000" / "dflts.json") == {}
 
 

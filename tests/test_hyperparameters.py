@@ -292,7 +292,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path):
 
 def test_a_run_is_found_by_its_id(tmp_path):
     path = tmp_path / "upf.json"
-    path.write_text(hyperparameters.format_upf(hyperparameters.generate_upf(3)))
+    path.write_text(hyperparameters.format_upf(hyperparameters.generate_upf(range(3))))
     assert hyperparameters.find(path, "RUN002") == UpfLine("RUN002", 2, {})
     with pytest.raises(InputError, match="upf.json has no run 'RUN003'"):
         hyperparameters.find(path, "RUN003")
@@ -310,7 +310,7 @@ def test_the_command_writes_the_upf_of_the_original(tmp_path):
     lines = (tmp_path / "upf.json").read_text().splitlines()
     assert lines[0] == '{"id": "RUN000", "index": 0}'
     assert lines[1000] == '{"id": "RUN1000", "index": 1000}'
-    assert hyperparameters.read_upf(tmp_path / "upf.json") == hyperparameters.generate_upf(1001)
+    assert hyperparameters.read_upf(tmp_path / "upf.json") == hyperparameters.generate_upf(range(1001))
 
 
 def test_the_command_refuses_a_count_below_one(tmp_path):

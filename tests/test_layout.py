@@ -2,14 +2,12 @@
 
 import gzip
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
+import typed
 from experiments import assert_is_refused, call_script, run_script
 from polars.testing import assert_frame_equal
 
@@ -129,33 +127,43 @@ def test_what_came_later_leaves_older_experiments_as_they_were() -> None:
     assert preprocess.options({**usual, "min_r2fit": 0.5}).endswith("--min-r2fit 0.5")
 
 
+def test_the_landmark_genes_are_found_beside_the_tables(tmp_path: Path) -> None:
+    data = write_benchmark(tmp_path)
+    chosen = raw.Choice(genes="landmark")
+    with pytest.raises(InputError, match=r"genes: landmark needs landmark_genes.txt, a gene"):
+        raw.read(data, chosen)
+    gene = raw.read(data).expression.columns[7]
+    (data / "csa_data/raw_data/x_data/landmark_genes.txt").write_text(gene.removeprefix("ge."))
+    assert raw.read(data, chosen).expression.columns == [CELL, gene]
+    completed = settings.complete({"preprocess": {"genes": "landmark"}}, ROOT)
+    assert completed["preprocess"]["genes"] == "landmark"
+
+
+def test_the_older_name_of_the_descriptors_is_known(tmp_path: Path) -> None:
+    data = write_benchmark(tmp_path)
+    path = data / "csa_data/raw_data/x_data/drug_mordred.tsv"
+    path.rename(path.with_name("drug_mordred_descriptor.tsv"))
+    assert_frame_equal(raw.read(data).descriptors, raw.read(DEMO).descriptors)
+
+
+def run_of(place: Path) -> Path:
+    """Write a UPF of one run and the hyperparameters of a fast model; return the run."""
+    (place / "upf.json").write_text('{"id": "RUN003", "index": 3}\n')
+    (place / "dflts.json").write_text(json.dumps({"model": "cell_means"}))
+    return place / "output/EXP000/run/RUN003"
+
+
 @pytest.mark.xdist_group("workflow")
 def test_the_benchmark_is_a_data_source(tmp_path: Path) -> None:
     data = write_benchmark(tmp_path, compressed=True)
-    (tmp_path / "upf.json").write_text('{"id": "RUN003", "index": 3}\n')
-    (tmp_path / "dflts.json").write_text(json.dumps({"model": "cell_means"}))
+    run_of(tmp_path)
     chosen = tmp_path / "mine.yaml"
     chosen.write_text("preprocess:\n  sources: [GDSCv2]\n")
-    places = [f"output={tmp_path}/output", f"local_dir={tmp_path}/local", f"data_source={data}"]
-    inputs = [f"upf={tmp_path}/upf.json", f"dflts={tmp_path}/dflts.json"]
-
-    def type_snakemake(*more: str) -> str:
-        command = [sys.executable, "-m", "snakemake", "--cores=2", "--until=aggregate", *more]
-        done = subprocess.run(
-            [*command, "--config", *places, *inputs],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT / "tests" / "models")},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout
-        return done.stdout
-
-    assert "2 sources (CCLE, GDSCv2), and all are used" in type_snakemake("-n")
+    source = f"data_source={data}"
+    said = typed.told(tmp_path, source, options=["-n"])
+    assert "2 sources (CCLE, GDSCv2), and all are used" in said
     shutil.rmtree(tmp_path / "output", ignore_errors=True)
-    assert "2 sources" not in type_snakemake("--configfile", str(chosen))
+    options = ["--until=aggregate", "--configfile", str(chosen)]
+    assert "2 sources" not in typed.told(tmp_path, source, options=options)
     written = pl.read_parquet(tmp_path / "output/EXP000/data/rsp_merged.parquet")
     assert written["source"].unique().to_list() == ["GDSCv2"]

@@ -1,15 +1,13 @@
 """What users of the original have: their experiments, through every command and every restart."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import originals
 import polars as pl
 import pytest
+import typed
 from experiments import call_script, digest_tree, run_script
 
 from hed.data import preprocess
@@ -81,21 +79,8 @@ def test_figures_report_export_and_comparison_are_made_of_one(place: Path, tmp_p
 
 
 def snakemake(place: Path, *settings: str) -> str:
-    """Type the command in the checkout, with everything written below a place; return its words."""
-    command = [sys.executable, "-m", "snakemake"]
-    places = [f"output={place}/output", f"local_dir={place}/local"]
-    done = subprocess.run(
-        [*command, "--cores=2", "--until=aggregate", "--config", *places, *settings],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "tests" / "models")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+    """Type the command up to the tables; return what it prints."""
+    return typed.told(place, *settings, options=["--until=aggregate"])
 
 
 def upf(place: Path, *indices: int) -> str:

@@ -278,3 +278,42 @@ def test_the_original_s_order_of_arguments_gives_the_same(parquet, tmp_path):
     for name in partition.FILES.values():
         ours, theirs = (tmp_path / place / name for place in ("ours", "theirs"))
         assert ours.read_bytes() == theirs.read_bytes()
+
+
+# Features of a run's own
+
+
+def write_data(directory, response):
+    """Write feature tables for the cells and drugs of a response table, the last far off."""
+    for kind in tables.KINDS:
+        ids = tables.distinct(response[kind.id])
+        values = [float(i) for i in range(len(ids) - 1)] + [1000.0]
+        pl.DataFrame({kind.id: ids, f"{kind.prefix}x": values}).write_parquet(directory / kind.file)
+
+
+def test_a_run_s_own_features_are_scaled_without_a_look_at_what_is_tested(tmp_path):
+    response = grid()
+    write_data(tmp_path, response)
+    parts = partition.split(response, 5, Split())
+    methods = {tables.CELL: "none", tables.DRUG: "std"}
+    partition.write_features(parts, tmp_path / "own", tmp_path, methods)
+    drugs = pl.read_parquet(tmp_path / "own" / tables.DESCRIPTOR_FILE)["mordred.x"]
+    seen = drugs[:5].to_numpy()
+    assert abs(seen.mean()) < 1e-6 and abs(seen.std() - 1) < 1e-6
+    # Of 0 to 4, the mean is 2 and the standard deviation the root of 2.
+    assert drugs[5] == pytest.approx((1000 - 2) / 2**0.5, rel=1e-6)
+    cells = pl.read_parquet(tmp_path / "own" / tables.EXPRESSION_FILE)
+    assert cells["ge.x"].max() == 1000
+
+
+def test_a_run_takes_the_features_of_its_partition_if_it_has_its_own(tmp_path):
+    response = grid()
+    write_data(tmp_path, response)
+    place = tmp_path / "partition"
+    partition.write(partition.split(response, 5, Split()), place)
+    partition.link_features(place, tmp_path)
+    assert partition.features(place, tmp_path) == tmp_path
+    methods = dict.fromkeys((tables.CELL, tables.DRUG), "std")
+    partition.write_features(partition.split(response, 5, Split()), place, tmp_path, methods)
+    partition.link_features(place, tmp_path)
+    assert partition.features(place, tmp_path) == place

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from sklearn import preprocessing as sklearn_scalers
 
-from hed.data import layout, preprocess, raw, responses, tables
+from hed.data import layout, preprocess, raw, responses, scaling, tables
 from hed.data.tables import CELL, DRUG
 from hed.errors import InputError
 
@@ -46,41 +46,41 @@ def test_scaled_features_are_those_of_scikit_learn(
     method: str, scaler: type, demo: raw.Tables
 ) -> None:
     expected = scaler().fit_transform(values(demo.descriptors)).astype(np.float32)
-    scaled = preprocess.scale(demo.descriptors, DRUG, method)
+    scaled = scaling.scale(demo.descriptors, DRUG, method)
     np.testing.assert_array_equal(values(scaled), expected)
 
 
 def test_std_gives_mean_0_and_deviation_1(demo: raw.Tables) -> None:
-    scaled = values(preprocess.scale(demo.expression, CELL, "std")).astype(np.float64)
+    scaled = values(scaling.scale(demo.expression, CELL, "std")).astype(np.float64)
     np.testing.assert_allclose(scaled.mean(axis=0), 0, atol=1e-6)
     np.testing.assert_allclose(scaled.std(axis=0), 1, atol=1e-5)
 
 
 def test_minmax_spans_0_to_1_and_maxabs_reaches_1(demo: raw.Tables) -> None:
-    spans = values(preprocess.scale(demo.expression, CELL, "minmax"))
+    spans = values(scaling.scale(demo.expression, CELL, "minmax"))
     assert (spans.min(axis=0) == 0).all()
     np.testing.assert_allclose(spans.max(axis=0), 1, rtol=1e-6)
-    reaches = values(preprocess.scale(demo.expression, CELL, "maxabs"))
+    reaches = values(scaling.scale(demo.expression, CELL, "maxabs"))
     np.testing.assert_allclose(np.abs(reaches).max(axis=0), 1, rtol=1e-6)
 
 
 def test_none_changes_only_the_type(demo: raw.Tables) -> None:
-    scaled = preprocess.scale(demo.expression, CELL, "none")
+    scaled = scaling.scale(demo.expression, CELL, "none")
     assert_frame_equal(scaled, demo.expression.with_columns(pl.exclude(CELL).cast(pl.Float32)))
 
 
-@pytest.mark.parametrize("method", preprocess.METHODS)
+@pytest.mark.parametrize("method", scaling.METHODS)
 def test_ids_order_and_names_are_untouched_and_features_are_float32(
     method: str, demo: raw.Tables
 ) -> None:
-    scaled = preprocess.scale(demo.expression, CELL, method)
+    scaled = scaling.scale(demo.expression, CELL, method)
     assert scaled[CELL].equals(demo.expression[CELL])
     assert scaled.columns == demo.expression.columns
     assert set(scaled.dtypes[1:]) == {pl.Float32}
 
 
 FINITE = st.floats(-1e6, 1e6)
-COLUMNWISE = [*preprocess.SCALERS, "none"]
+COLUMNWISE = [*scaling.SCALERS, "none"]
 
 
 @given(constant=FINITE, other=st.lists(FINITE, min_size=1, max_size=6))
@@ -91,7 +91,7 @@ def test_constant_columns_stay_constant_and_finite(
 ) -> None:
     ids = [f"c{n}" for n in range(len(other))]
     frame = pl.DataFrame({CELL: ids, "ge.a": [constant] * len(other), "ge.b": other})
-    scaled = preprocess.scale(frame, CELL, method)
+    scaled = scaling.scale(frame, CELL, method)
     assert np.isfinite(values(scaled)).all()
     assert scaled["ge.a"].n_unique() == 1
 
@@ -99,15 +99,15 @@ def test_constant_columns_stay_constant_and_finite(
 @pytest.mark.parametrize("method", COLUMNWISE)
 def test_as_many_cells_as_features_are_not_taken_for_a_transposed_table(method: str) -> None:
     frame = pl.DataFrame({CELL: ["a", "b"], "ge.a": [5.0, 5.0], "ge.b": [1.0, 2.0]})
-    scaled = preprocess.scale(frame, CELL, method)
+    scaled = scaling.scale(frame, CELL, method)
     assert scaled["ge.a"].n_unique() == 1
     assert scaled["ge.b"].n_unique() == 2
 
 
-@pytest.mark.parametrize("norm", preprocess.NORMS)
+@pytest.mark.parametrize("norm", scaling.NORMS)
 def test_a_norm_scales_each_row(norm: str) -> None:
     frame = pl.DataFrame({CELL: ["a", "b"], "ge.a": [3.0, 0.0], "ge.b": [-4.0, 0.0]})
-    scaled = values(preprocess.scale(frame, CELL, norm))
+    scaled = values(scaling.scale(frame, CELL, norm))
     assert scaled[0].tolist() == pytest.approx(
         {"l1": [3 / 7, -4 / 7], "l2": [0.6, -0.8], "max": [0.75, -1.0]}[norm]
     )
@@ -115,25 +115,25 @@ def test_a_norm_scales_each_row(norm: str) -> None:
 
 
 def test_rows_in_another_order_are_scaled_to_the_same_in_that_order(demo: raw.Tables) -> None:
-    turned = preprocess.scale(demo.expression.reverse(), CELL, "minmax")
-    assert_frame_equal(turned, preprocess.scale(demo.expression, CELL, "minmax").reverse())
+    turned = scaling.scale(demo.expression.reverse(), CELL, "minmax")
+    assert_frame_equal(turned, scaling.scale(demo.expression, CELL, "minmax").reverse())
 
 
 def test_outliers_are_not_clipped() -> None:
     frame = pl.DataFrame({CELL: [str(n) for n in range(1001)], "ge.a": [0.0] * 1000 + [1.0]})
-    assert preprocess.scale(frame, CELL, "std")["ge.a"].max() == pytest.approx(1000**0.5, rel=1e-5)
+    assert scaling.scale(frame, CELL, "std")["ge.a"].max() == pytest.approx(1000**0.5, rel=1e-5)
 
 
 def test_an_unknown_scaling_is_refused_with_the_known_ones(demo: raw.Tables) -> None:
-    sentence = f"^no scaling is called 'z': choose {', '.join(preprocess.METHODS)}$"
+    sentence = f"^no scaling is called 'z': choose {', '.join(scaling.METHODS)}$"
     with pytest.raises(InputError, match=sentence):
-        preprocess.scale(demo.expression, CELL, "z")
+        scaling.scale(demo.expression, CELL, "z")
 
 
 def test_values_beyond_float32_are_refused_by_name() -> None:
     frame = pl.DataFrame({CELL: ["a", "b"], "ge.a": [1.0, 2.0], "ge.b": [1.0, 1e40]})
     with pytest.raises(InputError, match="^column 'ge.b' is not finite after 'none' scaling: "):
-        preprocess.scale(frame, CELL, "none")
+        scaling.scale(frame, CELL, "none")
 
 
 # Tables
@@ -151,8 +151,8 @@ def test_the_written_tables_pass_the_checks_of_a_data_source(tmp_path: Path) -> 
 
 def test_each_feature_table_has_its_own_scaling(tmp_path: Path, demo: raw.Tables) -> None:
     written = preprocess.preprocess(DEMO, tmp_path, ge_scaling="minmax", md_scaling="maxabs")
-    assert_frame_equal(written.expression, preprocess.scale(demo.expression, CELL, "minmax"))
-    assert_frame_equal(written.descriptors, preprocess.scale(demo.descriptors, DRUG, "maxabs"))
+    assert_frame_equal(written.expression, scaling.scale(demo.expression, CELL, "minmax"))
+    assert_frame_equal(written.descriptors, scaling.scale(demo.descriptors, DRUG, "maxabs"))
     assert_frame_equal(written.response, demo.response)
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from hed.data import layout, raw, responses
+from hed.data import features, layout, raw, responses
 from hed.data.tables import AUC, CELL, DRUG
 from hed.errors import InputError
 
@@ -174,7 +174,7 @@ def test_equal_names_get_the_suffixes_of_pandas(write: Callable[..., Path]) -> N
 @given(st.lists(st.sampled_from(["A", "A.1", "A.2", "B"]), max_size=8))
 @settings(max_examples=25, deadline=None)
 def test_suffixed_names_are_distinct_and_the_first_of_each_stays(names: list[str]) -> None:
-    found = raw._distinct(names)
+    found = features._distinct(names)
     assert len(set(found)) == len(names)
     for name in names:
         assert found[names.index(name)] == name
@@ -307,20 +307,32 @@ def test_a_missing_or_empty_file_is_named(name: str, write: Callable[..., Path])
         ("response", RESPONSE.replace("0.25", "-"), "first in row 1: drop these rows"),
         ("response", RESPONSE.replace("0.25", "NA"), "auc is not finite in 1 of 4 rows"),
         ("response", RESPONSE.replace("0.25", "inf"), "auc is not finite in 1 of 4 rows"),
-        ("response", RESPONSE.replace("0.25", "high"), "'auc' of .* not numeric, it holds 'high'"),
+        (
+            "response",
+            RESPONSE.replace("0.25", "high"),
+            "auc.* not numeric, line 3 holds 'high'",
+        ),
         ("response", RESPONSE.replace("5637", "-"), "1 rows of .* have no improve_sample_id"),
-        ("response", RESPONSE + "a b c d e f", "response.tsv cannot be read as a table: "),
+        (
+            "response",
+            RESPONSE + "a b c d e f",
+            "line 6 of .*response.tsv has more fields than its first",
+        ),
         ("expression", EXPRESSION.replace(CELL, "cell"), "no column 'improve_sample_id'"),
         ("descriptors", DESCRIPTORS.replace(DRUG, "drug"), "no column 'improve_chem_id'"),
         ("descriptors", "- ABC\n0 1", "mordred.tsv has no column 'improve_chem_id'"),
         ("expression", f"{CELL}\n5637\n0697", "has no feature columns beside 'improve_sample_id'"),
-        ("expression", EXPRESSION.replace("1.5", "high"), "column 'TP53' .* it holds 'high'"),
-        ("descriptors", DESCRIPTORS.replace("3.5", "3,5"), "column 'ABC' .* it holds '3,5'"),
+        ("expression", EXPRESSION.replace("1.5", "high"), "column 'TP53' .* line 2 holds 'high'"),
+        (
+            "descriptors",
+            DESCRIPTORS.replace("3.5", "3,500"),
+            "column 'ABC' .* line 3 holds '3,500'",
+        ),
         ("expression", EXPRESSION + "5637 0 0", "several rows for cell '5637': keep one"),
         ("descriptors", DESCRIPTORS + "drugB 0 0", "several rows for drug 'drugB': keep one"),
         ("descriptors", DESCRIPTORS + "- 0 0", "1 rows of .* have no improve_chem_id"),
         ("descriptors", DESCRIPTORS.replace("ABC", "-"), "column 2 of .* has no name"),
-        ("descriptors", f"{DRUG} a b\ndrugA 1 2 3", "not as many fields as its header"),
+        ("descriptors", f"{DRUG} a b\ndrugA 1 2 3", "line 2 of .* has more fields than its first"),
         ("expression", "- A B\n- 7157 1956" + BODY, "has 2 header rows .* 'Gene_Symbol'"),
         (
             "descriptors",
@@ -345,7 +357,7 @@ def test_a_malformed_table_is_refused_in_a_sentence(
 def test_a_file_that_is_not_text_is_refused(write: Callable[..., Path]) -> None:
     directory = write()
     (directory / layout.EXPRESSION_TSV).write_bytes(b"\x1f\x8b\xff\xfe\x00")
-    with pytest.raises(InputError, match="cannot be read as text"):
+    with pytest.raises(InputError, match=r"is not text in UTF-8 .line 1 has the byte 0x1f"):
         raw.read(directory)
 
 

@@ -73,7 +73,8 @@ def test_an_unknown_key_is_refused_with_the_nearest_name():
 
 def test_a_nested_key_leaves_its_neighbours_at_their_defaults():
     completed = settings.complete({"partition": {"mode": "by_cell"}}, ROOT)
-    assert completed["partition"] == {"mode": "by_cell", "validation": 0.2, "test": 0.1}
+    usual = {"validation": 0.2, "test": 0.1, "splits": "", "test_rows": ""}
+    assert completed["partition"] == {"mode": "by_cell", **usual}
 
 
 @pytest.mark.parametrize("name", ["EXP 1", "../EXP1", "a/b", ".hidden", "-n"])

@@ -63,4 +63,4 @@ def test_what_is_no_response_table_is_refused(tmp_path, suffix, reason):
 
 def test_an_empty_table_is_refused(tmp_path):
     (tmp_path / "response.tsv").write_text("")
-    assert_is_refused(run_script("stat.py", tmp_path), "response.tsv", "cannot be read as TSV")
+    assert_is_refused(run_script("stat.py", tmp_path), "response.tsv", "has no rows")

@@ -1,4 +1,4 @@
-"""Names by which Snakemake's processes and the pilot know of an experiment; imports nothing."""
+"""Names that several packages and processes share; imports nothing."""
 
 RECORD = "experiment.json"
 # What was left open to the first run, and what it decided.
@@ -10,3 +10,6 @@ RESTORED = "restored.txt"
 VARIABLE = "HED_EXPERIMENT"
 # How a pilot learns what each science command is started with.
 LAUNCHER = "HED_LAUNCHER"
+
+# Instead of a file: the data set's own list of genes.
+LANDMARK = "landmark"

@@ -36,7 +36,8 @@ class Place:
     def surroundings(self) -> Parameters:
         """Return what the model is told, after linking the features into the partition."""
         partition.link_features(self.partition, self.data)
-        return candle.surroundings(self.run, self.partition, self.data, self.threads)
+        features = partition.features(self.partition, self.data)
+        return candle.surroundings(self.run, self.partition, features, self.threads)
 
 
 def train(

@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from hed.answers import heldout
-from hed.data import layout, raw, tables
+from hed.data import layout, numbers, raw, responses, tables, text
 from hed.data.tables import CELL, DRUG, NOUN
 from hed.errors import InputError
 from hed.experiment.description import partition_mode
@@ -108,6 +108,22 @@ def count(path: Path) -> dict[str, str | int]:
     return {"table": str(table), **counts, "bytes": table.stat().st_size}
 
 
+def about(path: Path) -> list[str]:
+    """Return sentences about the data of a response table: what may be wrong, what cannot be used.
+
+    Features count where they lie beside it. What makes them useless is a sentence, too.
+    """
+    try:
+        if layout.is_raw(path):
+            given = raw.read(path)
+            return [*given.notes, *responses.notes(responses.of_raw(given), None)]
+        if _is_text(path):
+            return [*text.recognise(path).notes]
+        return [*responses.notes(responses.beside(_response_table(path)), None)]
+    except InputError as error:
+        return [str(error)]
+
+
 def _response_table(path: Path) -> Path:
     """Return the response table that a file or directory means."""
     if not path.is_dir():
@@ -117,18 +133,16 @@ def _response_table(path: Path) -> Path:
     return path / tables.RESPONSE_FILE
 
 
+def _is_text(table: Path) -> bool:
+    """Tell whether a file is a text table, by its name."""
+    return bool({".tsv", ".txt", ".csv"} & set(table.suffixes))
+
+
 def _scan(table: Path) -> pl.LazyFrame:
-    """Scan the ids of a response table, as strings."""
-    if not {".tsv", ".txt"} & set(table.suffixes):
+    """Return the ids of a response table, as strings."""
+    if not _is_text(table):
         return tables.scan(table, [CELL, DRUG])
-    if not table.is_file():
-        raise InputError(f"no such file: {table}")
-    try:
-        frame = pl.scan_csv(
-            table, separator="\t", infer_schema=False, null_values=list(raw.MISSING)
-        )
-        present = frame.collect_schema().names()
-    except pl.exceptions.PolarsError as error:
-        raise InputError(f"{table} cannot be read as TSV: {tables.first_line(error)}") from None
-    tables.require_columns(present, [CELL, DRUG], table)
-    return frame
+    form = text.recognise(table)
+    frame = text.read(table, form, infer_schema=False, null_values=list(numbers.MISSING))
+    tables.require_columns(frame.columns, [CELL, DRUG], table)
+    return frame.lazy()

@@ -153,9 +153,9 @@ def read_lines(path: Path) -> list[str]:
         raise InputError(f"{path} is not a text file") from None
 
 
-def generate_upf(count: int) -> list[UpfLine]:
-    """Return one run for each index from 0 to `count` - 1: RUN000, RUN001, ..."""
-    return [UpfLine(id=f"RUN{index:03d}", index=index, overrides={}) for index in range(count)]
+def generate_upf(indices: Iterable[int]) -> list[UpfLine]:
+    """Return one run for each index: RUN000, RUN001, ..."""
+    return [UpfLine(id=f"RUN{index:03d}", index=index, overrides={}) for index in indices]
 
 
 def format_upf(runs: Sequence[UpfLine]) -> str:

@@ -9,12 +9,14 @@ import yaml
 
 from hed.config import schema
 from hed.errors import InputError
+from hed.names import LANDMARK
 
 
 @dataclass(frozen=True)
 class Settings:
     """What `config/config.yaml` says, with defaults filled in and paths absolute."""
 
+    root: Path
     output: Path
     experiment: str
     restart_from: Path | None
@@ -41,7 +43,8 @@ def complete(config: Mapping[str, Any], root: Path) -> dict[str, Any]:
     given = {key: value for key, value in config.items() if value is not None}
     schema.check(given, definition, source="the configuration")
     completed = schema.complete(given, definition)
-    if genes := completed["preprocess"]["genes"]:
+    genes = completed["preprocess"]["genes"]
+    if genes not in ("", LANDMARK):
         completed["preprocess"]["genes"] = str(_path(genes, root))  # for jobs too
     return completed
 
@@ -57,6 +60,7 @@ def read(config: Mapping[str, Any], root: Path) -> Settings:
     output = _path(config["output"], root)
     restart_from = config["restart_from"]
     settings = Settings(
+        root=root,
         output=output,
         experiment=config["experiment"],
         restart_from=_optional(restart_from, root if "/" in restart_from else output),

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from hed.data import tables
+from hed.data import scaling, tables
 from hed.errors import InputError
 from hed.files import replacing
 
@@ -16,6 +17,9 @@ Integers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 FILES = {stage: f"rsp_{stage}_data.parquet" for stage in ("train", "val", "test")}
+# The mode in which lists of rows prescribe the split (see `hed.data.splits`).
+BY_FILE = "file"
+MODES = ("by_drug", "by_cell", "random", BY_FILE)
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,14 @@ class Split:
                 raise InputError(f"the {name} share must be between 0 and 1, not {share}")
         if self.seed < 0:
             raise InputError(f"the seed must be at least 0, not {self.seed}")
+
+
+def decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of `partition` that may not change while an experiment goes on.
+
+    Names of files are left out where there are none, as in experiments before there were some.
+    """
+    return {name: value for name, value in settings.items() if value != ""}
 
 
 def held_out(
@@ -166,6 +178,31 @@ def link_features(directory: Path, data: Path) -> None:
             link.unlink()
         if not link.exists():
             link.symlink_to((data / kind.file).resolve())
+
+
+def write_features(
+    parts: Mapping[str, pl.DataFrame], directory: Path, data: Path, methods: Mapping[str, str]
+) -> None:
+    """Write a partition's own feature tables, scaled without a look at what is tested.
+
+    The scalers are fitted on the cells and drugs of the training and the validation rows, each
+    counted once, as IMPROVE's Uno does.
+
+    Args:
+        methods: `CELL` and `DRUG` to the name of a scaling.
+    """
+    seen = pl.concat([parts[stage].select(tables.CELL, tables.DRUG) for stage in ("train", "val")])
+    for kind in tables.KINDS:
+        features = tables.scan(data / kind.file, [kind.id]).collect()
+        scaled = scaling.scale(features, kind.id, methods[kind.id], set(seen[kind.id].unique()))
+        with replacing(directory / kind.file) as path:
+            scaled.write_parquet(path, compression="lz4")
+
+
+def features(directory: Path, data: Path) -> Path:
+    """Return where a run's feature tables are: in its partition if it has its own, or `data`."""
+    own = (directory / kind.file for kind in tables.KINDS)
+    return directory if all(p.exists() and not p.is_symlink() for p in own) else data
 
 
 def is_tested(directory: Path) -> bool:

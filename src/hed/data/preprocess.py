@@ -2,64 +2,15 @@
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import polars as pl
-
 from hed import files
 from hed.data import raw, tables
-from hed.errors import InputError
+from hed.data.scaling import scale
 
-SCALERS = {
-    "std": "StandardScaler",
-    "minmax": "MinMaxScaler",
-    "maxabs": "MaxAbsScaler",
-    "robust": "RobustScaler",
-    "power_yj": "PowerTransformer",
-}
-# These scale each row to a norm of 1, not each column.
-NORMS = ("l1", "l2", "max")
-METHODS = (*SCALERS, *NORMS, "none")
-
-
-def scale(features: pl.DataFrame, id_column: str, method: str) -> pl.DataFrame:
-    """Return `features` with every column but the id scaled over all rows, as float32.
-
-    A constant column becomes finite constants, as scikit-learn's scalers give. Values are not
-    clipped.
-
-    Raises:
-        InputError: if the method is unknown or a scaled column is beyond the range of float32.
-    """
-    if method not in METHODS:
-        raise InputError(f"no scaling is called {method!r}: choose {', '.join(METHODS)}")
-    names = [name for name in features.columns if name != id_column]
-    values = features.select(names).to_numpy().astype(np.float64)
-    with np.errstate(over="ignore", invalid="ignore"):
-        scaled = _fitted(values, method).astype(np.float32)
-    infinite = np.flatnonzero(~np.isfinite(scaled).all(axis=0))
-    if infinite.size:
-        raise InputError(
-            f"column {names[infinite[0]]!r} is not finite after {method!r} scaling: its values "
-            "are too large, delete it or choose another scaling"
-        )
-    return features.with_columns(pl.DataFrame(scaled, schema=names, orient="row").get_columns())
-
-
-def _fitted(values: np.ndarray[Any, Any], method: str) -> np.ndarray[Any, Any]:
-    """Return the values (rows x features, float64) as the scaler fitted on them gives them."""
-    if method == "none":
-        return values
-    # Importing scikit-learn takes seconds; most commands never scale.
-    from sklearn import preprocessing
-
-    if method in NORMS:
-        return np.asarray(preprocessing.normalize(values, norm=method))
-    scaler = getattr(preprocessing, SCALERS[method])()
-    return np.asarray(scaler.fit_transform(values))
+ALL, TRAINING = "all", "training"
 
 
 def choice(settings: Mapping[str, Any]) -> raw.Choice:
@@ -73,19 +24,33 @@ def decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
 
     Those that came later are left out where they choose all, as experiments before them did.
     """
-    usual = {**asdict(raw.ALL), "sources": []}
+    usual = {**asdict(raw.ALL), "sources": [], "scale_on": ALL}
     return {n: value for n, value in settings.items() if n not in usual or usual[n] != value}
+
+
+def scaling_options(settings: Mapping[str, Any], *, on: str) -> str:
+    """Return the scalings as options of the command that scales on all cells, or on a run's.
+
+    Args:
+        on: `ALL` for preprocess, `TRAINING` for the partition of a run.
+    """
+    if settings["scale_on"] == on:
+        chosen = settings["ge_scaling"], settings["md_scaling"]
+    elif on == TRAINING:
+        return ""
+    else:
+        chosen = "none", "none"  # each run scales for itself
+    return shlex.join(["--ge-scaling", chosen[0], "--md-scaling", chosen[1]])
 
 
 def options(settings: Mapping[str, Any]) -> str:
     """Return the settings of `preprocess` as options of the command, quoted for the shell."""
-    words = ["--ge-scaling", settings["ge_scaling"], "--md-scaling", settings["md_scaling"]]
-    words += ["--y-column", settings["y_column"], "--genes", settings["genes"]]
+    words = ["--y-column", settings["y_column"], "--genes", settings["genes"]]
     words += ["--sources", *settings["sources"]] if settings["sources"] else []
     words += ["--drop-repeated"] if settings["drop_repeated"] else []
     least = settings["min_r2fit"]
     words += [] if least is None else ["--min-r2fit", str(least)]
-    return shlex.join(words)
+    return f"{scaling_options(settings, on=ALL)} {shlex.join(words)}"
 
 
 def preprocess(
@@ -99,11 +64,10 @@ def preprocess(
         InputError: if the raw tables are malformed or a scaling is unknown.
     """
     given = raw.read(raw_data, choice)
-    scaled = raw.Tables(
-        response=given.response,
+    scaled = replace(
+        given,
         expression=scale(given.expression, tables.CELL, ge_scaling),
         descriptors=scale(given.descriptors, tables.DRUG, md_scaling),
-        dropped=given.dropped,
     )
     write(scaled, out)
     return scaled

@@ -24,13 +24,17 @@ class Responses:
         rows: the responses whose cell and drug have features, in the order of the file.
         ids: for `CELL` and `DRUG`, the distinct ids of the whole file in order of first appearance.
         featureless: of these, those that have no features.
-        total: rows of the file.
+        total: rows of the file that were chosen.
+        numbers: of each of `rows`, its number in the file, from 0.
+        file_rows: rows of the file; None where preprocessing chose some and left no count.
     """
 
     rows: pl.DataFrame
     ids: Mapping[str, list[str]]
     featureless: Mapping[str, list[str]]
     total: int
+    numbers: pl.Series
+    file_rows: int | None
 
     def empty(self, column: str) -> list[int]:
         """Return the indices of drugs (or cells) of which no row can be used."""
@@ -96,11 +100,29 @@ def select(response: pl.DataFrame, known: Mapping[str, pl.Series]) -> Responses:
     ids = {column: tables.distinct(response[column]) for column in (CELL, DRUG)}
     having = {column: set(known[column]) for column in ids}
     featureless = {column: [i for i in ids[column] if i not in having[column]] for column in ids}
-    rows = response
+    is_numbered = tables.NUMBER in response.columns
+    rows = response if is_numbered else response.with_row_index(tables.NUMBER)
     for column, absent in featureless.items():
         if absent:
             rows = rows.filter(~pl.col(column).is_in(absent))
-    return Responses(rows, ids, featureless, len(response))
+    return Responses(
+        rows=rows if is_numbered else rows.drop(tables.NUMBER),
+        ids=ids,
+        featureless=featureless,
+        total=len(response),
+        numbers=rows[tables.NUMBER].cast(pl.Int64),
+        file_rows=None if is_numbered else len(response),
+    )
+
+
+def summary(responses: Responses) -> str:
+    """Return a sentence on how many responses there are, and of how many drugs and cells."""
+    ids = responses.ids
+    found = (
+        f"{len(responses.rows):,} responses of {len(ids[DRUG]):,} drugs in {len(ids[CELL]):,} cells"
+    )
+    studies = raw.sources(responses.rows)
+    return f"{found}, from {listed(studies)}" if studies else found
 
 
 def notes(responses: Responses, column: str | None) -> Iterator[str]:
@@ -137,7 +159,7 @@ def _doubts(rows: pl.DataFrame) -> Iterator[str]:
     outside = rows.select(((auc < 0) | (auc > 1)).sum()).item()
     if outside:
         yield f"AUC outside 0 to 1, which a sigmoid cannot predict: {_counted(outside, 'response')}"
-    repeated = len(rows) - len(rows.unique())
+    repeated = len(rows) - len(rows.drop(tables.NUMBER, strict=False).unique())
     if repeated:
         yield (
             f"exactly like an earlier one: {_counted(repeated, 'response')}; "

@@ -15,6 +15,8 @@ from hed.errors import InputError
 CELL = "improve_sample_id"
 DRUG = "improve_chem_id"
 AUC = "auc"
+# Where rows were chosen: which of the raw file's each is, from 0.
+NUMBER = "source_row"
 
 # What an index counts in each mode; a random split uses it as a seed only.
 COUNTED = {"by_drug": DRUG, "by_cell": CELL}

@@ -31,6 +31,8 @@ SCHEMA = {
         "data": NAME,
         "local": NAME,
         "restart_from": {"type": "string"},
+        "splits": {"type": "object"},
+        "about_data": {"type": "array", "items": {"type": "string"}},
     },
 }
 

@@ -41,6 +41,7 @@ class Experiment:
         local: node-local directory for the partitions of this experiment.
         upf, dflts: names of the copies of these files in `directory`.
         restart_from: directory of the experiment that this one starts from, or empty.
+        splits: stage to the name of the file of its rows, if files prescribe the splits.
         files: name to content of what `start` writes into `directory`.
     """
 
@@ -52,6 +53,7 @@ class Experiment:
     upf: str
     dflts: str
     restart_from: str
+    splits: Mapping[str, str]
     files: Mapping[str, bytes]
     locked: IO[str] | None
 
@@ -97,7 +99,7 @@ def _recorded(directory: Path) -> Experiment:
     """Return the experiment that the main process recorded in `directory`."""
     content = description.read(directory) or {}
     runs = tuple(Run(**run) for run in content["runs"])
-    names = ("data", "raw", "local", "upf", "dflts", "restart_from")
+    names = ("data", "raw", "local", "upf", "dflts", "restart_from", "splits")
     places = {name: content[name] for name in names}
     return Experiment(directory, runs, **places, files={}, locked=None)
 
@@ -123,6 +125,7 @@ def _planned(settings: Settings) -> Experiment:
         upf=upf,
         dflts=dflts,
         restart_from=str(settings.restart_from or ""),
+        splits=planned.splits.names if planned.splits else {},
         files={},
         locked=locked,
     )
@@ -175,6 +178,8 @@ def _files(experiment: Experiment, settings: Settings, planned: Plan) -> dict[st
         "settings": json.loads(json.dumps(asdict(settings), default=str)),
         **{n: getattr(experiment, n) for n in ("data", "raw", "local", "upf", "dflts")},
         "restart_from": experiment.restart_from,
+        "splits": dict(experiment.splits),
+        "about_data": [*planned.data],
         "runs": [asdict(run) for run in experiment.runs],
     }
     decided = Path(experiment.restart_from, PRECISION) if experiment.restart_from else None

@@ -11,8 +11,9 @@ from hed.config import hyperparameters
 from hed.config.hyperparameters import UpfLine
 from hed.config.original import Parameters
 from hed.config.settings import Settings
-from hed.data import layout, preprocess, raw, responses, tables
+from hed.data import layout, partition, preprocess, raw, responses, splits, tables
 from hed.data.responses import Responses
+from hed.data.splits import Splits
 from hed.errors import InputError
 from hed.experiment import inspection
 
@@ -38,13 +39,17 @@ class Plan:
     """The runs of an experiment and everything that its results depend on.
 
     Attributes:
-        notes: sentences that the user should read at the start.
+        splits: the files that prescribe each split, if files do.
+        data: sentences about the responses: how many there are, and what a user should know.
+        notes: sentences that the user should read at the start, with those about the data.
     """
 
     runs: tuple[Run, ...]
     upf: tuple[UpfLine, ...]
     dflts: Parameters
     identity: dict[str, Any]
+    splits: Splits | None = None
+    data: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -54,32 +59,66 @@ def make(settings: Settings) -> Plan:
     Raises:
         InputError: one sentence about the first thing that would make the experiment fail.
     """
-    data = _responses(settings)
+    data, doubts = _responses(settings)
     dflts = hyperparameters.read_dflts(settings.dflts) if settings.dflts else {}
     column = tables.COUNTED.get(settings.partition["mode"])
     ids = data.ids[column] if column else None
-    upf = _upf(settings.upf, ids, column, hyperparameters.model_of(dflts))
+    prescribed = _splits(settings)
+    counted = range(len(ids)) if ids is not None else prescribed.indices() if prescribed else [0]
+    upf = _upf(settings.upf, ids, column, counted, hyperparameters.model_of(dflts))
     found = inspection.inspect(dflts, upf)
     ignored = hyperparameters.ignored(settings.dflts, settings.upf, found.own)
+    doubts += [*responses.notes(data, column), *_mixed(settings, data)]
+    identity = _identity(settings, dflts)
+    if prescribed:
+        doubts += _unused(data, prescribed, upf)
+        identity["splits"] = splits.digest(prescribed, [line.index for line in upf])
     return Plan(
         runs=tuple(_runs(upf, ids)),
         upf=tuple(upf),
         dflts=dflts,
-        identity=_identity(settings, dflts),
-        notes=(*ignored, *found.notes, *responses.notes(data, column), *_mixed(settings, data)),
+        identity=identity,
+        splits=prescribed,
+        data=(responses.summary(data), *doubts),
+        notes=(*ignored, *found.notes, *doubts),
     )
 
 
-def _responses(settings: Settings) -> Responses:
+def _splits(settings: Settings) -> Splits | None:
+    """Return the files that prescribe the splits, if files do."""
+    if settings.partition["mode"] != partition.BY_FILE:
+        return None
+    name, test_rows = settings.partition["splits"], settings.partition["test_rows"]
+    return splits.find(name, test_rows, settings.data_source, settings.root)
+
+
+def _unused(data: Responses, prescribed: Splits, upf: Sequence[UpfLine]) -> list[str]:
+    """Check each prescribed split; return a sentence on rows that they name and that do not count.
+
+    Raises:
+        InputError: as `splits.split` does.
+    """
+    unused = [splits.unused(data, prescribed.files(line.index)) for line in upf]
+    if not any(unused):
+        return []
+    return [
+        f"rows that splits name and that have no features or were not chosen: {max(unused):,} "
+        f"of a split at most; they are left out"
+    ]
+
+
+def _responses(settings: Settings) -> tuple[Responses, list[str]]:
+    """Return the responses, and sentences about how their files are written."""
     source = settings.data_source
     if layout.is_raw(source):
-        return responses.of_raw(raw.read(source, preprocess.choice(settings.preprocess)))
+        given = raw.read(source, preprocess.choice(settings.preprocess))
+        return responses.of_raw(given), [*given.notes]
     if not (source / tables.RESPONSE_FILE).exists():
         raise InputError(
             f"data_source {source} holds neither {tables.RESPONSE_FILE} (preprocessed) "
             "nor response.tsv (raw IMPROVE tables)"
         )
-    return responses.read_checked(source)
+    return responses.read_checked(source), []
 
 
 def _mixed(settings: Settings, data: Responses) -> list[str]:
@@ -93,9 +132,16 @@ def _mixed(settings: Settings, data: Responses) -> list[str]:
     ]
 
 
-def _upf(path: Path | None, ids: list[str] | None, column: str | None, model: str) -> list[UpfLine]:
+def _upf(
+    path: Path | None,
+    ids: list[str] | None,
+    column: str | None,
+    counted: Sequence[int],
+    model: str,
+) -> list[UpfLine]:
+    """Return the runs of a UPF, or one for each index that counts something."""
     if path is None:
-        return hyperparameters.generate_upf(len(ids) if ids is not None else 1)
+        return hyperparameters.generate_upf(counted)
     upf = hyperparameters.read_upf(path, model)
     if ids is not None and column is not None:
         for line in upf:
@@ -120,10 +166,10 @@ def _identity(settings: Settings, dflts: Parameters) -> dict[str, Any]:
         "data_source": _digest(settings.data_source),
         "dflts": dflts,
         "seed": settings.seed,
-        "partition": dict(settings.partition),
+        "partition": partition.decisive(settings.partition),
         "restart_from": str(settings.restart_from or ""),
     }
-    if layout.is_raw(settings.data_source):
+    if layout.is_raw(settings.data_source) or settings.preprocess["scale_on"] != preprocess.ALL:
         identity["preprocess"] = preprocess.decisive(settings.preprocess)
     return identity
 

@@ -20,7 +20,7 @@ RESERVED = frozenset(
 )
 
 # What has to agree for the finished runs of one experiment to belong to another; DFLTS need not.
-OF_A_RUN = ("data_source", "seed", "partition", "preprocess")
+OF_A_RUN = ("data_source", "seed", "partition", "preprocess", "splits")
 
 
 def read(directory: Path) -> dict[str, Any] | None:

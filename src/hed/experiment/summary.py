@@ -50,6 +50,7 @@ class Kind:
 
 
 MEAN_OF_ALL = {"training mean": "the mean AUC of all training rows"}
+OF_ROWS = {"cell mean": "each cell's mean AUC over the training rows", **MEAN_OF_ALL}
 BY_DRUG = Kind(
     noun="drug",
     title="held-out drug",
@@ -60,12 +61,8 @@ KINDS = {
     "by_drug": BY_DRUG,
     # A held-out cell has no training rows to take a mean of.
     "by_cell": Kind("cell", title="held-out cell", rows="a cell", baselines=MEAN_OF_ALL),
-    "random": Kind(
-        noun="split",
-        title="random split",
-        rows="random rows",
-        baselines={"cell mean": "each cell's mean AUC over the training rows", **MEAN_OF_ALL},
-    ),
+    "random": Kind("split", title="random split", rows="random rows", baselines=OF_ROWS),
+    "file": Kind("split", title="split from files", rows="rows of a file", baselines=OF_ROWS),
 }
 
 

@@ -15,7 +15,7 @@ from hed.answers.plots import errors, predictions, ranks, training
 from hed.answers.report import packing
 from hed.answers.report.packing import Packed
 from hed.errors import InputError
-from hed.experiment import aggregate
+from hed.experiment import aggregate, description
 
 DPI = 170
 # Figures of few colours: a quarter of the bytes, and no difference to see.
@@ -55,7 +55,8 @@ class Figure:
 class Contents:
     """All that a report says.
 
-    `drugs` has the columns `COLUMNS`, worst first; `notes` are sentences on what is missing.
+    `drugs` has the columns `COLUMNS`, worst first; `data` are sentences about the data set, as the
+    start of the experiment said them; `notes` are sentences on what is missing.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Contents:
     drugs: pl.DataFrame
     predictions: Packed
     rule: str
+    data: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -88,6 +90,7 @@ def read(directory: Path) -> Contents:
         drugs=_with_rmse(judged).select(COLUMNS),
         predictions=packing.pack(held.rows),
         rule=rule.text,
+        data=tuple((description.read(directory) or {}).get("about_data", ())),
         notes=(*held.notes, *high_error.unlisted(judged, rule), *left_out),
     )
 
