@@ -5,7 +5,7 @@ Later rules of a run have higher priorities, so that a run is finished before an
 
 from pathlib import Path
 
-from hed import names
+from hed import names, warm
 from hed.experiment import messages, opening
 
 ROOT = Path(workflow.basedir)
@@ -18,6 +18,10 @@ LOCAL = f"{EXPERIMENT.local}/{{run}}"
 RUNS = {run.id: run for run in EXPERIMENT.runs}
 MARKED = {run.marker: run.id for run in EXPERIMENT.runs}
 MARKERS = [f"markers/marker-{marker}.txt" for marker in MARKED]
+
+# What stands before the science commands: a client of a warm server, and the machine's launcher.
+WARM = warm.prefix(config["warm"])
+LAUNCH = f"{WARM} {config['launcher']}".strip()
 
 # The jobs use the code of this checkout, whichever environment runs them.
 shell.prefix("export PYTHONPATH={ROOT:q}/src${{PYTHONPATH:+:$PYTHONPATH}}; ")

@@ -26,6 +26,7 @@ rule partition:
     conda:
         "../envs/workflow.yaml"
     params:
+        warm=WARM,
         scripts=SCRIPTS,
         mode=config["partition"]["mode"],
         validation=config["partition"]["validation"],
@@ -35,7 +36,7 @@ rule partition:
         scaling=SCALING,
     shell:
         r"""
-        python {params.scripts:q}/partition.py {input.response:q} {output.partition:q} \
+        {params.warm} python {params.scripts:q}/partition.py {input.response:q} {output.partition:q} \
             --index {params.index} \
             --mode {params.mode} \
             --validation {params.validation} \

@@ -26,7 +26,7 @@ rule score:
         "../envs/workflow.yaml"
     threads: config["threads"]
     params:
-        launch=config["launcher"],
+        launch=LAUNCH,
         scripts=SCRIPTS,
     shell:
         r"""

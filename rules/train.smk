@@ -29,7 +29,7 @@ rule train:
         "../envs/workflow.yaml"
     threads: config["threads"]
     params:
-        launch=config["launcher"],
+        launch=LAUNCH,
         scripts=SCRIPTS,
         upf=EXPERIMENT.upf,
         dflts=EXPERIMENT.dflts,

@@ -18,7 +18,8 @@ def main() -> None:
     args = parser.parse_args()
     if args.count < 1:
         raise InputError(f"COUNT must be at least 1, not {args.count}")
-    write_text(args.output, hyperparameters.format_upf(hyperparameters.generate_upf(range(args.count))))
+    runs = hyperparameters.generate_upf(range(args.count))
+    write_text(args.output, hyperparameters.format_upf(runs))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import argparse
 from pathlib import Path
 
 from hed import command, science
+from hed.data import copies
 
 
 def main() -> None:
@@ -16,7 +17,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
     args = parser.parse_args()
 
-    places = (path.resolve() for path in (args.run, args.partition, args.data))
+    places = args.run.resolve(), args.partition.resolve(), copies.nearest(args.data)
     print(science.score(science.Place(*places, threads=args.threads)))
 
 

@@ -5,6 +5,7 @@ import argparse
 from pathlib import Path
 
 from hed import command, science
+from hed.data import copies
 
 
 def main() -> None:
@@ -22,7 +23,7 @@ def main() -> None:
     )
     args = parser.parse_args()
 
-    places = (path.resolve() for path in (args.run, args.partition, args.data))
+    places = args.run.resolve(), args.partition.resolve(), copies.nearest(args.data)
     science.train(
         science.Place(*places, threads=args.threads),
         args.upf,

@@ -310,7 +310,8 @@ def test_the_command_writes_the_upf_of_the_original(tmp_path):
     lines = (tmp_path / "upf.json").read_text().splitlines()
     assert lines[0] == '{"id": "RUN000", "index": 0}'
     assert lines[1000] == '{"id": "RUN1000", "index": 1000}'
-    assert hyperparameters.read_upf(tmp_path / "upf.json") == hyperparameters.generate_upf(range(1001))
+    expected = hyperparameters.generate_upf(range(1001))
+    assert hyperparameters.read_upf(tmp_path / "upf.json") == expected
 
 
 def test_the_command_refuses_a_count_below_one(tmp_path):

@@ -310,14 +310,6 @@ def test_an_environment_that_fails_is_named(tmp_path: Path) -> None:
     assert done.stderr == f"error: {tmp_path}/modules.sh failed\n"
 
 
-def test_a_science_command_reads_the_copy_of_the_data_that_the_block_made() -> None:
-    command = ["echo", "--data", "/pfs/data", "/pfs/data2"]
-    assert bind(*command, HED_DATA="/pfs/data", HED_STAGED="/tmp/d").stdout == (
-        "--data /tmp/d /pfs/data2\n"
-    )
-    assert bind(*command).stdout == "--data /pfs/data /pfs/data2\n"
-
-
 LIMITS = Limits(first=1, least=0, most=4, tiles=12)
 
 

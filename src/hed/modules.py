@@ -2,11 +2,20 @@
 
 import importlib
 import sys
+from contextvars import ContextVar
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
 SHIPPED = Path(__file__).parent / "shipped"
+# Whether this process executes one command after the other (see `hed.warm`).
+SERVED: ContextVar[bool] = ContextVar("SERVED", default=False)
+# A module says with `WARM = True` that it may be used by many runs of one process.
+WARM = "WARM"
+
+
+class ColdError(Exception):
+    """A command needs a process of its own."""
 
 
 def is_found(name: str) -> bool:
@@ -23,10 +32,14 @@ def load(name: str) -> ModuleType:
 
     Raises:
         ImportError: if there is none, or it imports one that there is not.
+        ColdError: if this process serves many runs, and the module does not say that it can.
     """
     _ship()
     sys.argv = sys.argv[:1]
-    return importlib.import_module(name)
+    module = importlib.import_module(name)
+    if SERVED.get() and not getattr(module, WARM, False):
+        raise ColdError(name)
+    return module
 
 
 def _ship() -> None:

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import IO
 
 import polars as pl
@@ -60,8 +61,22 @@ def train(
     line = hyperparameters.find(upf, run.name, default)
     model = candle.load(hyperparameters.model_of(line.overrides, default))
     params = candle.parameters(model, given, line)
-    # Held until this process ends: two trainings of one run would overwrite each other.
-    _held.append(_lock(run))
+    # Two trainings of one run would overwrite each other.
+    with _lock(run):
+        _train(place, model, params, line.index, restart_from=restart_from, monitor=monitor)
+
+
+def _train(
+    place: Place,
+    model: ModuleType,
+    params: Parameters,
+    index: int,
+    *,
+    restart_from: Path | None,
+    monitor: float,
+) -> None:
+    """Train a run whose hyperparameters are known, and which is this process's alone."""
+    run = place.run
     surroundings = place.surroundings()
     params = candle.resolved(model, params, surroundings)
     write_json(run / parameters.FILE, candle.plain(params))
@@ -69,16 +84,13 @@ def train(
         checkpoint.adopt(restart_from / "run" / run.name / "ckpts", run / "ckpts")
     candle.prepare(run)
     if not partition.is_tested(place.partition):
-        print(f"what index {line.index} holds out has no row to be tested on: nothing to train for")
+        print(f"what index {index} holds out has no row to be tested on: nothing to train for")
         write_json(run / candle.HISTORY, {})
         return
     os.chdir(run)  # as model_runner does
     with monitoring(run / "monitor.csv", monitor):
         result = model.run({**params, **surroundings})
     candle.finish(run, result)
-
-
-_held: list[IO[str]] = []
 
 
 def _lock(run: Path) -> IO[str]:

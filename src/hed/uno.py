@@ -17,9 +17,14 @@ from hed.files import write_json, write_text
 from hed.names import RECORD
 from hed.training import architecture, backend, checkpoint, network, precision, predictions, weights
 from hed.training.backend import tf
+from hed.training.kept import Shelf
 from hed.training.loop import State, train
 from hed.training.network import Network
 from hed.training.trainer import Trainer, matrix, predict
+
+# Many runs may use one process (see `hed.warm`).
+WARM = True
+_SHELF = Shelf()
 
 
 def initialize_parameters() -> dict[str, Any]:
@@ -58,12 +63,15 @@ def run(params: Mapping[str, Any]) -> dict[str, list[float | None]]:
     params = resolve(params)
     device = backend.configure(threads=params["threads"])
     write_text(directory / "rank.txt", _place(device))
-    cells, drugs = read_features(Path(params["data_dir"]))
+    kept = _SHELF.find(params)
+    cells, drugs = (kept.cells, kept.drugs) if kept else read_features(Path(params["data_dir"]))
     data = Data(
         cells, drugs, *(read_rows(params, stage, cells, drugs) for stage in ("train", "val"))
     )
     print(f"{len(data.train):,} training rows, {len(data.val):,} validation rows, on {device}")
-    trainer = Trainer(build(params, cells, drugs), data, params)
+    trainer = _SHELF.trainer(
+        params, data, lambda: Trainer(build(params, cells, drugs), data, params)
+    )
     state = train(trainer, data, params, directory / "ckpts")
     _finish(trainer, data, state, params, directory)
     return state.history
@@ -76,10 +84,13 @@ def predict_test(params: Mapping[str, Any]) -> np.ndarray:
         params: as for `run`.
     """
     precision.require(params["precision"], backend.configure(threads=params["threads"]))
+    place = checkpoint.predicting(Path(params["output_dir"]), params["predict_with"])
+    if kept := _SHELF.find(params):
+        weights.load(kept.trainer.network, place / checkpoint.MODEL)
+        return kept.trainer.predict(read_rows(params, "test", kept.cells, kept.drugs))
     cells, drugs = read_features(Path(params["data_dir"]))
     rows = read_rows(params, "test", cells, drugs)
     net = build(params, cells, drugs)
-    place = checkpoint.predicting(Path(params["output_dir"]), params["predict_with"])
     weights.load(net, place / checkpoint.MODEL)
     auc = tf.function(predict, autograph=False)(
         net,

@@ -41,6 +41,11 @@ def complete(config: Mapping[str, Any], root: Path) -> dict[str, Any]:
     definition = yaml.safe_load((root / "config" / "schema.yaml").read_text())
     # `--config upf=` on the command line is null.
     given = {key: value for key, value in config.items() if value is not None}
+    for key, text in given.items():
+        # Of --config, Snakemake reads only True and False as what they are.
+        is_switch = definition["properties"].get(key, {}).get("type") == "boolean"
+        if is_switch and text in ("true", "false"):
+            given[key] = text == "true"
     schema.check(given, definition, source="the configuration")
     completed = schema.complete(given, definition)
     genes = completed["preprocess"]["genes"]

@@ -1,4 +1,4 @@
-"""Where the raw tables of a data set are: in one directory, or as IMPROVE's benchmark has them."""
+"""Where the tables of a data set are: in one directory, or as IMPROVE's benchmark has raw ones."""
 
 from pathlib import Path
 
@@ -8,6 +8,12 @@ DESCRIPTOR_TSV = "drug_mordred.tsv"
 FILES = (RESPONSE_TSV, EXPRESSION_TSV, DESCRIPTOR_TSV)
 # What the benchmark's documentation calls a table elsewhere.
 ALIASES = {DESCRIPTOR_TSV: "drug_mordred_descriptor.tsv"}
+
+# Preprocessed tables are in one directory.
+RESPONSE_FILE = "rsp_merged.parquet"
+EXPRESSION_FILE = "ge_merged_data.parquet"
+DESCRIPTOR_FILE = "md_merged_data.parquet"
+FEATURE_FILES = (EXPRESSION_FILE, DESCRIPTOR_FILE)
 
 # The benchmark's directory is called raw_data; what is downloaded is it, or csa_data around it.
 ROOTS = ("", "raw_data", "csa_data/raw_data")

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import polars as pl
 
+from hed.data.layout import DESCRIPTOR_FILE, EXPRESSION_FILE, RESPONSE_FILE
 from hed.errors import InputError
+
+__all__ = ["DESCRIPTOR_FILE", "EXPRESSION_FILE", "RESPONSE_FILE"]
 
 CELL = "improve_sample_id"
 DRUG = "improve_chem_id"
@@ -22,9 +25,6 @@ NUMBER = "source_row"
 COUNTED = {"by_drug": DRUG, "by_cell": CELL}
 NOUN = {DRUG: "drug", CELL: "cell"}
 
-RESPONSE_FILE = "rsp_merged.parquet"
-EXPRESSION_FILE = "ge_merged_data.parquet"
-DESCRIPTOR_FILE = "md_merged_data.parquet"
 FILES = (RESPONSE_FILE, EXPRESSION_FILE, DESCRIPTOR_FILE)
 
 

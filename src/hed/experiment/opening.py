@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from hed import command, lock
+from hed import command, lock, warm
 from hed.config import hyperparameters
 from hed.config import settings as settings_of
 from hed.config.settings import Settings
@@ -26,7 +26,7 @@ from hed.experiment import description, plan, record
 from hed.experiment.plan import Plan, Run
 from hed.experiment.record import RESERVED
 from hed.files import write_bytes
-from hed.names import LAUNCHER, PRECISION, RECORD, VARIABLE
+from hed.names import LAUNCHER, PRECISION, RECORD, VARIABLE, WARM
 
 
 @dataclass
@@ -75,6 +75,9 @@ def open_or_exit(config: dict[str, Any], root: Path, *, main: bool) -> Experimen
         if not main and VARIABLE in os.environ:
             return _recorded(Path(os.environ[VARIABLE]))
         os.environ[LAUNCHER] = str(config["launcher"])
+        os.environ.pop(WARM, None)
+        if config["warm"]:
+            os.environ[WARM] = warm.directory(os.getpid())
         return _planned(settings_of.read(config, root))
     except InputError as error:
         sys.exit(f"error: {error}")

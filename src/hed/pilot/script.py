@@ -9,14 +9,13 @@ from pathlib import Path
 from parsl.launchers.base import Launcher
 
 import hed
+from hed.data import copies, layout
 from hed.pilot import keeper
 from hed.pilot.spool import SPOOL, Spool
 from hed.pilot.timers import TIMERS
 from hed.site.site import Site
 
 ROOT = Path(hed.__file__).parents[2]
-# What trainings and scorings read; the responses are read once, by the partition of a run.
-TABLES = ("ge_merged_data.parquet", "md_merged_data.parquet")
 # A copy runs in the process group of its block, which would not reach it elsewhere.
 LIMIT = "timeout --foreground -k {kill} {copy}"
 # Ends the name of a file that a block writes when its worker pools are being started.
@@ -47,31 +46,33 @@ class Staging:
     """What a block copies to node-local disk before its workers start.
 
     Attributes:
-        data: directory of the tables, as the rules name it.
-        absolute: the same, wherever one is.
+        data: directory of the tables, absolute.
         to: node-local directory of the tables.
         software: tarball of the trainings' environment, None if it is not staged.
         local: node-local directory in which it is unpacked.
         environment: script sourced before, or empty: the MPI of a site's Python comes with it.
     """
 
-    data: str
-    absolute: Path
+    data: Path
     to: str
     software: Path | None
     local: str
     environment: str
 
     def script(self, start: str) -> str:
-        """Return commands that copy, and that have `tile` use the copies that are whole."""
-        sources = " ".join(shlex.quote(str(self.absolute / name)) for name in TABLES)
+        """Return commands that copy, and that have runs use the copies that are whole.
+
+        Trainings and scorings read features alone; the responses are read once, by the partition.
+        """
+        sources = " ".join(shlex.quote(str(self.data / name)) for name in layout.FEATURE_FILES)
         script = shlex.quote(str(ROOT / "scripts/stage.py"))
         limit = LIMIT.format(kill=TIMERS.copy_kill, copy=TIMERS.copy)
         environment = shlex.quote(self.environment)
         stage = f"HED_ENVIRONMENT={environment} {limit} {start} tile python {script}"
         data = (
             f"if {stage} {sources} --to {shlex.quote(self.to)}; then "
-            f"export HED_DATA={shlex.quote(self.data)} HED_STAGED={shlex.quote(self.to)}; "
+            f"export {copies.DATA}={shlex.quote(str(self.data))} "
+            f"{copies.STAGED}={shlex.quote(self.to)}; "
             'else echo "the data are read from the shared file system"; fi'
         )
         if self.software is None:
@@ -95,8 +96,7 @@ def staging(site: Site, data: str, local: str) -> Staging:
     shared = Path(local).parent
     software = site.software if site.software and site.software.exists() else None
     return Staging(
-        data=data,
-        absolute=absolute,
+        data=absolute,
         to=str(shared / f"data-{digest}"),
         software=software,
         local=str(shared),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hed.names import WARM
 from hed.pilot import allocation
 from hed.site import cores
 
@@ -26,6 +27,7 @@ class Tiles:
         environment: shell script sourced before the science command, or empty.
         local: node-local directory.
         cores: of each tile's runs; empty if they are not bound.
+        warm: whether one Python executes all science commands of a tile.
     """
 
     masks: tuple[str, ...]
@@ -35,6 +37,7 @@ class Tiles:
     environment: str
     local: str
     cores: tuple[str, ...] = ()
+    warm: bool = False
 
 
 def of(site: Site) -> Tiles:
@@ -47,6 +50,7 @@ def of(site: Site) -> Tiles:
         environment=str(site.environment or ""),
         local=str(site.local_dir),
         cores=site.cores,
+        warm=WARM in os.environ,
     )
 
 

@@ -9,6 +9,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from hed import warm
+from hed.names import WARM
 from hed.pilot import processes, tile
 from hed.pilot.guard import STATUS
 from hed.pilot.spool import End, Spool
@@ -69,6 +71,7 @@ def run(spool: str, job: str, attempt: int, script: str, tiles: Tiles) -> End:
     environment["TMPDIR"] = os.environ.get("TMPDIR", tiles.local)
     if tiles.cores:
         cores.bind(rank, tiles.cores[rank])
+    _warm(tiles, environment)
     start = time.monotonic()
     end = _attend([spool, job, str(attempt), script], environment)
     if wait := _trouble.wait(end, time.monotonic() - start):
@@ -76,6 +79,20 @@ def run(spool: str, job: str, attempt: int, script: str, tiles: Tiles) -> End:
         log.warning("%s waits %.0f s: %d runs in a row failed soon", where, wait, _trouble.runs)
         time.sleep(wait)
     return end
+
+
+def _warm(tiles: Tiles, environment: dict[str, str]) -> None:
+    """Have the science commands of this tile executed by one Python, or each by its own."""
+    environment.pop(WARM, None)
+    if tiles.warm:
+        environment[WARM] = warm.directory(os.getpid(), environment["TMPDIR"])
+        _servers.setdefault(environment[WARM], warm.Server(environment[WARM])).ensure(
+            "tile", environment
+        )
+
+
+# Of the one tile of this process.
+_servers: dict[str, warm.Server] = {}
 
 
 def _attend(arguments: list[str], environment: dict[str, str]) -> End:

@@ -6,6 +6,8 @@ from typing import Any
 from hed.config import hyperparameters
 from hed.training import losses
 
+WARM = True
+
 
 def construct(params: Mapping[str, Any]) -> losses.Loss:
     """Return the loss for the run's `alpha`."""

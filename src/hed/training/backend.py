@@ -27,6 +27,7 @@ with without_start_lines():
 for _name in _hidden:
     sys.modules.pop(_name, None)
 
+from hed import modules  # noqa: E402
 from hed.errors import InputError  # noqa: E402
 
 __all__ = ["accelerators", "configure", "keras", "tf"]
@@ -44,7 +45,10 @@ def configure(*, threads: int) -> str:
     Raises:
         InputError: if there are more or fewer, so that none is shared or left idle.
     """
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+    except RuntimeError:  # it has begun to compute with another number
+        raise modules.ColdError(f"{threads} threads") from None
     # Two operations at a time: what one core leaves of an operation's end, or a small one, the
     # next fills (the two products of a gradient do not wait for each other).
     tf.config.threading.set_inter_op_parallelism_threads(min(threads, 2))

@@ -58,6 +58,10 @@ class Trainer:
             input_signature=[tf.TensorSpec([None], tf.int32), tf.TensorSpec([None], tf.int32)],
         )
 
+    def take(self, data: Data) -> None:
+        """Train on other rows of the same features."""
+        self._train = data.train
+
     def epoch(self, epoch: int, rate: float, last: float | None = None) -> Sums:
         """Train on every row once, in the order of this epoch (counted from 0).
 

@@ -1,0 +1,89 @@
+"""What a process that trains many runs keeps from one to the next: the compiled steps.
+
+Building and tracing Uno takes longer than a short training. Runs of the same settings and features
+differ in their rows, and in nothing that the graph knows of: weights, optimizer and rows are set as
+a new process would have them.
+"""
+
+import gc
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hed import modules
+from hed.data import tables
+from hed.data.dataset import Data, Features
+from hed.training import optimizer
+from hed.training.backend import keras
+from hed.training.trainer import Trainer
+
+# What is told to each run by its own, and no graph depends on.
+OF_A_RUN = frozenset(
+    ["id", "index", "run_id", "experiment_id", "save"]
+    + ["output_dir", "instance_directory", "input_dir", "data_dir"]
+)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A trainer, and what it began with.
+
+    Attributes:
+        key: settings and features that it was made for.
+        weights: of the network, in its order.
+        state: of the optimizer.
+    """
+
+    key: str
+    cells: Features
+    drugs: Features
+    trainer: Trainer
+    weights: list[np.ndarray]
+    state: Mapping[str, np.ndarray]
+
+
+class Shelf:
+    """Room for one trainer: runs of other settings and features take the place of the last ones."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._kept: Kept | None = None
+
+    def find(self, params: Mapping[str, Any]) -> Kept | None:
+        """Return what was kept for runs like this one; what was kept for others goes."""
+        if self._kept and self._kept.key != key(params):
+            self._kept = None
+            keras.backend.clear_session()
+            gc.collect()
+        return self._kept
+
+    def trainer(
+        self, params: Mapping[str, Any], data: Data, make: Callable[[], Trainer]
+    ) -> Trainer:
+        """Return a trainer of fresh weights for a run's rows, made only if none is kept."""
+        if found := self.find(params):
+            for weight, fresh in zip(
+                found.trainer.network.model.weights, found.weights, strict=True
+            ):
+                weight.assign(fresh)
+            optimizer.restore(found.trainer.optimizer, dict(found.state))
+            found.trainer.take(data)
+            return found.trainer
+        made = make()
+        if modules.SERVED.get():
+            weights = [np.asarray(weight) for weight in made.network.model.weights]
+            state = optimizer.stored(made.optimizer)
+            self._kept = Kept(key(params), data.cells, data.drugs, made, weights, state)
+        return made
+
+
+def key(params: Mapping[str, Any]) -> str:
+    """Return what a graph depends on: the settings, and the files of the features."""
+    settings = {name: value for name, value in params.items() if name not in OF_A_RUN}
+    files = [(Path(params["data_dir"]) / kind.file).resolve() for kind in tables.KINDS]
+    found = [(str(file), (s := file.stat()).st_size, s.st_mtime_ns, s.st_ino) for file in files]
+    return json.dumps([settings, found], sort_keys=True, default=str)

@@ -1,0 +1,141 @@
+"""`client.py COMMAND...`: have a warm server execute a command, or execute it.
+
+Started for each job, so it imports what starts in milliseconds, and nothing of this package.
+"""
+
+import fcntl
+import os
+import socket
+import sys
+from itertools import count
+
+# Where the servers of an owner are: a directory of the owner alone, whose name ends with its
+# process id. Set by the owner; without it all is cold.
+VARIABLE = "HED_WARM"
+SERVER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "server.py")
+# A server's first word, and its answer where it will not execute the command.
+READY, COLD = b"+", b"cold"
+
+
+def main() -> None:
+    """Execute the command of this process's arguments, warm if that can be."""
+    command = sys.argv[1:]
+    directory = os.environ.get(VARIABLE)
+    status = ask(directory, command) if directory else None
+    if status is None:
+        os.execvp(command[0], command)
+    sys.exit(status)
+
+
+def ask(directory: str, command: list[str]) -> int | None:
+    """Return the exit status of a command that a server has executed; None if none would."""
+    try:
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        place = os.open(directory, os.O_PATH | os.O_DIRECTORY)
+        slot, held = take_slot(place)
+        connection = connect(place, slot)
+        if connection is None:
+            start(directory, place, slot, command)
+            connection = connect(place, slot)
+        answer = exchange(connection, command) if connection else COLD
+    except OSError as error:
+        print(f"warm server: {error}: the command is started without it", file=sys.stderr)
+        return None
+    if answer == COLD:
+        return None
+    if not answer:
+        print(f"error: the warm server died in {os.path.basename(command[-1])}", file=sys.stderr)
+        return 1
+    os.close(held)
+    return int(answer)
+
+
+def path(place: int, name: str) -> str:
+    """Return the path of a file in an open directory, however deep that is.
+
+    The address of a Unix socket has 107 bytes at most.
+    """
+    return f"/proc/self/fd/{place}/{name}"
+
+
+def take_slot(place: int) -> tuple[str, int]:
+    """Return the first slot that no other client holds, and the lock on it."""
+    for number in count():
+        held = os.open(path(place, f"{number}.lock"), os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(held)
+        else:
+            return str(number), held
+    raise AssertionError("numbers do not end")
+
+
+def connect(place: int, slot: str) -> socket.socket | None:
+    """Return a connection with the server of a slot, None if none listens."""
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(path(place, f"{slot}.socket"))
+    except (FileNotFoundError, ConnectionRefusedError):
+        connection.close()
+        return None
+    return connection
+
+
+def listen(place: int, slot: str) -> socket.socket:
+    """Return the socket at which the server of a slot will listen; who connects waits for it."""
+    address = path(place, f"{slot}.socket")
+    if os.path.lexists(address):
+        os.unlink(address)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(address)
+    listener.listen()
+    listener.set_inheritable(True)
+    return listener
+
+
+def start(directory: str, place: int, slot: str, command: list[str]) -> None:
+    """Start the server of a slot as a command is started: with the same launcher and Python."""
+    script = next((i for i, word in enumerate(command) if word.endswith(".py")), 0)
+    if not script:
+        return
+    listener = listen(place, slot)
+    if not os.fork():
+        become([*command[:script], SERVER, directory, slot, str(listener.fileno())])
+    listener.close()
+
+
+def become(command: list[str]) -> None:
+    """Become another command, with a session of its own and without input and output."""
+    try:
+        os.setsid()
+        null = os.open(os.devnull, os.O_RDWR)
+        for stream in (0, 1):
+            os.dup2(null, stream)
+        os.execvp(command[0], command)
+    finally:
+        os._exit(127)
+
+
+def exchange(connection: socket.socket, command: list[str]) -> bytes:
+    """Send directory, command and environment with the output; return the answer.
+
+    Empty if the server dies in the command. All that is sent is text without zero bytes, so these
+    end each word.
+    """
+    environment = [f"{name}={value}" for name, value in os.environ.items()]
+    words = [os.getcwd(), str(len(command)), *command, *environment]
+    message = b"".join(os.fsencode(word) + b"\0" for word in words)
+    try:
+        if connection.recv(1) != READY:
+            print("warm server: it does not start, so the command is", file=sys.stderr)
+            return COLD
+        socket.send_fds(connection, [len(message).to_bytes(8, "big")], [1, 2])
+        connection.sendall(message)
+        return connection.recv(16)
+    except ConnectionError:
+        return b""
+
+
+if __name__ == "__main__":
+    main()

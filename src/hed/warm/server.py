@@ -1,0 +1,207 @@
+"""`server.py DIRECTORY SLOT LISTENER`: execute one command after the other for a slot's clients.
+
+LISTENER is the number of the open socket at which clients already wait.
+"""
+
+import gc
+import os
+import resource
+import runpy
+import select
+import shutil
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+if __name__ == "__main__":  # started as a file, in whatever environment the commands have
+    sys.path[0] = str(Path(__file__).parents[2])
+
+from hed import modules
+from hed.warm import client
+
+SCRIPTS = Path(__file__).parents[3] / "scripts"
+COMMANDS = ("partition.py", "train.py", "score.py")
+# What libraries read once, when they start: a command that needs it otherwise runs cold.
+READ_ONCE: tuple[str, ...] = (
+    "TF_",
+    "ITEX_",
+    "XLA_",
+    "OMP_",
+    "KMP_",
+    "GOMP_",
+    "MKL_",
+    "DNNL_",
+    "ONEDNN_",
+)
+READ_ONCE += ("ZE_", "SYCL_", "ONEAPI_", "CUDA_", "HED_DEVICES", "PYTHON", "LD_")
+# A server ends after so many commands, or when it has grown by so many bytes since its first ten.
+MOST_COMMANDS = 3000
+MOST_GROWTH = 2 * 2**30
+SETTLED = 10
+
+
+@dataclass(frozen=True)
+class Request:
+    """A command of a client: its words, its directory and environment, and where it prints."""
+
+    directory: str
+    command: list[str]
+    environment: dict[str, str]
+    output: list[int]
+
+    def read_once(self) -> dict[str, str]:
+        """Return the part of the environment that libraries read when they start."""
+        return {n: value for n, value in self.environment.items() if n.startswith(READ_ONCE)}
+
+
+def main() -> None:
+    """Serve until the owner ends, a client dies in its command, or there were enough."""
+    directory, slot, number = sys.argv[1:]
+    listener = socket.socket(fileno=int(number))
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    place = os.open(directory, os.O_PATH | os.O_DIRECTORY)
+    address = client.path(place, f"{slot}.socket")
+    watch = Watch(int(directory.rpartition("-")[2]), address, directory)
+    threading.Thread(target=watch.run, daemon=True).start()
+    try:
+        serve(listener, watch)
+    finally:
+        watch.clear_up()
+
+
+def serve(listener: socket.socket, watch: "Watch") -> None:
+    """Execute commands until there were enough."""
+    modules.SERVED.set(True)
+    own = dict(os.environ)
+    first: dict[str, str] | None = None
+    settled = 0
+    for number in range(1, MOST_COMMANDS + 1):
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(client.READY)
+            request = receive(connection)
+            first = request.read_once() if first is None else first
+            watch.client = connection.fileno()
+            answer = client.COLD
+            if request.read_once() == first and (script := script_of(request.command)):
+                kept = {name: v for name, v in own.items() if name.startswith(READ_ONCE)}
+                os.environ.clear()
+                os.environ.update({**request.environment, **kept})
+                answer = execute(script, request)
+            watch.client = None
+            with suppress(OSError):
+                connection.sendall(answer)
+        size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        settled = size if number <= SETTLED else settled
+        if size - settled > MOST_GROWTH:
+            return
+
+
+def receive(connection: socket.socket) -> Request:
+    """Return the request of a client."""
+    length, output, _, _ = socket.recv_fds(connection, 8, 2)
+    with connection.makefile("rb") as stream:
+        text = stream.read(int.from_bytes(length, "big"))
+    words = [os.fsdecode(word) for word in text.split(b"\0")[:-1]]
+    directory, count, *rest = words
+    command, variables = rest[: int(count)], rest[int(count) :]
+    environment = dict(each.split("=", 1) for each in variables)
+    return Request(directory, command, environment, list(output))
+
+
+def script_of(command: list[str]) -> int | None:
+    """Return the place of the script among the words of a command, None if it is none of ours."""
+    for place, word in enumerate(command):
+        path = Path(word)
+        if path.suffix == ".py":
+            ours = path.name in COMMANDS and path.parent == SCRIPTS
+            return place if ours else None
+    return None
+
+
+def execute(script: int, request: Request) -> bytes:
+    """Execute a command in this process; return its exit status."""
+    with printing_to(request.output):
+        os.chdir(request.directory)
+        sys.argv = request.command[script:]
+        try:
+            runpy.run_path(sys.argv[0], run_name="__main__")
+        except modules.ColdError:
+            return client.COLD
+        except SystemExit as end:
+            return str(exit_status(end)).encode()
+        except BaseException:
+            traceback.print_exc()
+            return b"1"
+        finally:
+            os.chdir("/")
+            gc.collect()
+        return b"0"
+
+
+def exit_status(end: SystemExit) -> int:
+    """Return the status with which Python would exit, after printing what it would print."""
+    if end.code is None or isinstance(end.code, int):
+        return end.code or 0
+    print(end.code, file=sys.stderr)
+    return 1
+
+
+@contextmanager
+def printing_to(output: list[int]) -> Iterator[None]:
+    """Print to a client's output and errors, whoever prints."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream, target in zip((1, 2), output, strict=True):
+        os.dup2(target, stream)
+        os.close(target)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for stream in (1, 2):
+            os.dup2(nowhere, stream)
+        os.close(nowhere)
+
+
+class Watch:
+    """Ends this process when its owner does, or a client in the middle of its command."""
+
+    def __init__(self, owner: int, address: str, directory: str) -> None:
+        """Take the owner's process id, and the socket and the directory to remove at the end."""
+        self.client: int | None = None
+        self._owner = os.pidfd_open(owner)
+        self._address, self._directory = address, directory
+
+    def run(self) -> None:
+        """Look at both until one has ended."""
+        while not self._has_ended():
+            pass
+        self.clear_up()
+        os._exit(1)
+
+    def _has_ended(self) -> bool:
+        """Wait a moment; return whether the owner or a client has ended."""
+        poll = select.poll()
+        poll.register(self._owner, select.POLLIN)
+        if (connection := self.client) is not None:
+            poll.register(connection, select.POLLRDHUP)
+        ended = poll.poll(100)
+        return any(each == self._owner or each == self.client for each, _ in ended)
+
+    def clear_up(self) -> None:
+        """Remove the socket; all that the servers of an owner have when it has ended."""
+        with suppress(OSError):
+            os.unlink(self._address)
+        if select.select([self._owner], [], [], 0)[0]:
+            shutil.rmtree(self._directory, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
