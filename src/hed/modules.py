@@ -1,5 +1,6 @@
 """Modules that hyperparameters name: the user's, or else those shipped for the original's files."""
 
+import ast
 import importlib
 import sys
 from contextvars import ContextVar
@@ -10,8 +11,8 @@ from types import ModuleType
 SHIPPED = Path(__file__).parent / "shipped"
 # Whether this process executes one command after the other (see `hed.warm`).
 SERVED: ContextVar[bool] = ContextVar("SERVED", default=False)
-# A module says with `WARM = True` that it may be used by many runs of one process.
-WARM = "WARM"
+# A module says with this line that many runs of one process may use it.
+SHARED = "WARM = True"
 
 
 class ColdError(Exception):
@@ -36,10 +37,21 @@ def load(name: str) -> ModuleType:
     """
     _ship()
     sys.argv = sys.argv[:1]
-    module = importlib.import_module(name)
-    if SERVED.get() and not getattr(module, WARM, False):
+    if SERVED.get() and not may_be_shared(name):
         raise ColdError(name)
-    return module
+    return importlib.import_module(name)
+
+
+def may_be_shared(name: str) -> bool:
+    """Return whether a module says that many runs of one process may use it.
+
+    Its source is read and not executed, or runs of other modules would have its side effects.
+    """
+    spec = find_spec(name)
+    if spec is None or not spec.origin or not spec.origin.endswith(".py"):
+        return False
+    body = ast.parse(Path(spec.origin).read_bytes()).body
+    return any(ast.unparse(line) == SHARED for line in body if isinstance(line, ast.Assign))
 
 
 def _ship() -> None:

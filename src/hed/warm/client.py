@@ -44,7 +44,7 @@ def ask(directory: str, command: list[str]) -> int | None:
     if answer == COLD:
         return None
     if not answer:
-        print(f"error: the warm server died in {os.path.basename(command[-1])}", file=sys.stderr)
+        print(f"error: the warm server died in {' '.join(command)}", file=sys.stderr)
         return 1
     os.close(held)
     return int(answer)
@@ -126,13 +126,18 @@ def exchange(connection: socket.socket, command: list[str]) -> bytes:
     environment = [f"{name}={value}" for name, value in os.environ.items()]
     words = [os.getcwd(), str(len(command)), *command, *environment]
     message = b"".join(os.fsencode(word) + b"\0" for word in words)
+    if received(connection, 1) != READY:
+        print("warm server: it does not start: the command is started without it", file=sys.stderr)
+        return COLD
+    socket.send_fds(connection, [len(message).to_bytes(8, "big")], [1, 2])
+    connection.sendall(message)
+    return received(connection, 16)
+
+
+def received(connection: socket.socket, size: int) -> bytes:
+    """Return what a server says, empty if it dies."""
     try:
-        if connection.recv(1) != READY:
-            print("warm server: it does not start, so the command is", file=sys.stderr)
-            return COLD
-        socket.send_fds(connection, [len(message).to_bytes(8, "big")], [1, 2])
-        connection.sendall(message)
-        return connection.recv(16)
+        return connection.recv(size)
     except ConnectionError:
         return b""
 

@@ -78,7 +78,8 @@ def main() -> None:
 def serve(listener: socket.socket, watch: "Watch") -> None:
     """Execute commands until there were enough."""
     modules.SERVED.set(True)
-    own = dict(os.environ)
+    # The launcher may have set more of it than its clients know.
+    own = {name: value for name, value in os.environ.items() if name.startswith(READ_ONCE)}
     first: dict[str, str] | None = None
     settled = 0
     for number in range(1, MOST_COMMANDS + 1):
@@ -89,11 +90,11 @@ def serve(listener: socket.socket, watch: "Watch") -> None:
             first = request.read_once() if first is None else first
             watch.client = connection.fileno()
             answer = client.COLD
-            if request.read_once() == first and (script := script_of(request.command)):
-                kept = {name: v for name, v in own.items() if name.startswith(READ_ONCE)}
-                os.environ.clear()
-                os.environ.update({**request.environment, **kept})
-                answer = execute(script, request)
+            with printing_to(request.output):
+                if request.read_once() == first and (script := script_of(request.command)):
+                    os.environ.clear()
+                    os.environ.update({**request.environment, **own})
+                    answer = execute(script, request)
             watch.client = None
             with suppress(OSError):
                 connection.sendall(answer)
@@ -127,22 +128,21 @@ def script_of(command: list[str]) -> int | None:
 
 def execute(script: int, request: Request) -> bytes:
     """Execute a command in this process; return its exit status."""
-    with printing_to(request.output):
-        os.chdir(request.directory)
-        sys.argv = request.command[script:]
-        try:
-            runpy.run_path(sys.argv[0], run_name="__main__")
-        except modules.ColdError:
-            return client.COLD
-        except SystemExit as end:
-            return str(exit_status(end)).encode()
-        except BaseException:
-            traceback.print_exc()
-            return b"1"
-        finally:
-            os.chdir("/")
-            gc.collect()
-        return b"0"
+    os.chdir(request.directory)
+    sys.argv = request.command[script:]
+    try:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    except modules.ColdError:
+        return client.COLD
+    except SystemExit as end:
+        return str(exit_status(end)).encode()
+    except BaseException:
+        traceback.print_exc()
+        return b"1"
+    finally:
+        os.chdir("/")
+        gc.collect()
+    return b"0"
 
 
 def exit_status(end: SystemExit) -> int:
