@@ -19,6 +19,7 @@ import pytest
 from chains import ROOT, wait_for
 from parsl.jobs.states import JobState, JobStatus
 
+from hed.data import layout
 from hed.errors import InputError
 from hed.pilot import (
     allocation,
@@ -483,7 +484,7 @@ def test_a_copy_that_hangs_does_not_keep_a_block_from_its_runs(
 def test_a_block_copies_the_data_and_unpacks_the_software_on_its_nodes(
     tmp_path: Path, site: Site
 ) -> None:
-    for name in script.TABLES:
+    for name in layout.FEATURE_FILES:
         (tmp_path / name).write_text(name)
     (tmp_path / "python").write_text("3.10")
     with tarfile.open(tmp_path / "training-7.tar", "w") as tar:
@@ -493,7 +494,9 @@ def test_a_block_copies_the_data_and_unpacks_the_software_on_its_nodes(
     staging = script.staging(staged, str(tmp_path), str(local / "EXP000-0"))
     printed = run_block(staging, tmp_path)
     assert f"data at {staging.to}, software in {local}.\n" in printed
-    assert [(Path(staging.to) / name).read_text() for name in script.TABLES] == [*script.TABLES]
+    assert [(Path(staging.to) / name).read_text() for name in layout.FEATURE_FILES] == [
+        *layout.FEATURE_FILES
+    ]
     assert (local / "training-7/bin/python").read_text() == "3.10"
     assert not script.staging(replace(site, software=tmp_path / "none.tar"), "", "/a/b").software
 

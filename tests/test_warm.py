@@ -185,7 +185,7 @@ def test_only_modules_that_say_so_are_shared(tmp_path: Path, monkeypatch: Any) -
 
 def test_both_sides_have_the_same_names() -> None:
     assert client.VARIABLE == names.WARM
-    assert all((server.SCRIPTS / name).is_file() for name in server.COMMANDS)
+    assert all((ROOT / "scripts" / name).is_file() for name in server.COMMANDS)
 
 
 # How a server ends

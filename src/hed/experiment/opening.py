@@ -4,11 +4,13 @@ A start without a name continues the newest experiment of exactly the same setti
 next number. A kernel lock on the directory, which dies with its process, keeps two starts apart.
 """
 
+import atexit
 import getpass
 import hashlib
 import json
 import os
 import re
+import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -78,6 +80,7 @@ def open_or_exit(config: dict[str, Any], root: Path, *, main: bool) -> Experimen
         os.environ.pop(WARM, None)
         if config["warm"]:
             os.environ[WARM] = warm.directory(os.getpid())
+            atexit.register(shutil.rmtree, os.environ[WARM], ignore_errors=True)
         return _planned(settings_of.read(config, root))
     except InputError as error:
         sys.exit(f"error: {error}")

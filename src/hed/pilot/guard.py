@@ -1,9 +1,12 @@
 """What stands between a worker and one run: it starts the run's script and ends all of it.
 
-`python -m hed.pilot.guard PARENT SPOOL ID ATTEMPT SCRIPT`: the run ends with its script, when it is
-cancelled or given up, and when the worker dies, each time with every process that it started,
-wherever these went. How it ended is in the spool before this process ends, unless it goes on on
-another tile, because the worker died, the block ends, or its node is at fault.
+`python -m hed.pilot.guard PARENT SPOOL ID ATTEMPT SCRIPT`, or with PARENT alone, and the others in
+its input when there is a run: until then it imports what a run's Snakemake will need.
+
+The run ends with its script, when it is cancelled or given up, and when the worker dies, each time
+with every process that it started, wherever these went. How it ended is in the spool before this
+process ends, unless it goes on on another tile, because the worker died, the block ends, or its
+node is at fault.
 """
 
 import os
@@ -14,12 +17,14 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from hed.pilot import names, node, processes
+from hed.pilot import inner, names, node, processes
 from hed.pilot.spool import End, Spool
 from hed.pilot.timers import TIMERS
 
 # The block, as Parsl numbers them.
 BLOCK = "PARSL_WORKER_BLOCK_ID"
+# What a guard is told of a run.
+ORDER = ("spool", "job", "attempt", "script")
 # Exit status of this process.
 STATUS: dict[End, int] = {"success": 0, "cancelled": 10, "failed": 11, "lost": 12}
 
@@ -31,10 +36,24 @@ class Stopped(Exception):
 def main() -> None:
     """Run one script to its end."""
     signal.signal(signal.SIGTERM, _stop)
-    parent, spool, job, attempt, script = sys.argv[1:]
+    parent, *order = sys.argv[1:]
+    spool, job, attempt, script = order or _await_order(int(parent))
     processes.adopt_orphans()
     end = guard(Spool(Path(spool)), job, script, attempt=int(attempt), parent=int(parent))
     sys.exit(STATUS[end])
+
+
+def _await_order(parent: int) -> list[str]:
+    """Return what to run once there is a run; end with the worker if there is none."""
+    try:
+        processes.die_with_parent(parent, signal.SIGTERM)
+        inner.import_all()
+        order = sys.stdin.read().split("\0")
+    except Stopped:
+        order = []
+    if len(order) != len(ORDER):
+        sys.exit(0)
+    return order
 
 
 def guard(spool: Spool, job: str, script: str, *, attempt: int, parent: int) -> End:
@@ -60,9 +79,7 @@ def _run(spool: Spool, job: str, script: str, attempt: int) -> End:
         return end
     spool.begin(job, os.environ.get(BLOCK, ""))
     with (spool.directory / "out" / f"{job}.txt").open("ab") as out:
-        child = subprocess.Popen(
-            ["/bin/sh", script], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
-        )
+        child = inner.start(script, out)
     while not (end := _must_end(spool, job, attempt)):
         try:
             failed = child.wait(timeout=TIMERS.guard_look)

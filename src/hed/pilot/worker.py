@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,7 +74,7 @@ def run(spool: str, job: str, attempt: int, script: str, tiles: Tiles) -> End:
         cores.bind(rank, tiles.cores[rank])
     _warm(tiles, environment)
     start = time.monotonic()
-    end = _attend([spool, job, str(attempt), script], environment)
+    end = _attend([spool, job, str(attempt), script], environment, ahead=tiles.warm)
     if wait := _trouble.wait(end, time.monotonic() - start):
         where = f"tile {environment['HED_TILE']} of {os.uname().nodename}"
         log.warning("%s waits %.0f s: %d runs in a row failed soon", where, wait, _trouble.runs)
@@ -95,17 +96,49 @@ def _warm(tiles: Tiles, environment: dict[str, str]) -> None:
 _servers: dict[str, warm.Server] = {}
 
 
-def _attend(arguments: list[str], environment: dict[str, str]) -> End:
-    """Run a script under a guard; return how it ended, which is in the spool by then."""
-    guard = subprocess.Popen(
-        [sys.executable, "-m", "hed.pilot.guard", str(os.getpid()), *arguments],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+def _attend(arguments: list[str], environment: dict[str, str], *, ahead: bool = False) -> End:
+    """Run a script under a guard; return how it ended, which is in the spool by then.
+
+    Args:
+        arguments: spool, job, attempt and script.
+        environment: of the guard and the run, the same for every run of this tile.
+        ahead: have a guard ready for the next run before there is one.
+    """
+    guard = _spare.take() or _start(environment, *arguments)
+    if guard.stdin:
+        with suppress(BrokenPipeError), guard.stdin as order:
+            order.write("\0".join(arguments))
+    if ahead:
+        _spare.guard = _start(environment)
     if end := ENDS.get(guard.wait()):
         return end
     processes.kill_descendants()
     time.sleep(TIMERS.end_doubt)
     spool, job, attempt, _ = arguments
     return Spool(Path(spool)).finish(job, int(attempt), "failed")
+
+
+def _start(environment: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
+    """Start a guard, which waits for what to run unless that is given."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "hed.pilot.guard", str(os.getpid()), *arguments],
+        env=environment,
+        stdin=subprocess.DEVNULL if arguments else subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+    )
+
+
+@dataclass
+class Spare:
+    """The guard of a tile's next run, which imports what the run will need meanwhile."""
+
+    guard: subprocess.Popen[str] | None = None
+
+    def take(self) -> subprocess.Popen[str] | None:
+        """Return it, None if there is none that lives."""
+        taken, self.guard = self.guard, None
+        return taken if taken and taken.poll() is None else None
+
+
+_spare = Spare()

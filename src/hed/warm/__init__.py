@@ -53,8 +53,7 @@ class Server:
         if self._process is not None and self._process.poll() is None:
             return
         Path(self.place).mkdir(mode=0o700, parents=True, exist_ok=True)
-        place = os.open(self.place, os.O_PATH | os.O_DIRECTORY)
-        with client.listen(place, SLOT) as listener:
+        with client.listen(self.place, SLOT) as listener:
             number = listener.fileno()
             self._process = subprocess.Popen(
                 [launcher, "python", client.SERVER, self.place, SLOT, str(number)],
@@ -64,4 +63,3 @@ class Server:
                 start_new_session=True,
                 pass_fds=[number],
             )
-        os.close(place)

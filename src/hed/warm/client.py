@@ -13,6 +13,8 @@ from itertools import count
 # process id. Set by the owner; without it all is cold.
 VARIABLE = "HED_WARM"
 SERVER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "server.py")
+LONGEST = 107  # bytes of an address
+INTERRUPTED = 130  # as a shell has it
 # A server's first word, and its answer where it will not execute the command.
 READY, COLD = b"+", b"cold"
 
@@ -21,7 +23,10 @@ def main() -> None:
     """Execute the command of this process's arguments, warm if that can be."""
     command = sys.argv[1:]
     directory = os.environ.get(VARIABLE)
-    status = ask(directory, command) if directory else None
+    try:
+        status = ask(directory, command) if directory else None
+    except KeyboardInterrupt:
+        os._exit(INTERRUPTED)
     if status is None:
         os.execvp(command[0], command)
     sys.exit(status)
@@ -31,12 +36,11 @@ def ask(directory: str, command: list[str]) -> int | None:
     """Return the exit status of a command that a server has executed; None if none would."""
     try:
         os.makedirs(directory, mode=0o700, exist_ok=True)
-        place = os.open(directory, os.O_PATH | os.O_DIRECTORY)
-        slot, held = take_slot(place)
-        connection = connect(place, slot)
+        slot, held = take_slot(directory)
+        connection = connect(directory, slot)
         if connection is None:
-            start(directory, place, slot, command)
-            connection = connect(place, slot)
+            start(directory, slot, command)
+            connection = connect(directory, slot)
         answer = exchange(connection, command) if connection else COLD
     except OSError as error:
         print(f"warm server: {error}: the command is started without it", file=sys.stderr)
@@ -50,18 +54,19 @@ def ask(directory: str, command: list[str]) -> int | None:
     return int(answer)
 
 
-def path(place: int, name: str) -> str:
-    """Return the path of a file in an open directory, however deep that is.
+def path(directory: str, name: str) -> str:
+    """Return the path of a file of a directory, short enough for the address of a Unix socket."""
+    full = os.path.join(directory, name)
+    if len(os.fsencode(full)) <= LONGEST:
+        return full
+    # It stays open until this process ends.
+    return f"/proc/self/fd/{os.open(directory, os.O_PATH | os.O_DIRECTORY)}/{name}"
 
-    The address of a Unix socket has 107 bytes at most.
-    """
-    return f"/proc/self/fd/{place}/{name}"
 
-
-def take_slot(place: int) -> tuple[str, int]:
+def take_slot(directory: str) -> tuple[str, int]:
     """Return the first slot that no other client holds, and the lock on it."""
     for number in count():
-        held = os.open(path(place, f"{number}.lock"), os.O_CREAT | os.O_RDWR, 0o600)
+        held = os.open(os.path.join(directory, f"{number}.lock"), os.O_CREAT | os.O_RDWR, 0o600)
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -71,20 +76,20 @@ def take_slot(place: int) -> tuple[str, int]:
     raise AssertionError("numbers do not end")
 
 
-def connect(place: int, slot: str) -> socket.socket | None:
+def connect(directory: str, slot: str) -> socket.socket | None:
     """Return a connection with the server of a slot, None if none listens."""
     connection = socket.socket(socket.AF_UNIX)
     try:
-        connection.connect(path(place, f"{slot}.socket"))
+        connection.connect(path(directory, f"{slot}.socket"))
     except (FileNotFoundError, ConnectionRefusedError):
         connection.close()
         return None
     return connection
 
 
-def listen(place: int, slot: str) -> socket.socket:
+def listen(directory: str, slot: str) -> socket.socket:
     """Return the socket at which the server of a slot will listen; who connects waits for it."""
-    address = path(place, f"{slot}.socket")
+    address = path(directory, f"{slot}.socket")
     if os.path.lexists(address):
         os.unlink(address)
     listener = socket.socket(socket.AF_UNIX)
@@ -94,12 +99,12 @@ def listen(place: int, slot: str) -> socket.socket:
     return listener
 
 
-def start(directory: str, place: int, slot: str, command: list[str]) -> None:
+def start(directory: str, slot: str, command: list[str]) -> None:
     """Start the server of a slot as a command is started: with the same launcher and Python."""
     script = next((i for i, word in enumerate(command) if word.endswith(".py")), 0)
     if not script:
         return
-    listener = listen(place, slot)
+    listener = listen(directory, slot)
     if not os.fork():
         become([*command[:script], SERVER, directory, slot, str(listener.fileno())])
     listener.close()

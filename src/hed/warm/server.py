@@ -25,7 +25,7 @@ if __name__ == "__main__":  # started as a file, in whatever environment the com
 from hed import modules
 from hed.warm import client
 
-SCRIPTS = Path(__file__).parents[3] / "scripts"
+# Of the directory `scripts` beside the Snakefile.
 COMMANDS = ("partition.py", "train.py", "score.py")
 # What libraries read once, when they start: a command that needs it otherwise runs cold.
 READ_ONCE: tuple[str, ...] = (
@@ -44,6 +44,7 @@ READ_ONCE += ("ZE_", "SYCL_", "ONEAPI_", "CUDA_", "HED_DEVICES", "PYTHON", "LD_"
 MOST_COMMANDS = 3000
 MOST_GROWTH = 2 * 2**30
 SETTLED = 10
+OWNER_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,7 @@ def main() -> None:
     directory, slot, number = sys.argv[1:]
     listener = socket.socket(fileno=int(number))
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    place = os.open(directory, os.O_PATH | os.O_DIRECTORY)
-    address = client.path(place, f"{slot}.socket")
-    watch = Watch(int(directory.rpartition("-")[2]), address, directory)
+    watch = Watch(int(directory.rpartition("-")[2]), Path(directory), slot)
     threading.Thread(target=watch.run, daemon=True).start()
     try:
         serve(listener, watch)
@@ -121,7 +120,7 @@ def script_of(command: list[str]) -> int | None:
     for place, word in enumerate(command):
         path = Path(word)
         if path.suffix == ".py":
-            ours = path.name in COMMANDS and path.parent == SCRIPTS
+            ours = path.name in COMMANDS and path.parent.name == "scripts"
             return place if ours else None
     return None
 
@@ -173,11 +172,11 @@ def printing_to(output: list[int]) -> Iterator[None]:
 class Watch:
     """Ends this process when its owner does, or a client in the middle of its command."""
 
-    def __init__(self, owner: int, address: str, directory: str) -> None:
-        """Take the owner's process id, and the socket and the directory to remove at the end."""
+    def __init__(self, owner: int, directory: Path, slot: str) -> None:
+        """Take the owner's process id, and where the servers of the owner have their files."""
         self.client: int | None = None
         self._owner = os.pidfd_open(owner)
-        self._address, self._directory = address, directory
+        self._directory, self._socket = directory, directory / f"{slot}.socket"
 
     def run(self) -> None:
         """Look at both until one has ended."""
@@ -196,10 +195,10 @@ class Watch:
         return any(each == self._owner or each == self.client for each, _ in ended)
 
     def clear_up(self) -> None:
-        """Remove the socket; all that the servers of an owner have when it has ended."""
-        with suppress(OSError):
-            os.unlink(self._address)
-        if select.select([self._owner], [], [], 0)[0]:
+        """Remove the socket; all that the servers of an owner have, if it ends too."""
+        self._socket.unlink(missing_ok=True)
+        # Whatever killed a client may be killing its owner.
+        if select.select([self._owner], [], [], OWNER_SECONDS)[0]:
             shutil.rmtree(self._directory, ignore_errors=True)
 
 
