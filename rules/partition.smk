@@ -26,7 +26,7 @@ rule partition:
     conda:
         "../envs/workflow.yaml"
     params:
-        warm=WARM,
+        warm="" if SCALING else WARM,  # a training's software may have no scikit-learn
         scripts=SCRIPTS,
         mode=config["partition"]["mode"],
         validation=config["partition"]["validation"],

@@ -108,13 +108,14 @@ class Held(Project):
 
 
 def run_here(directory: Path, runs: tuple[str, ...], dflts: dict[str, Any]) -> Path:
-    """Run an experiment without a pilot, and return its directory."""
+    """Run an experiment without a pilot and without warm servers, and return its directory."""
     (directory / "dflts.json").write_text(json.dumps(dflts))
     settings = {
         "output": directory,
         "local_dir": directory / "local",
         "upf": write_upf(directory, runs),
         "dflts": directory / "dflts.json",
+        "warm": False,
     }
     binaries = Path(sys.executable).parent
     words = [f"{name}={value}" for name, value in settings.items()]

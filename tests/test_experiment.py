@@ -40,7 +40,7 @@ for line in sys.stdin:
 @pytest.fixture(autouse=True)
 def own_environment(monkeypatch):
     """Let no test see which experiment another one opened."""
-    for variable in (names.VARIABLE, names.LAUNCHER):
+    for variable in (names.VARIABLE, names.LAUNCHER, names.WARM):
         monkeypatch.setenv(variable, "")
         monkeypatch.delenv(variable)
 

@@ -125,15 +125,28 @@ def test_a_training_that_its_block_s_walltime_cut_goes_on_in_the_next_block_to_t
         (cut,) = half_done(project, runs)
         expire(cluster)
         assert half_done(project, runs) == [cut]
-        assert RETRY not in project.finish()
+        log = project.experiment / "out" / f"out-{cut}-train.txt"
+        project.reach(lambda: log.read_text().partition("resuming after")[2].count("epoch") > 2)
+        (server,) = servers(project)
+        server.kill()
+        # A server's death fails the run that it is in, and nothing else.
+        assert project.finish().count(RETRY) == 1
+        assert not servers(project)
         logs = [project.read(f"out/out-{run}-train.txt") for run in runs]
-    assert [log.count("resuming after epoch") for log in logs] == [run == cut for run in runs]
+    assert [log.count("resuming after epoch") for log in logs] == [2 * (run == cut) for run in runs]
+    assert [log.count("the warm server died") for log in logs] == [run == cut for run in runs]
     assert [log.count("epoch 60/60") for log in logs] == [1, 1]
     assert len(cluster.server.jobs) == 2
     (tmp_path / "here").mkdir()
     here = run_here(tmp_path / "here", runs, UNO)
     names = SCORES + TRAINED
     assert contents(project.experiment, runs, names) == contents(here, runs, names)
+
+
+def servers(project: Project) -> list[psutil.Process]:
+    """Return the warm servers of the one node."""
+    (node,) = project.cluster.nodes.names
+    return project.processes(node, "warm/server.py")
 
 
 def half_done(project: Project, runs: tuple[str, ...]) -> list[str]:

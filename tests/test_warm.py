@@ -130,19 +130,44 @@ def test_commands_at_the_same_time_have_servers_of_their_own(
     assert all(same(tmp_path / "0", tmp_path / str(i)) for i in range(3))
 
 
-@pytest.mark.parametrize(
-    "variable", ["OMP_NUM_THREADS", "TF_DETERMINISTIC_OPS", "ZE_AFFINITY_MASK"]
-)
+@pytest.mark.parametrize("variable", ["OMP_NUM_THREADS", "ZE_AFFINITY_MASK"])
 def test_a_command_whose_libraries_would_start_otherwise_runs_by_itself(
     place: Path, data: Path, tmp_path: Path, variable: str
 ) -> None:
-    assert call(place, split(data, tmp_path / "a")).returncode == 0
-    (found,) = servers(place)
-    before = found.cpu_times()
-    done = call(place, split(data, tmp_path / "b"), **{variable: "1"})
-    assert (done.returncode, done.stderr) == (0, "")
-    assert same(tmp_path / "a", tmp_path / "b")
-    assert found.cpu_times().user - before.user < 0.2  # it had to read the request alone
+    # A run that does not exist is refused before TensorFlow is needed.
+    score = command("score.py", tmp_path / "run", "--partition", data, "--data", data)
+    (tmp_path / "print.py").write_text("")
+    for value, is_warm in (("1", True), ("2", False), ("1", True)):
+        before = times(place)
+        done = call(place, score, **{variable: value})
+        assert (done.returncode, done.stderr.count("error: ")) == (1, 1)
+        assert (times(place) - before > USED) == is_warm
+    assert call(place, split(data, tmp_path / "b"), **{variable: "2"}).returncode == 0
+    assert len(servers(place)) == 1
+
+
+# CPU seconds: to read a request alone takes less, to execute a command more.
+USED = 0.02
+
+
+def times(place: Path) -> float:
+    """Return the CPU seconds of the servers of a directory."""
+    return float(sum(process.cpu_times().user for process in servers(place)))
+
+
+def test_what_a_launcher_adds_counts_more_than_what_a_client_has(
+    place: Path, data: Path, tmp_path: Path
+) -> None:
+    launcher = tmp_path / "launcher"
+    launcher.write_text('#!/bin/sh\nexport MODULE=loaded; [ -n "$KEEP" ] || KEEP=1\nexec "$@"\n')
+    launcher.chmod(0o755)
+    script = tmp_path / "scripts" / "partition.py"
+    script.parent.mkdir()
+    script.write_text("import os; print(os.environ.get('MODULE'), os.environ.get('OWN'))")
+    for own in ("1", "2"):
+        done = call(place, [*CLIENT, str(launcher), "python", str(script)], OWN=own)
+        assert done.stdout == f"loaded {own}\n"
+    assert len(servers(place)) == 1
 
 
 def test_other_commands_run_by_themselves(place: Path, data: Path, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ class Server:
         if self._process is not None and self._process.poll() is None:
             return
         Path(self.place).mkdir(mode=0o700, parents=True, exist_ok=True)
-        with client.listen(self.place, SLOT) as listener:
+        with client.listen(self.place, SLOT, environment) as listener:
             number = listener.fileno()
             self._process = subprocess.Popen(
                 [launcher, "python", client.SERVER, self.place, SLOT, str(number)],

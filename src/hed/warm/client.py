@@ -3,11 +3,17 @@
 Started for each job, so it imports what starts in milliseconds, and nothing of this package.
 """
 
+from __future__ import annotations
+
 import fcntl
 import os
 import socket
 import sys
 from itertools import count
+
+TYPE_CHECKING = False  # typing takes as long to import as all else
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # Where the servers of an owner are: a directory of the owner alone, whose name ends with its
 # process id. Set by the owner; without it all is cold.
@@ -34,6 +40,8 @@ def main() -> None:
 
 def ask(directory: str, command: list[str]) -> int | None:
     """Return the exit status of a command that a server has executed; None if none would."""
+    if not any(word.endswith(".py") for word in command):
+        return None
     try:
         os.makedirs(directory, mode=0o700, exist_ok=True)
         slot, held = take_slot(directory)
@@ -41,7 +49,7 @@ def ask(directory: str, command: list[str]) -> int | None:
         if connection is None:
             start(directory, slot, command)
             connection = connect(directory, slot)
-        answer = exchange(connection, command) if connection else COLD
+        answer = exchange(connection, command)
     except OSError as error:
         print(f"warm server: {error}: the command is started without it", file=sys.stderr)
         return None
@@ -87,8 +95,14 @@ def connect(directory: str, slot: str) -> socket.socket | None:
     return connection
 
 
-def listen(directory: str, slot: str) -> socket.socket:
-    """Return the socket at which the server of a slot will listen; who connects waits for it."""
+def listen(directory: str, slot: str, environment: Mapping[str, str]) -> socket.socket:
+    """Return the socket at which the server of a slot will listen; who connects waits for it.
+
+    Args:
+        environment: that the server is started in, before a launcher adds to it.
+    """
+    with open(os.path.join(directory, f"{slot}.environment"), "wb") as stream:
+        stream.write(encoded(described(environment)))
     address = path(directory, f"{slot}.socket")
     if os.path.lexists(address):
         os.unlink(address)
@@ -99,12 +113,20 @@ def listen(directory: str, slot: str) -> socket.socket:
     return listener
 
 
+def described(environment: Mapping[str, str]) -> list[str]:
+    """Return an environment as words."""
+    return [f"{name}={value}" for name, value in environment.items()]
+
+
+def encoded(words: list[str]) -> bytes:
+    """Return words with a zero byte, which no word has, after each."""
+    return b"".join(os.fsencode(word) + b"\0" for word in words)
+
+
 def start(directory: str, slot: str, command: list[str]) -> None:
     """Start the server of a slot as a command is started: with the same launcher and Python."""
-    script = next((i for i, word in enumerate(command) if word.endswith(".py")), 0)
-    if not script:
-        return
-    listener = listen(directory, slot)
+    script = next(place for place, word in enumerate(command) if word.endswith(".py"))
+    listener = listen(directory, slot, os.environ)
     if not os.fork():
         become([*command[:script], SERVER, directory, slot, str(listener.fileno())])
     listener.close()
@@ -122,18 +144,17 @@ def become(command: list[str]) -> None:
         os._exit(127)
 
 
-def exchange(connection: socket.socket, command: list[str]) -> bytes:
+def exchange(connection: socket.socket | None, command: list[str]) -> bytes:
     """Send directory, command and environment with the output; return the answer.
 
-    Empty if the server dies in the command. All that is sent is text without zero bytes, so these
-    end each word.
+    Empty if the server dies in the command.
+
+    Raises:
+        OSError: if there is no server.
     """
-    environment = [f"{name}={value}" for name, value in os.environ.items()]
-    words = [os.getcwd(), str(len(command)), *command, *environment]
-    message = b"".join(os.fsencode(word) + b"\0" for word in words)
-    if received(connection, 1) != READY:
-        print("warm server: it does not start: the command is started without it", file=sys.stderr)
-        return COLD
+    message = encoded([os.getcwd(), str(len(command)), *command, *described(os.environ)])
+    if connection is None or received(connection, 1) != READY:
+        raise OSError("it does not start")
     socket.send_fds(connection, [len(message).to_bytes(8, "big")], [1, 2])
     connection.sendall(message)
     return received(connection, 16)

@@ -27,6 +27,8 @@ from hed.warm import client
 
 # Of the directory `scripts` beside the Snakefile.
 COMMANDS = ("partition.py", "train.py", "score.py")
+# Starts no library that the environment decides for.
+LIGHT = ("partition.py",)
 # What libraries read once, when they start: a command that needs it otherwise runs cold.
 READ_ONCE: tuple[str, ...] = (
     "TF_",
@@ -69,30 +71,35 @@ def main() -> None:
     watch = Watch(int(directory.rpartition("-")[2]), Path(directory), slot)
     threading.Thread(target=watch.run, daemon=True).start()
     try:
-        serve(listener, watch)
+        serve(listener, watch, added_by_launcher(Path(directory), slot))
     finally:
         watch.clear_up()
 
 
-def serve(listener: socket.socket, watch: "Watch") -> None:
-    """Execute commands until there were enough."""
+def serve(listener: socket.socket, watch: "Watch", added: dict[str, str]) -> None:
+    """Execute commands until there were enough.
+
+    Args:
+        added: what this process's launcher has put into the environment.
+    """
     modules.SERVED.set(True)
-    # The launcher may have set more of it than its clients know.
-    own = {name: value for name, value in os.environ.items() if name.startswith(READ_ONCE)}
-    first: dict[str, str] | None = None
+    needed: dict[str, str] | None = None
     settled = 0
     for number in range(1, MOST_COMMANDS + 1):
         connection, _ = listener.accept()
         with connection:
             connection.sendall(client.READY)
             request = receive(connection)
-            first = request.read_once() if first is None else first
             watch.client = connection.fileno()
             answer = client.COLD
             with printing_to(request.output):
-                if request.read_once() == first and (script := script_of(request.command)):
+                script = script_of(request.command)
+                if script is not None and Path(request.command[script]).name not in LIGHT:
+                    needed = needed if needed is not None else request.read_once()
+                    script = script if request.read_once() == needed else None
+                if script is not None:
                     os.environ.clear()
-                    os.environ.update({**request.environment, **own})
+                    os.environ.update({**request.environment, **added})
                     answer = execute(script, request)
             watch.client = None
             with suppress(OSError):
@@ -103,6 +110,18 @@ def serve(listener: socket.socket, watch: "Watch") -> None:
             return
 
 
+def added_by_launcher(directory: Path, slot: str) -> dict[str, str]:
+    """Return what a launcher, such as a script of modules, has added to this environment."""
+    text = (directory / f"{slot}.environment").read_bytes()
+    before = variables([os.fsdecode(word) for word in text.split(b"\0")[:-1]])
+    return {name: value for name, value in os.environ.items() if before.get(name) != value}
+
+
+def variables(words: list[str]) -> dict[str, str]:
+    """Return an environment that was sent as words."""
+    return dict(word.split("=", 1) for word in words)
+
+
 def receive(connection: socket.socket) -> Request:
     """Return the request of a client."""
     length, output, _, _ = socket.recv_fds(connection, 8, 2)
@@ -110,8 +129,7 @@ def receive(connection: socket.socket) -> Request:
         text = stream.read(int.from_bytes(length, "big"))
     words = [os.fsdecode(word) for word in text.split(b"\0")[:-1]]
     directory, count, *rest = words
-    command, variables = rest[: int(count)], rest[int(count) :]
-    environment = dict(each.split("=", 1) for each in variables)
+    command, environment = rest[: int(count)], variables(rest[int(count) :])
     return Request(directory, command, environment, list(output))
 
 
