@@ -29,6 +29,7 @@ VENDOR = Path(page.__file__).parent / "vendor"
 # What would run, or end the script that holds the data, if it were not escaped.
 EVIL = "</script><script>document.title='broken'</script><b>\"'&"
 DRUGS = 30
+DATA = "3,600 responses of 24 drugs in 150 cells, from CCLE & GDSCv2"
 CONSTANT = 8  # its predictions have no correlation with anything
 pytestmark = pytest.mark.xdist_group("chromium")
 
@@ -38,6 +39,7 @@ def write_predicted(directory):
     experiment = write_experiment(directory, ["done"] * DRUGS + ["running"])
     described = json.loads((experiment / "experiment.json").read_text())
     described["runs"][3]["held_out"] = EVIL
+    described["about_data"] = [DATA]
     write_json(experiment / "experiment.json", described)
     draw = random.Random(0)
     for index in range(DRUGS):
@@ -282,3 +284,10 @@ def test_an_experiment_without_predictions_has_no_report(tmp_path):
     result = run_script("report.py", experiment)
     assert_is_refused(result, "no run of", "has predictions yet")
     assert not (experiment / "report.html").exists()
+
+
+def test_the_page_says_what_the_start_said_of_the_data(opened):
+    section = opened.find_element(By.CSS_SELECTOR, "section[aria-labelledby=about-data]")
+    assert section.text.splitlines() == ["Data", DATA]
+    link = opened.find_element(By.CSS_SELECTOR, "nav a[href='#about-data']")
+    assert link.text == "Data"

@@ -196,6 +196,18 @@ def test_a_server_that_does_not_start_costs_nothing(
     shutil.rmtree(place)
 
 
+def test_a_directory_that_others_may_write_to_is_not_used(
+    place: Path, data: Path, tmp_path: Path
+) -> None:
+    place.mkdir()
+    place.chmod(0o777)
+    done = call(place, split(data, tmp_path / "out"))
+    assert done.returncode == 0
+    assert "is not this user's alone: the command is started without it" in done.stderr
+    assert [*place.iterdir()] == []
+    place.rmdir()
+
+
 def test_only_modules_that_say_so_are_shared(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "shared_one.py").write_text("WARM = True\nraise RuntimeError\n")

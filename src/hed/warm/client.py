@@ -44,6 +44,7 @@ def ask(directory: str, command: list[str]) -> int | None:
         return None
     try:
         os.makedirs(directory, mode=0o700, exist_ok=True)
+        require_own(directory)
         slot, held = take_slot(directory)
         connection = connect(directory, slot)
         if connection is None:
@@ -60,6 +61,17 @@ def ask(directory: str, command: list[str]) -> int | None:
         return 1
     os.close(held)
     return int(answer)
+
+
+def require_own(directory: str) -> None:
+    """Refuse a directory in which somebody else may have put a socket.
+
+    Raises:
+        PermissionError: if others than this user may write to it.
+    """
+    found = os.stat(directory)
+    if found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise PermissionError(f"{directory} is not this user's alone")
 
 
 def path(directory: str, name: str) -> str:

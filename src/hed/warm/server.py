@@ -30,18 +30,10 @@ COMMANDS = ("partition.py", "train.py", "score.py")
 # Starts no library that the environment decides for.
 LIGHT = ("partition.py",)
 # What libraries read once, when they start: a command that needs it otherwise runs cold.
-READ_ONCE: tuple[str, ...] = (
-    "TF_",
-    "ITEX_",
-    "XLA_",
-    "OMP_",
-    "KMP_",
-    "GOMP_",
-    "MKL_",
-    "DNNL_",
-    "ONEDNN_",
+READ_ONCE = (
+    *("TF_", "ITEX_", "XLA_", "MKL_", "DNNL_", "ONEDNN_", "OMP_", "KMP_", "GOMP_"),
+    *("ZE_", "SYCL_", "ONEAPI_", "CUDA_", "HED_DEVICES", "PYTHON", "LD_"),
 )
-READ_ONCE += ("ZE_", "SYCL_", "ONEAPI_", "CUDA_", "HED_DEVICES", "PYTHON", "LD_")
 # A server ends after so many commands, or when it has grown by so many bytes since its first ten.
 MOST_COMMANDS = 3000
 MOST_GROWTH = 2 * 2**30
@@ -87,23 +79,18 @@ def serve(listener: socket.socket, watch: "Watch", added: dict[str, str]) -> Non
     settled = 0
     for number in range(1, MOST_COMMANDS + 1):
         connection, _ = listener.accept()
-        with connection:
+        with connection, suppress(OSError):  # a client may have died meanwhile
             connection.sendall(client.READY)
             request = receive(connection)
             watch.client = connection.fileno()
-            answer = client.COLD
             with printing_to(request.output):
                 script = script_of(request.command)
                 if script is not None and Path(request.command[script]).name not in LIGHT:
                     needed = needed if needed is not None else request.read_once()
                     script = script if request.read_once() == needed else None
-                if script is not None:
-                    os.environ.clear()
-                    os.environ.update({**request.environment, **added})
-                    answer = execute(script, request)
+                answer = client.COLD if script is None else execute(script, request, added)
             watch.client = None
-            with suppress(OSError):
-                connection.sendall(answer)
+            connection.sendall(answer)
         size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         settled = size if number <= SETTLED else settled
         if size - settled > MOST_GROWTH:
@@ -127,6 +114,8 @@ def receive(connection: socket.socket) -> Request:
     length, output, _, _ = socket.recv_fds(connection, 8, 2)
     with connection.makefile("rb") as stream:
         text = stream.read(int.from_bytes(length, "big"))
+    if not text:
+        raise ConnectionResetError
     words = [os.fsdecode(word) for word in text.split(b"\0")[:-1]]
     directory, count, *rest = words
     command, environment = rest[: int(count)], variables(rest[int(count) :])
@@ -143,8 +132,10 @@ def script_of(command: list[str]) -> int | None:
     return None
 
 
-def execute(script: int, request: Request) -> bytes:
+def execute(script: int, request: Request, added: dict[str, str]) -> bytes:
     """Execute a command in this process; return its exit status."""
+    os.environ.clear()
+    os.environ.update({**request.environment, **added})
     os.chdir(request.directory)
     sys.argv = request.command[script:]
     try:
