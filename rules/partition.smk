@@ -16,7 +16,9 @@ rule partition:
     input:
         response=ancient(f"{DATA}/rsp_merged.parquet"),
         features=ancient([f"{DATA}/{kind.file}" for kind in tables.KINDS if SCALING]),
-        splits=lambda wildcards: [*PRESCRIBED.files(RUNS[wildcards.run].index).values()],
+        splits=ancient(
+            lambda wildcards: [*PRESCRIBED.files(RUNS[wildcards.run].index).values()]
+        ),
     output:
         partition=temp(directory(LOCAL), group_jobs=True),
     log:

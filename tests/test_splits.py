@@ -166,7 +166,12 @@ def test_an_experiment_is_split_as_the_benchmark_prescribes(tmp_path: Path) -> N
         assert predicted["labels"].to_list() == tested[CELL].to_list()
         given = tested[AUC].cast(float)
         assert (predicted["auc_true"] - given).abs().max() < 1e-4
-    # Splits that changed are other splits.
+    # Files that were touched are the same splits, those that changed are others.
+    for path in folder.iterdir():
+        path.touch()
+    assert "Job stats" not in typed.told(
+        tmp_path, source, mode, scaling, options=["-n", "--until=aggregate"]
+    )
     (folder / "CCLE_split_0_val.txt").write_text("3599\n")
     changed = typed.refused(tmp_path, source, mode, scaling, "experiment=EXP000")
     assert "both in" in changed
