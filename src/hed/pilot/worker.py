@@ -8,6 +8,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from hed import warm
@@ -87,13 +88,13 @@ def _warm(tiles: Tiles, environment: dict[str, str]) -> None:
     environment.pop(WARM, None)
     if tiles.warm:
         environment[WARM] = warm.directory(os.getpid(), environment["TMPDIR"])
-        _servers.setdefault(environment[WARM], warm.Server(environment[WARM])).ensure(
-            "tile", environment
-        )
+        _server(environment[WARM]).ensure("tile", environment)
 
 
-# Of the one tile of this process.
-_servers: dict[str, warm.Server] = {}
+@cache
+def _server(place: str) -> warm.Server:
+    """Return the server of the one tile of this process."""
+    return warm.Server(place)
 
 
 def _attend(arguments: list[str], environment: dict[str, str], *, ahead: bool = False) -> End:

@@ -82,7 +82,7 @@ def serve(listener: socket.socket, watch: "Watch", added: dict[str, str]) -> Non
         with connection, suppress(OSError):  # a client may have died meanwhile
             connection.sendall(client.READY)
             request = receive(connection)
-            watch.client = connection.fileno()
+            watch.client = connection
             with printing_to(request.output):
                 script = script_of(request.command)
                 if script is not None and Path(request.command[script]).name not in LIGHT:
@@ -100,8 +100,13 @@ def serve(listener: socket.socket, watch: "Watch", added: dict[str, str]) -> Non
 def added_by_launcher(directory: Path, slot: str) -> dict[str, str]:
     """Return what a launcher, such as a script of modules, has added to this environment."""
     text = (directory / f"{slot}.environment").read_bytes()
-    before = variables([os.fsdecode(word) for word in text.split(b"\0")[:-1]])
+    before = variables(decoded(text))
     return {name: value for name, value in os.environ.items() if before.get(name) != value}
+
+
+def decoded(text: bytes) -> list[str]:
+    """Return words, of which each was sent with a zero byte after it."""
+    return [os.fsdecode(word) for word in text.split(b"\0")[:-1]]
 
 
 def variables(words: list[str]) -> dict[str, str]:
@@ -116,8 +121,7 @@ def receive(connection: socket.socket) -> Request:
         text = stream.read(int.from_bytes(length, "big"))
     if not text:
         raise ConnectionResetError
-    words = [os.fsdecode(word) for word in text.split(b"\0")[:-1]]
-    directory, count, *rest = words
+    directory, count, *rest = decoded(text)
     command, environment = rest[: int(count)], variables(rest[int(count) :])
     return Request(directory, command, environment, list(output))
 
@@ -183,7 +187,7 @@ class Watch:
 
     def __init__(self, owner: int, directory: Path, slot: str) -> None:
         """Take the owner's process id, and where the servers of the owner have their files."""
-        self.client: int | None = None
+        self.client: socket.socket | None = None
         self._owner = os.pidfd_open(owner)
         self._directory, self._socket = directory, directory / f"{slot}.socket"
 
@@ -196,12 +200,14 @@ class Watch:
 
     def _has_ended(self) -> bool:
         """Wait a moment; return whether the owner or a client has ended."""
-        poll = select.poll()
+        poll, connection = select.poll(), self.client
         poll.register(self._owner, select.POLLIN)
-        if (connection := self.client) is not None:
-            poll.register(connection, select.POLLRDHUP)
-        ended = poll.poll(100)
-        return any(each == self._owner or each == self.client for each, _ in ended)
+        if connection is not None:
+            with suppress(ValueError):  # its command has just ended
+                poll.register(connection, select.POLLRDHUP)
+        ended = [number for number, _ in poll.poll(100)]
+        # A number may by now be that of the next client, who has not ended.
+        return self._owner in ended or (bool(ended) and self.client is connection)
 
     def clear_up(self) -> None:
         """Remove the socket; all that the servers of an owner have, if it ends too."""
