@@ -69,9 +69,10 @@ def run(params: Mapping[str, Any]) -> dict[str, list[float | None]]:
         cells, drugs, *(read_rows(params, stage, cells, drugs) for stage in ("train", "val"))
     )
     print(f"{len(data.train):,} training rows, {len(data.val):,} validation rows, on {device}")
-    trainer = _SHELF.trainer(
-        params, data, lambda: Trainer(build(params, cells, drugs), data, params)
-    )
+    if kept:
+        trainer = kept.begin(data)
+    else:
+        trainer = _SHELF.keep(params, data, Trainer(build(params, cells, drugs), data, params))
     state = train(trainer, data, params, directory / "ckpts")
     _finish(trainer, data, state, params, directory)
     return state.history

@@ -7,7 +7,7 @@ a new process would have them.
 
 import gc
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,15 @@ class Kept:
     weights: list[np.ndarray]
     state: Mapping[str, np.ndarray]
 
+    def begin(self, data: Data) -> Trainer:
+        """Return the trainer with fresh weights, and with the rows of another run."""
+        weights = self.trainer.network.model.weights
+        for weight, fresh in zip(weights, self.weights, strict=True):
+            weight.assign(fresh)
+        optimizer.restore(self.trainer.optimizer, dict(self.state))
+        self.trainer.take(data)
+        return self.trainer
+
 
 class Shelf:
     """Room for one trainer: runs of other settings and features take the place of the last ones."""
@@ -61,19 +70,8 @@ class Shelf:
             gc.collect()
         return self._kept
 
-    def trainer(
-        self, params: Mapping[str, Any], data: Data, make: Callable[[], Trainer]
-    ) -> Trainer:
-        """Return a trainer of fresh weights for a run's rows, made only if none is kept."""
-        if found := self.find(params):
-            for weight, fresh in zip(
-                found.trainer.network.model.weights, found.weights, strict=True
-            ):
-                weight.assign(fresh)
-            optimizer.restore(found.trainer.optimizer, dict(found.state))
-            found.trainer.take(data)
-            return found.trainer
-        made = make()
+    def keep(self, params: Mapping[str, Any], data: Data, made: Trainer) -> Trainer:
+        """Return a new trainer, after keeping it where this process serves many runs."""
         if modules.SERVED.get():
             weights = [np.asarray(weight) for weight in made.network.model.weights]
             state = optimizer.stored(made.optimizer)
