@@ -32,8 +32,8 @@ def split(args: argparse.Namespace, found: Responses) -> dict[str, pl.DataFrame]
     return partition.split(found.rows, args.index, how, counted)
 
 
-def main() -> None:
-    """Read the response table, split it, write the parts."""
+def parse() -> argparse.Namespace:
+    """Return the command line's arguments."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         epilog="as the original: partition.py by_drug --index 7 rsp_merged.parquet OUT",
@@ -59,7 +59,12 @@ def main() -> None:
             choices=scaling.METHODS,
             help=f"write the {features} beside the parts, scaled without a look at the test rows",
         )
-    args = parser.parse_args(in_our_order(sys.argv[1:]))
+    return parser.parse_args(in_our_order(sys.argv[1:]))
+
+
+def main() -> None:
+    """Read the response table, split it, write the parts."""
+    args = parse()
     found = responses.beside(args.response)
     parts = split(args, found)
     partition.write(parts, args.out)

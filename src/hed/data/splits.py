@@ -105,7 +105,24 @@ def split(responses: Responses, files: Mapping[str, Path]) -> dict[str, pl.DataF
         InputError: if a file is missing or no list of rows, a row is in two parts or in none of
             the table, or a part has no row that can be used.
     """
+    return _parts(responses, files, _listed(responses, files))
+
+
+def unused(responses: Responses, files: Mapping[str, Path]) -> int:
+    """Return how many rows of a split do not count.
+
+    Raises:
+        InputError: as `split` does.
+    """
     listed = _listed(responses, files)
+    parts = _parts(responses, files, listed)
+    return sum(map(len, listed.values())) - sum(map(len, parts.values()))
+
+
+def _parts(
+    responses: Responses, files: Mapping[str, Path], listed: Mapping[str, pl.Series]
+) -> dict[str, pl.DataFrame]:
+    """Return the responses that are listed for each part."""
     parts = {
         stage: responses.rows.filter(responses.numbers.is_in(rows.implode()))
         for stage, rows in listed.items()
@@ -116,17 +133,6 @@ def split(responses: Responses, files: Mapping[str, Path]) -> dict[str, pl.DataF
                 f"no row of {files[stage]} can be used: they have no features, or were not chosen"
             )
     return parts
-
-
-def unused(responses: Responses, files: Mapping[str, Path]) -> int:
-    """Return how many rows of a split do not count.
-
-    Raises:
-        InputError: as `split` does.
-    """
-    listed = _listed(responses, files)
-    used = sum(len(part) for part in split(responses, files).values())
-    return sum(map(len, listed.values())) - used
 
 
 def _listed(responses: Responses, files: Mapping[str, Path]) -> dict[str, pl.Series]:
