@@ -71,8 +71,12 @@ def recognise(path: Path) -> Form:
     with _readable(path):
         seen = _look_through(path)
         encoding = _encoding(path, seen)
-        separator = _separator(path, encoding)
-        notes = [*_unusual(path, separator, encoding), *_end(path, seen, separator, encoding)]
+        with Form(encoding=encoding).open(path) as stream:
+            first = stream.readline()
+        separator = _separator(first)
+        width = len(_fields(first, separator))
+        notes = [*_unusual(path, separator, encoding)]
+        notes += _end(path, seen, separator, encoding, width=width)
     return Form(separator, encoding, tuple(notes))
 
 
@@ -148,10 +152,8 @@ def _first_foreign(path: Path) -> str:
     raise AssertionError("the file has no such byte")
 
 
-def _separator(path: Path, encoding: str) -> str:
+def _separator(first: str) -> str:
     """Return what separates the names of the first line."""
-    with Form(encoding=encoding).open(path) as stream:
-        first = stream.readline()
     if TAB in first:
         return TAB
     most = max(SEPARATORS, key=first.count)
@@ -166,8 +168,11 @@ def _unusual(path: Path, separator: str, encoding: str) -> Iterator[str]:
         yield f"{path} is not UTF-8: read as Latin-1"
 
 
-def _end(path: Path, seen: Seen, separator: str, encoding: str) -> Iterator[str]:
+def _end(path: Path, seen: Seen, separator: str, encoding: str, *, width: int) -> Iterator[str]:
     """Check the last line of a table, or yield what may be wrong with it.
+
+    Args:
+        width: number of fields of the first line.
 
     Raises:
         InputError: if it has fewer fields than both the first line and the one before it.
@@ -175,13 +180,12 @@ def _end(path: Path, seen: Seen, separator: str, encoding: str) -> Iterator[str]
     if not seen.tail:
         return
     ended = seen.tail.endswith((b"\n", b"\r"))
-    *before, last = [_fields(line, separator, encoding) for line in seen.tail.splitlines()]
-    with Form(encoding=encoding).open(path) as stream:
-        header = _fields(stream.readline().encode(encoding), separator, encoding)
-    if before and last and len(last) < min(len(header), len(before[-1])):
+    lines = [line.decode(encoding, errors="replace") for line in seen.tail.splitlines()]
+    *before, last = [_fields(line, separator) for line in lines]
+    if before and last and len(last) < min(width, len(before[-1])):
         raise InputError(
             f"line {seen.lines + (not ended):,} of {path}, its last, has {len(last)} fields, and "
-            f"its first has {len(header)}: the file was cut off, copy it again"
+            f"its first has {width}: the file was cut off, copy it again"
         )
     if not ended:
         yield f"the last line of {path} has no end: if the file was cut off, it has a wrong value"
@@ -197,10 +201,9 @@ def _last_lines(text: bytes) -> bytes:
     return text[place + 1 :]
 
 
-def _fields(line: bytes, separator: str, encoding: str) -> Sequence[str]:
+def _fields(line: str, separator: str) -> Sequence[str]:
     """Return the fields of a line."""
-    text = line.decode(encoding, errors="replace")
-    return next(csv.reader([text], delimiter=separator), [])
+    return next(csv.reader([line], delimiter=separator), [])
 
 
 def read(path: Path, form: Form, **options: Any) -> pl.DataFrame:
