@@ -88,7 +88,7 @@ def of_tiles(directory: Path) -> p9.ggplot:
     records = read_tiles(directory)
     if not records:
         raise InputError(
-            f"{directory} has no record of tiles, which only runs on blocks of a cluster leave "
+            f"{name} has no record of tiles, which only runs on blocks of a cluster leave "
             "(profiles/aurora and its like): the other figures need none"
         )
     table = tiles.tabulate(records)
