@@ -16,6 +16,7 @@ import polars as pl
 from hed import command, output
 from hed.answers import heldout, high_error, stability
 from hed.answers.bootstrap import Resampling
+from hed.answers.rule import METRICS, THRESHOLDS, Rule
 
 # The most telling first: a narrow terminal has no room for the last.
 MAIN = ["rank", "drug", "run", "rmse", "rmse_low", "rmse_high", "robust_z", "probability"]
@@ -27,7 +28,7 @@ MATCHED += ["index", "high_first", "high_second"]
 def main() -> None:
     """Parse the arguments, read the predictions and print the list."""
     args = parse()
-    rule = high_error.Rule(metric=args.metric, by=args.by, threshold=args.threshold)
+    rule = Rule(metric=args.metric, by=args.by, threshold=args.threshold)
     how = Resampling(replicates=args.replicates, seed=args.seed)
     # Both lists need little of each drug: intervals would take the time of another experiment.
     columns = (*high_error.JUDGED, rule.metric) if args.against else high_error.COLUMNS
@@ -42,7 +43,7 @@ def main() -> None:
 
 
 def show_matched(
-    table: pl.DataFrame, other: pl.DataFrame, rule: high_error.Rule, args: argparse.Namespace
+    table: pl.DataFrame, other: pl.DataFrame, rule: Rule, args: argparse.Namespace
 ) -> None:
     """Print the drugs of either list, or how far both agree."""
     names = (str(args.experiment), str(args.against))
@@ -58,9 +59,7 @@ def show_matched(
     output.show(chosen.select(MATCHED) if args.format == "table" else chosen, args.format)
 
 
-def tabulate(
-    directory: Path, rule: high_error.Rule, how: Resampling, columns: Sequence[str]
-) -> pl.DataFrame:
+def tabulate(directory: Path, rule: Rule, how: Resampling, columns: Sequence[str]) -> pl.DataFrame:
     """Return the table of an experiment; say what is missing."""
     held = heldout.read(directory)
     table = high_error.tabulate(held, rule, how=how, columns=columns)
@@ -75,16 +74,14 @@ def parse() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("experiment", metavar="DIR", type=Path, help="an experiment, as EXP011")
-    parser.add_argument(
-        "--metric", choices=high_error.METRICS, default="rmse", help="default: %(default)s"
-    )
+    parser.add_argument("--metric", choices=METRICS, default="rmse", help="default: %(default)s")
     parser.add_argument(
         "--by",
-        choices=high_error.THRESHOLDS,
+        choices=THRESHOLDS,
         default="robust_z",
         help="what has to reach the threshold; top: the place (default: %(default)s)",
     )
-    defaults = ", ".join(f"{name} {value:g}" for name, value in high_error.THRESHOLDS.items())
+    defaults = ", ".join(f"{name} {value:g}" for name, value in THRESHOLDS.items())
     parser.add_argument("--threshold", type=float, help=f"default: {defaults}")
     parser.add_argument("--all", action="store_true", help="print all drugs, listed or not")
     parser.add_argument("--against", metavar="DIR", type=Path, help="compare with this experiment")

@@ -1,5 +1,6 @@
 """Held-out predictions with known answers, in memory and on disk."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,3 +66,16 @@ def write_baselines(run: Path, *, train_mean: float, cell_mean: float) -> None:
     """Write the mse of both baselines of one run."""
     values = {"train_mean": {"mse": train_mean}, "cell_mean": {"mse": cell_mean}}
     write_json(run / "baseline_scores.json", values)
+
+
+def repeat(rows: Rows, count: int, *, noise: float = 0.02, seed: int = 0) -> HeldOut:
+    """Return held-out predictions of `count` repeats, which differ from `rows` at random."""
+    rng = np.random.default_rng(seed)
+    one = hold(rows)
+    runs, parts = [], []
+    for number in range(1, count + 1):
+        end = f"-{number}" if number > 1 else ""
+        runs += [replace(run, id=run.id + end, repeat_of=run.id if end else "") for run in one.runs]
+        moved = one.parts["predicted"] + rng.normal(0, noise, len(one.parts))
+        parts.append(one.parts.with_columns(pl.col("run") + end, predicted=moved))
+    return HeldOut("EXP000", tuple(runs), pl.concat(parts), ())

@@ -130,7 +130,7 @@ def test_baselines_of_a_row_are_means_over_the_other_drugs_only():
 def test_a_drug_that_several_runs_hold_out_counts_once():
     once = hold(ROWS)
     again = once.rows.filter(index=0).with_columns(run=pl.lit("RUN009"))
-    twice = replace(once, rows=pl.concat([once.rows, again]))
+    twice = replace(once, parts=pl.concat([once.rows, again]))
     expected = heldout.with_baselines(once)
     found = heldout.with_baselines(twice)
     assert found.head(len(expected)).equals(expected)

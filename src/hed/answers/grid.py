@@ -21,7 +21,7 @@ class Grid:
     cell: Integers
 
     @cached_property
-    def _pair(self) -> Integers:
+    def pair(self) -> Integers:
         """The position of each row's pair."""
         return self.drug * len(self.cells) + self.cell
 
@@ -32,7 +32,7 @@ class Grid:
     def sum(self, values: Floats | None = None) -> Floats:
         """Return the sum of `values` (one per row) over the rows of each pair, drugs x cells."""
         shape = len(self.drugs), len(self.cells)
-        sums = np.bincount(self._pair, values, minlength=shape[0] * shape[1])
+        sums = np.bincount(self.pair, values, minlength=shape[0] * shape[1])
         return sums.astype(np.float64).reshape(shape)
 
     def mean(self, values: Floats) -> Floats:

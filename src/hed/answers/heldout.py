@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from hed.answers.grid import Floats, Grid, arrange
+from hed.answers import repeats
+from hed.answers.grid import Floats, Grid, Integers, arrange
 from hed.data.tables import first_line
 from hed.errors import InputError
 from hed.experiment.description import partition_mode
@@ -24,15 +25,42 @@ TYPES = {"labels": pl.String(), "auc_true": pl.Float64(), "auc_pred": pl.Float64
 class HeldOut:
     """The held-out predictions of one experiment.
 
-    `rows` has a row per prediction: run, index (null if unknown), drug (its id; `index N` or the
+    `parts` has a row per prediction: run, index (null if unknown), drug (its id; `index N` or the
     run where the directory does not name it; never null), cell, true, predicted (AUC, rounded to
     4 decimals as in the files). `notes` are sentences on what is missing or was left out.
     """
 
     name: str
     runs: tuple[Run, ...]
-    rows: pl.DataFrame
+    parts: pl.DataFrame
     notes: tuple[str, ...]
+
+    @property
+    def rows(self) -> pl.DataFrame:
+        """The predictions averaged over the repeats of a run, under the id of the first."""
+        return self._averaged[0]
+
+    @property
+    def repeat_of(self) -> dict[str, str]:
+        """Runs that repeat another one, and the first of its repeats."""
+        return {run.id: run.repeat_of for run in self.runs if run.repeat_of}
+
+    @cached_property
+    def _averaged(self) -> tuple[pl.DataFrame, Integers]:
+        """The rows, and which of them each of `parts` belongs to."""
+        if not self.repeat_of:
+            return self.parts, np.arange(len(self.parts))
+        return repeats.average(self.parts, self.repeat_of)
+
+    def each(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return `parts` with further columns of `rows`, and `average`, the mean prediction.
+
+        Args:
+            rows: `rows`, or those of `with_baselines`.
+        """
+        further = [name for name in rows.columns if name not in self.parts.columns]
+        own = rows.select(pl.col("predicted").alias("average"), *further)[self._averaged[1]]
+        return self.parts.hstack(own)
 
     @cached_property
     def grid(self) -> Grid:
@@ -61,7 +89,7 @@ def read(directory: Path) -> HeldOut:
     return HeldOut(
         name=experiment.name,
         runs=tuple(runs),
-        rows=rows,
+        parts=rows,
         notes=(
             *missing(runs, scored=set(rows["run"].unique())),
             *(f"{path} was left out: {reason}" for path, reason in unreadable.items()),

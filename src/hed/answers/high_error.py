@@ -1,82 +1,41 @@
 """High error drugs: which held-out drugs a model predicts worse than others, and how surely.
 
-Intervals and probabilities are bootstraps over the cells that a drug was tested on. They hold for
-this training; what another training would change, `stability` shows for two experiments.
+Intervals and probabilities are bootstraps over the cells that a drug was tested on and, where runs
+were repeated, over their trainings (see `repeats`). With one training per drug they hold for this
+training; what another one would change, `stability` shows for two experiments.
 """
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from hed.answers import moments
+from hed.answers import errors, moments, repeats
 from hed.answers.bootstrap import ROUNDING, Resampling, bca
 from hed.answers.grid import Floats, arrange
 from hed.answers.heldout import HeldOut, with_baselines
 from hed.answers.moments import BASELINES, Sums
-from hed.errors import InputError
-from hed.experiment.runs import Run, read_object
+from hed.answers.repeats import Repeats
+from hed.answers.rule import THRESHOLDS, Rule, is_listed, standardise, to_badness
 
-METRICS = ("rmse", "mse", "mae", "bias", "pcc", "scc", "r2", "skill_cell_mean", "skill_train_mean")
-LARGER_IS_WORSE = ("rmse", "mse", "mae", "bias")
 INTERVALS = ("rmse", "bias", "skill_cell_mean", "skill_train_mean")
-# Iglewicz and Hoaglin, How to Detect and Handle Outliers (1993), call 3.5 for the robust z-score.
-THRESHOLDS = {"robust_z": 3.5, "z": 3.0, "quantile": 0.95, "top": 10.0}
-# The share of the standard deviation that the MAD of a normal distribution is.
-NORMAL_MAD = 0.6745
 DEFAULT = Resampling()
+# What the repeats of a drug say, and what its bootstrap draws do.
+OF_REPEATS = ("rmse_repeats", "rmse_repeats_sd", "high_repeats")
+DRAWN = ("probability", "rank_low", "rank_high")
 
 COLUMNS = (
-    *("rank", "run", "index", "drug", "rows", "cells", "auc_mean", "auc_sd", "auc_iqr"),
-    *("mse", "rmse", "rmse_low", "rmse_high", "mae", "bias", "bias_low", "bias_high"),
-    *("pcc", "scc", "r2", "rmse_over_sd", "baseline"),
+    *("rank", "run", "index", "drug", "repeats", "rows", "cells", "auc_mean", "auc_sd", "auc_iqr"),
+    *("mse", "rmse", "rmse_low", "rmse_high", "rmse_repeats", "rmse_repeats_sd"),
+    *("mae", "bias", "bias_low", "bias_high", "pcc", "scc", "r2", "rmse_over_sd", "baseline"),
     *(f"{name}_mse" for name in BASELINES),
     *(f"skill_{name}{end}" for name in BASELINES for end in ("", "_low", "_high")),
-    *("z", "robust_z", "quantile", "funnel_z", "high", "probability"),
+    *("z", "robust_z", "quantile", "funnel_z", "high", "probability", "high_repeats"),
+    *("rank_low", "rank_high"),
 )
 # Who is listed and how surely, beside the rule's metric.
 JUDGED = ("rank", "run", "index", "drug", "z", "robust_z", "quantile", "high", "probability")
-
-
-@dataclass(frozen=True)
-class Rule:
-    """Which drugs are high error drugs: those whose `metric` lies far out among all drugs.
-
-    Attributes:
-        metric: one of `METRICS`. Correlations, r2 and skill are bad where they are low; a bias
-            counts by its size.
-        by: `robust_z` (0.6745 (x - median) / MAD), `z`, `quantile` (share of the drugs that are at
-            most as bad) or `top` (place among the worst).
-        threshold: the least `by` of a high error drug, for `top` their number; None for
-            `THRESHOLDS`.
-
-    Raises:
-        InputError: if there is no such metric or `by`.
-    """
-
-    metric: str = "rmse"
-    by: str = "robust_z"
-    threshold: float | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse what there is no rule for."""
-        for value, known in ((self.metric, METRICS), (self.by, THRESHOLDS)):
-            if value not in known:
-                raise InputError(f"no rule by {value!r}: choose one of {', '.join(known)}")
-
-    @property
-    def least(self) -> float:
-        """The threshold in use."""
-        return THRESHOLDS[self.by] if self.threshold is None else self.threshold
-
-    @property
-    def text(self) -> str:
-        """The rule in words."""
-        if self.by == "top":
-            return f"the {self.least:g} worst by {self.metric}"
-        return f"{self.by} of {self.metric} at least {self.least:g}"
 
 
 def tabulate(
@@ -86,23 +45,27 @@ def tabulate(
     how: Resampling = DEFAULT,
     columns: Sequence[str] = COLUMNS,
 ) -> pl.DataFrame:
-    """Return a row per held-out drug (per run, if several hold out one drug), worst first.
+    """Return a row per held-out drug, worst first; a row per run, if runs of a drug differ.
 
-    What is undefined is null: correlations with a constant, intervals of a single cell. Only what
-    `columns` need is computed; most of the time goes into the intervals.
+    Repeats of a run are one row, under the id of the first: errors are those of the mean
+    prediction. What is undefined is null: correlations with a constant, intervals of a single
+    cell. Only what `columns` need is computed; most of the time goes into the intervals.
 
     Columns:
-        rank (1 = worst by the rule's metric), run, index, drug, rows, cells;
-        auc_mean, auc_sd, auc_iqr: of the true AUC;
+        rank (1 = worst by the rule's metric), run, index, drug, repeats (with predictions), rows,
+        cells; auc_mean, auc_sd, auc_iqr: of the true AUC;
         mse, rmse, mae, bias (mean of predicted - true), pcc, scc, r2;
+        {metric}_low, _high, of `INTERVALS`: the BCa interval;
+        rmse_repeats, rmse_repeats_sd: mean and standard deviation of the repeats' own rmse;
+        rmse_over_sd: rmse / auc_sd, the error against the drug's own spread;
         train_mean_mse, cell_mean_mse, baseline: `recorded` in baseline_scores.json, or
         `recomputed` from the other drugs' held-out rows; skill_*: 1 - mse / baseline's mse;
-        {metric}_low, _high, of `INTERVALS`: the BCa interval;
-        rmse_over_sd: rmse / auc_sd, the error against the drug's own spread;
+        z, robust_z, quantile: of the rule's metric over drugs, larger is worse;
         funnel_z: (mse - median mse of all drugs) / its bootstrap standard error, the error against
         what so many cells can tell (Spiegelhalter, Stat. Med. 24, 2005);
-        z, robust_z, quantile: of the rule's metric over drugs, larger is worse;
-        high (bool): in the list; probability: share of bootstrap draws in which it is.
+        high (bool): in the list; probability: share of bootstrap draws in which it is;
+        high_repeats: share of its repeats that would be, among the same repeats of the others;
+        rank_low, rank_high: between which the rank is in as many draws as `how` says.
     """
     intervals = [name for name in INTERVALS if {f"{name}_low", f"{name}_high"} & set(columns)]
     used = {"mse", rule.metric, *intervals, *columns}
@@ -110,22 +73,28 @@ def tabulate(
     if has_baselines:
         used |= {f"skill_{name}" for name in BASELINES}
     rows = with_baselines(held) if has_baselines else held.rows
-    cells = moments.per_cell(rows, arrange(rows, by="run"), used)
-    counts = pl.Series("cells", (cells["n"] > 0).sum(axis=0), dtype=pl.Int64)
-    table, scale = _describe(rows, used).with_columns(counts), dict[str, Floats]()
+    parts = held.each(rows)
+    grid = arrange(parts, by="run")
+    same = repeats.find(grid.drugs, held.repeat_of)
+    of_runs = moments.per_cell(parts, grid, used)
+    cells = {name: same.mean(values) for name, values in of_runs.items()}
+    table = errors.describe(rows, used).with_columns(_counts(cells, same))
+    scale: Sums = {}
     if has_baselines:
-        table, scale = _with_baselines(table, moments.total(cells), held.runs)
+        table, scale = errors.compared(table, moments.total(cells), held.runs)
     # Each sum that is drawn takes time. Of a recorded baseline, which saw the training rows only,
     # the level is taken, and the pattern over cells of the recomputed one.
     drawn_metrics = {rule.metric, *intervals, *({"mse"} if "funnel_z" in columns else ())}
     needed = sorted(moments.needed(drawn_metrics))
-    cells = {name: cells[name] * scale.get(name, 1.0) for name in needed}
-    drawn = moments.replicate(cells, how)
+    drawn = moments.replicate({name: of_runs[name] for name in needed}, how, same)
+    cells, drawn = _scaled(cells, needed, scale), _scaled(drawn, needed, scale)
     if intervals:
         table = _with_intervals(table, intervals, cells, drawn, level=how.level)
     if "funnel_z" in columns:
         table = table.with_columns(funnel_z=_funnel(table["mse"].to_numpy(), drawn))
-    return _judged(table, drawn, rule).select(columns)
+    if set(OF_REPEATS) & set(columns):
+        table = _repeats(table, parts, held.repeat_of, rule)
+    return _judged(table, drawn, rule, level=how.level).select(columns)
 
 
 def unlisted(table: pl.DataFrame, rule: Rule) -> Iterator[str]:
@@ -137,70 +106,17 @@ def unlisted(table: pl.DataFrame, rule: Rule) -> Iterator[str]:
         yield f"{rule.by} is undefined: too few drugs differ in {rule.metric}"
 
 
-def _describe(rows: pl.DataFrame, used: Collection[str]) -> pl.DataFrame:
-    """Return spread and errors of each run, those that are used, in order of first appearance."""
-    true, predicted = pl.col("true"), pl.col("predicted")
-    error = predicted - true
-    varies = true.max() > true.min()
-    both = varies & (predicted.max() > predicted.min())
-    means = {"mse": (error**2).mean(), "mae": error.abs().mean(), "bias": error.mean()}
-    table = (
-        rows.lazy()
-        .group_by("run", maintain_order=True)
-        .agg(
-            pl.col("index").first(),
-            pl.col("drug").first(),
-            rows=pl.len().cast(pl.Int64),
-            auc_mean=true.mean(),
-            auc_sd=true.std(),
-            auc_iqr=true.quantile(0.75, "linear") - true.quantile(0.25, "linear"),
-            **means,
-            pcc=pl.when(both).then(pl.corr(true, predicted)),
-            scc=pl.when(both).then(pl.corr(true, predicted, method="spearman")),
-            r2=pl.when(varies).then(1 - means["mse"] / true.var(ddof=0)),
-        )
-    )
-    table = table.with_columns(
-        rmse=pl.col("mse").sqrt(),
-        rmse_over_sd=pl.when(pl.col("auc_sd") > 0).then(pl.col("mse").sqrt() / pl.col("auc_sd")),
-    )
-    # What is not selected is not computed; another engine adds in another order.
-    used = {"run", "index", "drug", *used}
-    table = table.select(pl.selectors.by_name(*used, require_all=False))
-    return table.collect(engine="in-memory")
+def _counts(cells: Sums, same: Repeats) -> list[pl.Series]:
+    """Return how many cells and repeats each drug has."""
+    return [
+        pl.Series("cells", (cells["n"] > 0).sum(axis=0), dtype=pl.Int64),
+        pl.Series("repeats", same.counts, dtype=pl.Int64),
+    ]
 
 
-def _with_baselines(
-    table: pl.DataFrame, total: Sums, runs: Sequence[Run]
-) -> tuple[pl.DataFrame, dict[str, Floats]]:
-    """Add the baselines and the skill; return also by what recorded exceed recomputed ones."""
-    directories = {run.id: run.directory for run in runs}
-    found = [read_object(directories[run] / "baseline_scores.json") or {} for run in table["run"]]
-    columns, scale = {}, {}
-    for name in BASELINES:
-        recorded = np.array([_mse(each.get(name)) for each in found])
-        recomputed = total[name] / total["n"]
-        used = np.where(np.isfinite(recorded), recorded, recomputed)
-        columns[f"{name}_mse"] = used
-        scale[name] = np.divide(used, recomputed, out=np.ones_like(used), where=recomputed > 0)
-    is_recorded = pl.Series(np.isfinite(recorded))
-    table = table.with_columns(
-        *(pl.Series(name, values).fill_nan(None) for name, values in columns.items()),
-        baseline=pl.when(is_recorded).then(pl.lit("recorded")).otherwise(pl.lit("recomputed")),
-    )
-    skills = {
-        f"skill_{name}": pl.when(pl.col(f"{name}_mse") > 0).then(
-            1 - pl.col("mse") / pl.col(f"{name}_mse")
-        )
-        for name in BASELINES
-    }
-    return table.with_columns(**skills), scale
-
-
-def _mse(scores: object) -> float:
-    """Return the mse of a baseline's scores, NaN if they have none."""
-    value = scores.get("mse") if isinstance(scores, dict) else None
-    return float(value) if isinstance(value, int | float) else np.nan
+def _scaled(sums: Sums, names: Sequence[str], scale: Sums) -> dict[str, Floats]:
+    """Return some of the sums, those of recorded baselines at their level."""
+    return {name: sums[name] * scale.get(name, 1.0) for name in names}
 
 
 def _with_intervals(
@@ -225,69 +141,56 @@ def _funnel(mse: Floats, drawn: Sums) -> pl.Series:
     return pl.Series(values).fill_nan(None)
 
 
-def _judged(table: pl.DataFrame, drawn: Sums, rule: Rule) -> pl.DataFrame:
-    """Add the place of each drug among all, and whether the rule lists it; sort worst first."""
-    badness = _badness(table[rule.metric].fill_null(np.nan).to_numpy(), rule.metric)
+def _repeats(
+    table: pl.DataFrame, parts: pl.DataFrame, repeat_of: Mapping[str, str], rule: Rule
+) -> pl.DataFrame:
+    """Add how the repeats of each drug differ; null where there is one."""
+    if not repeat_of:
+        return table.with_columns(pl.lit(None, pl.Float64).alias(name) for name in OF_REPEATS)
+    own = errors.describe(parts, {"mse", "rmse", rule.metric}).with_columns(
+        first=pl.col("run").replace(dict(repeat_of))
+    )
+    if rule.metric.startswith("skill"):
+        baselines = table.select(pl.col("run").alias("first"), pl.selectors.ends_with("mean_mse"))
+        own = own.join(baselines, on="first", maintain_order="left").with_columns(errors.skills())
+    judged = own.with_columns(number=pl.int_range(pl.len()).over("first")).with_columns(
+        high=pl.col(rule.metric).map_batches(partial(_high, rule=rule)).over("number")
+    )
+    several = judged.filter(pl.len().over("first") > 1)
+    found = several.group_by("first").agg(
+        rmse_repeats=pl.col("rmse").mean(),
+        rmse_repeats_sd=pl.col("rmse").std(),
+        high_repeats=pl.col("high").mean(),
+    )
+    return table.join(found, left_on="run", right_on="first", how="left", maintain_order="left")
+
+
+def _high(values: pl.Series, *, rule: Rule) -> pl.Series:
+    """Return which values of the rule's metric are those of high error drugs."""
+    badness = to_badness(values.fill_null(np.nan).to_numpy(), rule.metric)
     known = np.isfinite(badness)
-    columns = {name: np.full(len(badness), np.nan) for name in (*THRESHOLDS, "probability")}
+    high = np.zeros(len(badness), dtype=bool)
+    high[known] = is_listed(badness[known], rule)
+    return pl.Series(high)
+
+
+def _judged(table: pl.DataFrame, drawn: Sums, rule: Rule, *, level: float) -> pl.DataFrame:
+    """Add the place of each drug among all, and whether the rule lists it; sort worst first."""
+    badness = to_badness(table[rule.metric].fill_null(np.nan).to_numpy(), rule.metric)
+    known = np.isfinite(badness)
+    columns = {name: np.full(len(badness), np.nan) for name in (*THRESHOLDS, *DRAWN)}
     for name in THRESHOLDS:
         columns[name][known] = standardise(badness[known], name)
-    high = np.zeros(len(badness), dtype=bool)
-    high[known] = _is_listed(badness[known], rule)
     if rule.metric in moments.NEEDED:
-        values = _badness(moments.compute(rule.metric, drawn)[:, known], rule.metric)
+        values = to_badness(moments.compute(rule.metric, drawn)[:, known], rule.metric)
         # A draw that has none of a drug's cells tells nothing of it.
         values = np.where(np.isfinite(values), values, badness[known])
-        columns["probability"][known] = _is_listed(values, rule).mean(axis=0)
+        ends = np.quantile(standardise(values, "top"), [(1 - level) / 2, (1 + level) / 2], axis=0)
+        for name, each in zip(DRAWN, (is_listed(values, rule).mean(axis=0), *ends), strict=True):
+            columns[name][known] = each
     table = table.with_columns(
-        *(pl.Series(name, values).fill_nan(None) for name, values in columns.items()), high=high
+        *(pl.Series(name, values).fill_nan(None) for name, values in columns.items()),
+        high=_high(table[rule.metric], rule=rule),
     )
     ranked = table.rename({"top": "rank"}).with_columns(pl.col("rank").cast(pl.Int64))
     return ranked.sort("rank", nulls_last=True, maintain_order=True)
-
-
-def _badness(values: Floats, metric: str) -> Floats:
-    """Return a metric so that larger is worse."""
-    if metric == "bias":
-        values = np.abs(values)
-    worse: Floats = values if metric in LARGER_IS_WORSE else -values
-    return worse
-
-
-def _is_listed(badness: Floats, rule: Rule) -> npt.NDArray[np.bool_]:
-    """Return which drugs (last axis) the rule lists."""
-    place = standardise(badness, rule.by)
-    listed: npt.NDArray[np.bool_] = place <= rule.least if rule.by == "top" else place >= rule.least
-    return listed
-
-
-def standardise(values: Floats, by: str) -> Floats:
-    """Return where values lie among those of the last axis, larger being worse (see `Rule.by`).
-
-    NaN where that is undefined: a single value, or no spread.
-    """
-    if by in ("quantile", "top"):
-        return _placed(values, by)
-    if by == "z":
-        centre = values.mean(axis=-1, keepdims=True)
-        spread = values.std(axis=-1, keepdims=True, ddof=min(1, values.shape[-1] - 1))
-    else:
-        centre = np.median(values, axis=-1, keepdims=True)
-        spread = np.median(np.abs(values - centre), axis=-1, keepdims=True) / NORMAL_MAD
-    undefined = np.full_like(values, np.nan)
-    scores: Floats = np.divide(values - centre, spread, out=undefined, where=spread > 0)
-    return scores
-
-
-def _placed(values: Floats, by: str) -> Floats:
-    """Return the share of values at most as large as each, or its place from the largest."""
-    count = values.shape[-1]
-    no_worse: Floats = np.apply_along_axis(_count_at_most, -1, values)
-    place: Floats = no_worse / count if by == "quantile" else count - no_worse + 1.0
-    return place
-
-
-def _count_at_most(values: Floats) -> Floats:
-    """Return how many values are at most as large as each."""
-    count: Floats = np.searchsorted(np.sort(values), values, side="right").astype(np.float64)
-    return count

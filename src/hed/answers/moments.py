@@ -10,6 +10,7 @@ import polars as pl
 
 from hed.answers.bootstrap import Resampling, draw
 from hed.answers.grid import Floats, Grid
+from hed.answers.repeats import Repeats
 
 # Sums by name; the last axis is that of the runs.
 Sums = Mapping[str, Floats]
@@ -38,11 +39,16 @@ def per_cell(
     means over the run, tt, pp, tp their products; for each baseline its squared error (NaN where
     it is undefined). Those are there that `metrics` need. `rows` are those of
     `heldout.with_baselines`, `grid` is theirs by run.
+
+    Of repeats (rows with `average`, see `heldout.HeldOut.each`) the sums are shares in those of
+    the average: their means over repeats are the sums of the average.
     """
     true, predicted = (rows[name].to_numpy() for name in ("true", "predicted"))
-    error = predicted - true
-    t, p = _centred(true, grid), _centred(predicted, grid)
-    values = (None, error**2, np.abs(error), error, t, t * t, p, p * p, t * p)
+    whole = rows["average"].to_numpy() if "average" in rows.columns else predicted
+    error, centre = predicted - true, _mean(whole, grid)
+    t, p = true - _mean(true, grid), predicted - centre
+    ee, ae = _share(whole - true, error), np.sign(whole - true) * error
+    values = (None, ee, ae, error, t, t * t, p, _share(whole - centre, p), t * p)
     wanted = needed(metrics)
     sums = {k: grid.sum(v).T for k, v in zip(OF_MODEL, values, strict=True) if k in wanted}
     for name in wanted.intersection(BASELINES):
@@ -55,12 +61,15 @@ def needed(metrics: Collection[str]) -> set[str]:
     return {"n"}.union(*(NEEDED.get(metric, ()) for metric in metrics))
 
 
-def _centred(values: Floats, grid: Grid) -> Floats:
-    """Return the values about the mean of their run: a constant has exactly no variance then."""
-    count = np.bincount(grid.drug)
-    mean = np.bincount(grid.drug, values) / count
-    centred: Floats = values - mean[grid.drug]
-    return centred
+def _mean(values: Floats, grid: Grid) -> Floats:
+    """Return the mean of each value's run: about it a constant has exactly no variance."""
+    mean: Floats = np.bincount(grid.drug, values) / np.bincount(grid.drug)
+    return mean[grid.drug]
+
+
+def _share(whole: Floats, part: Floats) -> Floats:
+    """Return the shares of parts in the squares of their mean: the square, where both are one."""
+    return 2 * whole * part - whole**2
 
 
 def total(cells: Sums) -> dict[str, Floats]:
@@ -68,14 +77,19 @@ def total(cells: Sums) -> dict[str, Floats]:
     return {name: values.sum(axis=0) for name, values in cells.items()}
 
 
-def replicate(cells: Sums, how: Resampling) -> dict[str, Floats]:
+def replicate(cells: Sums, how: Resampling, repeats: Repeats | None = None) -> dict[str, Floats]:
     """Return the sums over the cells of each draw, by name, replicates x runs.
 
     A draw takes whole cells and the same for all runs. ASSUME: the rows of one cell depend on each
-    other, cells do not.
+    other, cells do not. Of repeats it also takes some, independently for each drug, and the sums
+    are those of drugs.
     """
     weights = draw(len(cells["n"]), how)
-    return {name: weights @ values for name, values in cells.items()}
+    sums = {name: weights @ values for name, values in cells.items()}
+    if repeats is None:
+        return sums
+    chosen = repeats.draw(how)
+    return {name: repeats.weighted(values, chosen) for name, values in sums.items()}
 
 
 def without_each(cells: Sums) -> dict[str, Floats]:
@@ -90,7 +104,7 @@ def compute(metric: str, sums: Sums) -> Floats:
     if metric in ("mse", "mae", "bias"):
         return _divide(sums[NEEDED[metric][0]], n)
     if metric == "rmse":
-        return np.sqrt(_divide(sums["ee"], n))
+        return np.sqrt(np.maximum(_divide(sums["ee"], n), 0.0))
     if metric == "r2":
         return 1 - _divide(sums["ee"], n * _variance(sums["t"], sums["tt"], n))
     if metric == "pcc":

@@ -7,7 +7,7 @@ from fractions import Fraction
 import polars as pl
 
 from hed.answers import order, pairing
-from hed.answers.high_error import Rule
+from hed.answers.rule import Rule
 
 SIDES = ("first", "second")
 

@@ -123,12 +123,21 @@ def read_upf(path: Path, model: str = OURS) -> list[UpfLine]:
     ]
     if not runs:
         raise InputError(f"{path} names no run; `scripts/gen_upf.py COUNT {path}` writes one")
+    return unique(runs, path)
+
+
+def unique(runs: Sequence[UpfLine], path: Path | None) -> list[UpfLine]:
+    """Return the runs of a UPF.
+
+    Raises:
+        InputError: if a run id stands twice.
+    """
     seen: set[str] = set()
     for run in runs:
         if run.id in seen:
             raise InputError(f"run id {run.id!r} stands twice in {path}: ids must be unique")
         seen.add(run.id)
-    return runs
+    return [*runs]
 
 
 def find(upf: Path, run_id: str, model: str = OURS) -> UpfLine:

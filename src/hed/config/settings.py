@@ -23,6 +23,7 @@ class Settings:
     data_source: Path
     upf: Path | None
     dflts: Path | None
+    repeats: int
     seed: int
     preprocess: Mapping[str, Any]
     partition: Mapping[str, Any]
@@ -72,6 +73,7 @@ def read(config: Mapping[str, Any], root: Path) -> Settings:
         data_source=_path(config["data_source"], root),
         upf=_optional(config["upf"], root),
         dflts=_optional(config["dflts"], root),
+        repeats=config["repeats"],
         seed=config["seed"],
         preprocess=config["preprocess"],
         partition=config["partition"],

@@ -173,8 +173,7 @@ def _user() -> str:
 
 def _files(experiment: Experiment, settings: Settings, planned: Plan) -> dict[str, bytes]:
     """Return the content of the record and of the copies of UPF and DFLTS."""
-    generated = hyperparameters.format_upf(planned.upf).encode()
-    upf = settings.upf.read_bytes() if settings.upf else generated
+    upf = _upf(settings, planned)
     dflts = settings.dflts.read_bytes() if settings.dflts else b"{}\n"
     earlier = record.read(experiment.directory) or {}
     content = {
@@ -192,6 +191,15 @@ def _files(experiment: Experiment, settings: Settings, planned: Plan) -> dict[st
     inherited = {PRECISION: decided.read_bytes()} if decided and decided.exists() else {}
     texts = {experiment.upf: upf, experiment.dflts: dflts, RECORD: record.text(content).encode()}
     return {**inherited, **texts}
+
+
+def _upf(settings: Settings, planned: Plan) -> bytes:
+    """Return the UPF of all runs: the user's as it is, the repeats of its runs after it."""
+    if settings.upf is None:
+        return hyperparameters.format_upf(planned.upf).encode()
+    given = settings.upf.read_bytes()
+    repeats = hyperparameters.format_upf(planned.upf[len(planned.upf) // settings.repeats :])
+    return given.rstrip() + b"\n" + repeats.encode() if repeats else given
 
 
 def _locate(settings: Settings, planned: Plan) -> tuple[Path, IO[str] | None]:

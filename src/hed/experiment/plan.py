@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hed.config import hyperparameters
+from hed.config import hyperparameters, repeats
 from hed.config.hyperparameters import UpfLine
 from hed.config.original import Parameters
 from hed.config.settings import Settings
@@ -65,14 +65,15 @@ def make(settings: Settings) -> Plan:
     ids = data.ids[column] if column else None
     prescribed = _splits(settings)
     counted = range(len(ids)) if ids is not None else prescribed.indices() if prescribed else [0]
-    upf = _upf(settings.upf, ids, column, counted, hyperparameters.model_of(dflts))
+    lines = _upf(settings.upf, ids, column, counted, hyperparameters.model_of(dflts))
+    upf = hyperparameters.unique(repeats.expand(lines, settings.repeats, dflts), settings.upf)
     found = inspection.inspect(dflts, upf)
     ignored = hyperparameters.ignored(settings.dflts, settings.upf, found.own)
     doubts += [*responses.notes(data, column), *_mixed(settings, data)]
     identity = _identity(settings, dflts)
     if prescribed:
-        doubts += _unused(data, prescribed, upf)
-        identity["splits"] = splits.digest(prescribed, [line.index for line in upf])
+        doubts += _unused(data, prescribed, lines)
+        identity["splits"] = splits.digest(prescribed, [line.index for line in lines])
     return Plan(
         runs=tuple(_runs(upf, ids)),
         upf=tuple(upf),

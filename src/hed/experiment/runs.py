@@ -8,11 +8,11 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from hed.config import hyperparameters
+from hed.config import hyperparameters, repeats
 from hed.errors import InputError
 from hed.experiment import description, outcome, parameters
 from hed.names import RECORD
@@ -27,7 +27,8 @@ class Run:
 
     `index` and `drug` are None where nothing in the directory tells them. A run is `done` when
     its marker and its scores exist, `running` when it was started and is not done, `empty` when it
-    ended without a row to be tested on.
+    ended without a row to be tested on. `repeat_of` is the first run that trains alike but for its
+    seed, on the same index; of a run that repeats none it is empty.
     """
 
     id: str
@@ -38,6 +39,12 @@ class Run:
     epochs_planned: int
     state: State
     empty: bool = False
+    repeat_of: str = ""
+
+    @property
+    def first(self) -> str:
+        """The id of the first of this run's repeats, which stands for all of them."""
+        return self.repeat_of or self.id
 
 
 @dataclass(frozen=True)
@@ -110,7 +117,9 @@ def list_runs(experiment: Experiment) -> list[Run]:
     defaults = read_dflts(experiment.dflts) if experiment.dflts else {}
     # A dict keeps the order and holds each run once.
     ids = dict.fromkeys([*experiment.named, *_run_directories(experiment.directory)])
-    return [_read_run(experiment, run_id, defaults=defaults, markers=markers) for run_id in ids]
+    first = repeats.first_of_each(experiment.named)
+    read = (_read_run(experiment, run_id, defaults=defaults, markers=markers) for run_id in ids)
+    return [replace(run, repeat_of=first.get(run.id, "")) for run in read]
 
 
 def read_markers(directory: Path) -> dict[str, Path]:

@@ -9,8 +9,8 @@ import numpy as np
 import plotnine as p9
 import polars as pl
 
-from hed.answers.high_error import NORMAL_MAD, THRESHOLDS
 from hed.answers.plots import theme
+from hed.answers.rule import NORMAL_MAD, THRESHOLDS
 from hed.errors import InputError
 from hed.experiment.summary import BY_DRUG, LEVELS, Kind, drug_label, shorten
 

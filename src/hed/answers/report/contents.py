@@ -10,10 +10,10 @@ import polars as pl
 from PIL import Image
 
 from hed.answers import convergence, figures, heldout, high_error, ranking
-from hed.answers.high_error import Rule
 from hed.answers.plots import errors, predictions, ranks, training
 from hed.answers.report import packing
 from hed.answers.report.packing import Packed
+from hed.answers.rule import Rule
 from hed.errors import InputError
 from hed.experiment import aggregate, description
 

@@ -1,0 +1,107 @@
+"""What repeats of a run say together: averaged predictions, and how far trainings differ.
+
+The error of an average is resampled over cells and over repeats (Owen, The pigeonhole bootstrap,
+Ann. Appl. Stat. 1, 2007). Of R repeats, R - 1 are drawn with replacement, by which the variance of
+a draw is that of a mean of R even where R is 2 or 3 (Rao and Wu, Resampling inference with complex
+survey data, J. Am. Stat. Assoc. 83, 1988). A square of the average is replaced by its linear part
+in the repeats (the infinitesimal jackknife: Efron, The Jackknife, the Bootstrap and Other
+Resampling Plans, 1982), or draws with fewer distinct repeats would have larger errors.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from hed.answers.bootstrap import Resampling
+from hed.answers.grid import Floats, Integers, arrange
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """Which of n runs repeat each other.
+
+    Attributes:
+        order: the places of the n runs, repeats beside each other.
+        counts: how many runs each of m drugs has, in the order of their first runs.
+    """
+
+    order: Integers
+    counts: Integers
+
+    def mean(self, values: Floats) -> Floats:
+        """Return the means over repeats of the last axis, which has the n runs as they were."""
+        return self._added(values[..., self.order]) / self.counts
+
+    def weighted(self, values: Floats, weights: Floats) -> Floats:
+        """Return B x m means over the drawn repeats of B x n values, by the weights of `draw`."""
+        return self._added(values[:, self.order] * weights)
+
+    def _added(self, values: Floats) -> Floats:
+        added: Floats = np.add.reduceat(values, np.cumsum(self.counts) - self.counts, axis=-1)
+        return added
+
+    def draw(self, how: Resampling) -> Floats:
+        """Return the weight of each run, in `order`, in each draw, B x n: 1 in all for a drug."""
+        random = np.random.default_rng([how.seed, 1])
+        weights = [_weights(count, how.replicates, random) for count in self.counts.tolist()]
+        return np.concatenate(weights, axis=1)
+
+
+def find(runs: Sequence[str], repeat_of: Mapping[str, str]) -> Repeats:
+    """Return which of some runs repeat each other.
+
+    Args:
+        repeat_of: run to the first one that it repeats, for those that repeat another.
+    """
+    first = np.array([repeat_of.get(run, run) for run in runs])
+    _, place, number = np.unique(first, return_index=True, return_inverse=True)
+    by_appearance = np.argsort(np.argsort(place))[number]
+    order = np.argsort(by_appearance, kind="stable")
+    return Repeats(order=order, counts=np.bincount(by_appearance))
+
+
+def average(parts: pl.DataFrame, repeat_of: Mapping[str, str]) -> tuple[pl.DataFrame, Integers]:
+    """Return predictions averaged over repeats, and for each single one the row of its average.
+
+    Repeats are tested on the same rows in the same order. What only some of them predict is
+    averaged over those.
+
+    Args:
+        parts: as `heldout.HeldOut.parts`.
+    """
+    first = parts["run"].replace(dict(repeat_of)).alias("run")
+    pair = arrange(parts, by="run").pair
+    rows = parts.with_columns(first)
+    key = arrange(rows, by="run").pair
+    copy = _copies(pair)
+    key = key * (copy.max() + 1) + copy
+    total, count = np.bincount(key, parts["predicted"].to_numpy()), np.bincount(key)
+    # Of several rows with one key the last one that is written stays: the first of the table.
+    row = np.zeros(len(count), dtype=np.int64)
+    row[key[::-1]] = np.arange(len(key))[::-1]
+    chosen = np.sort(row[count > 0])
+    number = np.zeros(len(count), dtype=np.int64)
+    number[key[chosen]] = np.arange(len(chosen))
+    mean = pl.Series("predicted", (total / np.maximum(count, 1))[key[chosen]])
+    return rows[chosen].with_columns(mean), number[key]
+
+
+def _copies(pair: Integers) -> Integers:
+    """Return how many earlier values equal each value: which replicate a row of a pair is."""
+    order = np.argsort(pair, kind="stable")
+    ordered = pair[order]
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    sizes = np.diff(np.append(starts, len(pair)))
+    copy = np.empty(len(pair), dtype=np.int64)
+    copy[order] = np.arange(len(pair)) - np.repeat(starts, sizes)
+    return copy
+
+
+def _weights(count: int, draws: int, random: np.random.Generator) -> Floats:
+    """Return the weights of the repeats of one drug, draws x count."""
+    if count == 1:
+        return np.ones((draws, 1))
+    shares = np.full(count, 1 / count)
+    return random.multinomial(count - 1, shares, size=draws) / (count - 1)

@@ -1,0 +1,102 @@
+"""The rule by which a drug is a high error drug: how far out its error lies among all drugs."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hed.answers.grid import Floats
+from hed.errors import InputError
+
+METRICS = ("rmse", "mse", "mae", "bias", "pcc", "scc", "r2", "skill_cell_mean", "skill_train_mean")
+LARGER_IS_WORSE = ("rmse", "mse", "mae", "bias")
+# Iglewicz and Hoaglin, How to Detect and Handle Outliers (1993), call 3.5 for the robust z-score.
+THRESHOLDS = {"robust_z": 3.5, "z": 3.0, "quantile": 0.95, "top": 10.0}
+# The share of the standard deviation that the MAD of a normal distribution is.
+NORMAL_MAD = 0.6745
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Which drugs are high error drugs: those whose `metric` lies far out among all drugs.
+
+    Attributes:
+        metric: one of `METRICS`. Correlations, r2 and skill are bad where they are low; a bias
+            counts by its size.
+        by: `robust_z` (0.6745 (x - median) / MAD), `z`, `quantile` (share of the drugs that are at
+            most as bad) or `top` (place among the worst).
+        threshold: the least `by` of a high error drug, for `top` their number; None for
+            `THRESHOLDS`.
+
+    Raises:
+        InputError: if there is no such metric or `by`.
+    """
+
+    metric: str = "rmse"
+    by: str = "robust_z"
+    threshold: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what there is no rule for."""
+        for value, known in ((self.metric, METRICS), (self.by, THRESHOLDS)):
+            if value not in known:
+                raise InputError(f"no rule by {value!r}: choose one of {', '.join(known)}")
+
+    @property
+    def least(self) -> float:
+        """The threshold in use."""
+        return THRESHOLDS[self.by] if self.threshold is None else self.threshold
+
+    @property
+    def text(self) -> str:
+        """The rule in words."""
+        if self.by == "top":
+            return f"the {self.least:g} worst by {self.metric}"
+        return f"{self.by} of {self.metric} at least {self.least:g}"
+
+
+def to_badness(values: Floats, metric: str) -> Floats:
+    """Return a metric so that larger is worse."""
+    if metric == "bias":
+        values = np.abs(values)
+    worse: Floats = values if metric in LARGER_IS_WORSE else -values
+    return worse
+
+
+def is_listed(badness: Floats, rule: Rule) -> npt.NDArray[np.bool_]:
+    """Return which drugs (last axis) the rule lists."""
+    place = standardise(badness, rule.by)
+    listed: npt.NDArray[np.bool_] = place <= rule.least if rule.by == "top" else place >= rule.least
+    return listed
+
+
+def standardise(values: Floats, by: str) -> Floats:
+    """Return where values lie among those of the last axis, larger being worse (see `Rule.by`).
+
+    NaN where that is undefined: a single value, or no spread.
+    """
+    if by in ("quantile", "top"):
+        return _placed(values, by)
+    if by == "z":
+        centre = values.mean(axis=-1, keepdims=True)
+        spread = values.std(axis=-1, keepdims=True, ddof=min(1, values.shape[-1] - 1))
+    else:
+        centre = np.median(values, axis=-1, keepdims=True)
+        spread = np.median(np.abs(values - centre), axis=-1, keepdims=True) / NORMAL_MAD
+    undefined = np.full_like(values, np.nan)
+    scores: Floats = np.divide(values - centre, spread, out=undefined, where=spread > 0)
+    return scores
+
+
+def _placed(values: Floats, by: str) -> Floats:
+    """Return the share of values at most as large as each, or its place from the largest."""
+    count = values.shape[-1]
+    no_worse: Floats = np.apply_along_axis(_count_at_most, -1, values)
+    place: Floats = no_worse / count if by == "quantile" else count - no_worse + 1.0
+    return place
+
+
+def _count_at_most(values: Floats) -> Floats:
+    """Return how many values are at most as large as each."""
+    count: Floats = np.searchsorted(np.sort(values), values, side="right").astype(np.float64)
+    return count

@@ -1,0 +1,178 @@
+"""Repeats of a run are one answer: the mean prediction, as sure as cells and trainings allow."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+from answers import draw, hold, repeat, write
+from experiments import run_script
+
+from hed.answers import moments, repeats
+from hed.answers.bootstrap import Resampling
+from hed.answers.grid import arrange
+from hed.answers.heldout import read, with_baselines
+from hed.answers.high_error import tabulate
+from hed.answers.rule import Rule
+from hed.config.hyperparameters import UpfLine, generate_upf
+from hed.config.repeats import expand, first_of_each
+from hed.errors import InputError
+
+QUICK = Resampling(replicates=400)
+
+
+def test_repeats_have_ids_and_seeds_of_their_own_after_all_first_ones():
+    upf = [UpfLine("A", 3, {"epochs": 2}), UpfLine("B", 1, {"rng_seed": 7})]
+    assert expand(upf, 3, {"rng_seed": 5}) == [
+        *upf,
+        UpfLine("A-2", 3, {"epochs": 2, "rng_seed": 6}),
+        UpfLine("B-2", 1, {"rng_seed": 8}),
+        UpfLine("A-3", 3, {"epochs": 2, "rng_seed": 7}),
+        UpfLine("B-3", 1, {"rng_seed": 9}),
+    ]
+    assert expand(upf, 1, {}) == upf
+
+
+def test_more_repeats_leave_those_there_are_as_they_were():
+    upf = generate_upf(range(4))
+    assert expand(upf, 5, {})[:12] == expand(upf, 3, {})
+
+
+def test_a_seed_that_is_no_number_cannot_be_repeated():
+    with pytest.raises(InputError, match="rng_seed of A must be a whole number"):
+        expand([UpfLine("A", 0, {"rng_seed": "x"})], 2, {})
+
+
+def test_runs_repeat_each_other_if_nothing_but_the_seed_differs():
+    named = {
+        "RUN000": {"id": "RUN000", "index": 0, "held_out": "D", "marker": "000"},
+        "RUN001": {"id": "RUN001", "index": 1},
+        "RUN000-2": {"id": "RUN000-2", "index": 0, "rng_seed": 1, "marker": "000-RUN000-2"},
+        "other": {"id": "other", "index": 0, "loss": "mae"},
+        "again": {"id": "again", "index": 0, "loss": "mae", "rng_seed": 4},
+        "unknown": {"id": "unknown"},
+        "stranger": {"id": "stranger"},
+    }
+    assert first_of_each(named) == {"RUN000-2": "RUN000", "again": "other"}
+
+
+def test_predictions_of_repeats_are_averaged_row_by_row():
+    rows = {0: [("A", 0.5, 0.4), ("A", 0.6, 0.2), ("B", 0.7, 0.9)], 1: [("A", 0.1, 0.2)]}
+    held = repeat(rows, 3, noise=0.1)
+    assert held.rows.select("run", "cell", "true").equals(
+        hold(rows).rows.select("run", "cell", "true")
+    )
+    each = held.parts["predicted"].to_numpy().reshape(3, 4)
+    assert held.rows["predicted"].to_numpy() == pytest.approx(each.mean(axis=0))
+    assert held.each(held.rows)["average"].to_numpy() == pytest.approx(
+        np.tile(each.mean(axis=0), 3)
+    )
+
+
+def test_what_some_repeats_do_not_predict_is_averaged_over_the_others():
+    held = repeat({0: [("A", 0.5, 0.4), ("B", 0.7, 0.9)]}, 2)
+    rows, place = repeats.average(held.parts[1:], held.repeat_of)
+    b, a, also_b = held.parts["predicted"][1:]
+    assert rows.select("cell", "predicted").rows() == [("B", (b + also_b) / 2), ("A", a)]
+    assert place.tolist() == [0, 1, 0]
+
+
+def test_shares_of_repeats_add_up_to_the_sums_of_their_average():
+    held = repeat(draw(5, 12, decimals=4), 4, noise=0.2)
+    rows = with_baselines(held)
+    whole = moments.per_cell(rows, arrange(rows, by="run"))
+    parts = held.each(rows)
+    grid = arrange(parts, by="run")
+    same = repeats.find(grid.drugs, held.repeat_of)
+    for name, values in moments.per_cell(parts, grid).items():
+        assert same.mean(values) == pytest.approx(whole[name]), name
+
+
+def test_a_drug_of_repeats_is_one_row_of_its_mean_prediction():
+    rows = draw(6, 30, decimals=4)
+    held = repeat(rows, 3, noise=0.1)
+    found = tabulate(held, Rule(), how=QUICK)
+    alone = tabulate(hold(rows), Rule(), how=QUICK)
+    assert found.height == alone.height == 6
+    assert found["repeats"].to_list() == [3] * 6
+    error = held.rows.with_columns(e=(pl.col("predicted") - pl.col("true")) ** 2)
+    own = held.parts.with_columns(e=(pl.col("predicted") - pl.col("true")) ** 2)
+    for row in found.iter_rows(named=True):
+        assert row["mse"] == pytest.approx(error.filter(run=row["run"])["e"].mean())
+        singles = np.sqrt(own.filter(drug=row["drug"]).group_by("run").agg(pl.col("e").mean())["e"])
+        assert row["rmse_repeats"] == pytest.approx(singles.mean())
+        assert row["rmse_repeats_sd"] == pytest.approx(singles.std())
+
+
+def test_equal_repeats_are_as_sure_as_one():
+    rows = draw(8, 40, decimals=4)
+    columns = ["run", "rmse", "rmse_low", "rmse_high", "bias_low", "probability", "rank_high"]
+    one, three = (
+        tabulate(held, Rule(), how=QUICK, columns=columns)
+        for held in (hold(rows), repeat(rows, 3, noise=0))
+    )
+    for name in columns[1:]:
+        assert three[name].to_numpy() == pytest.approx(one[name].to_numpy()), name
+
+
+def test_trainings_that_differ_widen_the_intervals():
+    rows = draw(8, 40, decimals=4)
+    held = repeat(rows, 3, noise=0)
+    shift = {f"RUN{d:03d}{end}": s for d in range(8) for end, s in (("-2", 0.05), ("-3", -0.05))}
+    moved = pl.col("predicted") + pl.col("run").replace_strict(shift, default=0.0)
+    apart = type(held)(held.name, held.runs, held.parts.with_columns(moved), ())
+    equal, unequal = (
+        tabulate(h, Rule(), how=QUICK, columns=["bias", "bias_low", "bias_high"])
+        for h in (held, apart)
+    )
+    assert unequal["bias"].to_numpy() == pytest.approx(equal["bias"].to_numpy())
+    width = [(t["bias_high"] - t["bias_low"]).min() for t in (unequal, equal)]
+    assert width[0] > 0.1 > 2 * width[1]
+
+
+def test_draws_of_repeats_vary_as_the_mean_of_repeats_does():
+    rng = np.random.default_rng(3)
+    for count in (2, 3, 5):
+        names = [f"R{i}" for i in range(count)]
+        same = repeats.find(names, dict.fromkeys(names[1:], names[0]))
+        values = np.tile(rng.normal(size=count), (20_000, 1))
+        drawn = same.weighted(values, same.draw(Resampling(replicates=20_000)))
+        assert drawn.mean() == pytest.approx(values[0].mean(), abs=0.03)
+        assert drawn.var() == pytest.approx(values[0].var(ddof=1) / count, rel=0.05)
+
+
+def test_the_share_of_repeats_in_the_list_is_told():
+    rows = {
+        d: [(c, t, p + 0.3 * (d == 3)) for c, t, p in r]
+        for d, r in draw(30, 40, decimals=4).items()
+    }
+    held = repeat(rows, 4, noise=0)
+    good = pl.col("run").is_in(["RUN003-2"])
+    better = pl.when(good).then(pl.col("true")).otherwise(pl.col("predicted")).alias("predicted")
+    held = type(held)(held.name, held.runs, held.parts.with_columns(better), ())
+    found = tabulate(held, Rule(), how=QUICK).filter(index=3).row(0, named=True)
+    assert (found["high"], found["high_repeats"]) == (True, 0.75)
+    assert found["rank_low"] == found["rank"] == 1
+
+
+def test_a_directory_of_repeats_is_read_as_one_answer_per_drug(tmp_path):
+    experiment = write(tmp_path, draw(4, 10))
+    upf = [
+        {"id": f"RUN{i % 4:03d}{'-2' * (i > 3)}", "index": i % 4, "rng_seed": i // 4}
+        for i in range(8)
+    ]
+    record = json.loads((experiment / "experiment.json").read_text())
+    record["runs"] += [
+        {**r, "id": f"{r['id']}-2", "marker": f"{r['marker']}-2"} for r in record["runs"]
+    ]
+    (experiment / "experiment.json").write_text(json.dumps(record))
+    (experiment / record["upf"]).write_text("".join(f"{json.dumps(line)}\n" for line in upf))
+    for run in [*(experiment / "run").iterdir()]:
+        again = run.with_name(f"{run.name}-2")
+        again.mkdir()
+        for name in ("test_y_data_predicted.csv", "test_scores.json"):
+            (again / name).write_bytes((run / name).read_bytes())
+    held = read(experiment)
+    assert (held.parts.height, held.rows.height) == (80, 40)
+    listed = run_script("high_error_drugs.py", experiment, "--all", "--format", "csv")
+    assert len(listed.stdout.splitlines()) == 5
