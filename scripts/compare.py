@@ -10,16 +10,16 @@ import argparse
 from pathlib import Path
 
 from hed import command, output
-from hed.answers import compare
-from hed.experiment import aggregate, summary
+from hed.answers import compare, scores
+from hed.experiment import aggregate, kind
 
 
 def main() -> None:
     """Parse the arguments, read the scores and print the comparison."""
     args = parse()
-    tables = {name: aggregate.scores(path) for name, path in compare.name(args.experiments).items()}
+    tables = {name: scores.read(path) for name, path in compare.name(args.experiments).items()}
     paired = compare.pair(tables, args.metric)
-    for note in (*summary.not_drugs(args.experiments[0]), *compare.unmatched(paired)):
+    for note in (*kind.not_drugs(args.experiments[0]), *compare.unmatched(paired)):
         output.say(note)
     if args.drugs:
         output.show(paired, args.format)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hed import command, output
 from hed.answers import convergence
-from hed.experiment import runs, summary
+from hed.experiment import kind, runs
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
     found = runs.read_runs(args.experiment)
     histories = convergence.read_histories(found)
     table = convergence.per_run(found, histories)
-    for remark in (*summary.not_drugs(args.experiment), *convergence.remarks(found, table)):
+    for remark in (*kind.not_drugs(args.experiment), *convergence.remarks(found, table)):
         output.say(remark)
     if args.epochs:
         table = convergence.band(histories)

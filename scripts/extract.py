@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from hed import command, output
-from hed.experiment import aggregate, runs, summary
+from hed.experiment import aggregate, kind, runs
 
 
 def main() -> None:
@@ -33,8 +33,8 @@ def main() -> None:
     args = parser.parse_args()
     found = runs.read_runs(args.experiment)
     table = aggregate.tabulate(found)
-    missing = summary.missing(found, scored=set(table["run"]))
-    for note in (*summary.not_drugs(args.experiment), *missing):
+    missing = kind.missing(found, scored=set(table["run"]))
+    for note in (*kind.not_drugs(args.experiment), *missing):
         output.say(note)
     if args.format == output.ORIGINAL:
         sys.stdout.write(aggregate.render_scores(table, args.metric))

@@ -5,7 +5,7 @@ import argparse
 from pathlib import Path
 
 from hed import command
-from hed.experiment import summary
+from hed.answers import summary
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """Repeats of a run are one answer: the mean prediction, as sure as cells and trainings allow."""
 
 import json
+import shutil
 
 import numpy as np
 import polars as pl
@@ -8,7 +9,7 @@ import pytest
 from answers import draw, hold, repeat, write
 from experiments import run_script
 
-from hed.answers import moments, repeats
+from hed.answers import moments, repeats, scores
 from hed.answers.bootstrap import Resampling
 from hed.answers.grid import arrange
 from hed.answers.heldout import read, with_baselines
@@ -155,7 +156,9 @@ def test_the_share_of_repeats_in_the_list_is_told():
     assert found["rank_low"] == found["rank"] == 1
 
 
-def test_a_directory_of_repeats_is_read_as_one_answer_per_drug(tmp_path):
+@pytest.fixture
+def repeated(tmp_path):
+    """Return the directory of four drugs of ten cells, each predicted by two runs."""
     experiment = write(tmp_path, draw(4, 10))
     upf = [
         {"id": f"RUN{i % 4:03d}{'-2' * (i > 3)}", "index": i % 4, "rng_seed": i // 4}
@@ -172,7 +175,24 @@ def test_a_directory_of_repeats_is_read_as_one_answer_per_drug(tmp_path):
         again.mkdir()
         for name in ("test_y_data_predicted.csv", "test_scores.json"):
             (again / name).write_bytes((run / name).read_bytes())
-    held = read(experiment)
+    shutil.copytree(experiment, tmp_path / "again")
+    return experiment
+
+
+def test_a_directory_of_repeats_is_read_as_one_answer_per_drug(repeated):
+    held = read(repeated)
     assert (held.parts.height, held.rows.height) == (80, 40)
-    listed = run_script("high_error_drugs.py", experiment, "--all", "--format", "csv")
+    listed = run_script("high_error_drugs.py", repeated, "--all", "--format", "csv")
     assert len(listed.stdout.splitlines()) == 5
+
+
+def test_summary_and_scores_have_a_row_per_drug(repeated):
+    found = scores.read(repeated)
+    held = read(repeated)
+    assert found["run"].to_list() == [f"RUN{d:03d}" for d in range(4)]
+    assert found["rmse"].to_numpy() == pytest.approx(
+        tabulate(held, Rule(), how=QUICK).sort("index")["rmse"].to_numpy()
+    )
+    shown = run_script("summary.py", repeated).stdout
+    assert "RUN000-2" not in shown
+    assert run_script("compare.py", repeated, repeated.parent / "again").returncode == 0

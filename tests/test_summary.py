@@ -10,8 +10,9 @@ from experiments import (
     write_json,
 )
 
+from hed.answers.summary import print_summary
 from hed.experiment import aggregate, archive
-from hed.experiment.summary import drug_label, print_summary, shorten
+from hed.experiment.kind import drug_label, shorten
 
 
 @pytest.fixture

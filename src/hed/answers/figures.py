@@ -6,12 +6,12 @@ from typing import Any
 
 import plotnine as p9
 
-from hed.answers import by_epochs, compare, convergence, heldout, ranking
+from hed.answers import by_epochs, compare, convergence, heldout, ranking, scores
 from hed.answers.plots import comparison, epochs, errors, predictions, ranks, theme, tiles, training
 from hed.errors import InputError
-from hed.experiment import aggregate, usage
+from hed.experiment import usage
+from hed.experiment.kind import kind_of
 from hed.experiment.runs import list_runs, read_experiment, read_runs
-from hed.experiment.summary import kind_of
 
 
 def draw(figure: str, directory: Path, output: Path) -> None:
@@ -33,7 +33,7 @@ def draw_comparison(directories: Sequence[Path], output: Path, *, metric: str) -
             `output` has no known ending.
     """
     theme.check(output)
-    tables = {name: aggregate.scores(path) for name, path in compare.name(directories).items()}
+    tables = {name: scores.read(path) for name, path in compare.name(directories).items()}
     differences = compare.differences(compare.pair(tables, metric))
     noun = kind_of(directories[0]).noun
     theme.save(comparison.plot(differences, metric=metric, noun=noun), output)
@@ -56,7 +56,7 @@ def of_errors(directory: Path) -> p9.ggplot:
     """Return the error of each held-out drug, cell or split beside the baselines."""
     experiment, kind = read_experiment(directory), kind_of(directory)
     runs = list_runs(experiment)
-    table = aggregate.tabulate(runs).drop_nulls("rmse")
+    table = scores.tabulate(runs).drop_nulls("rmse")
     title = f"{experiment.name}: {len(table)} of {len(runs)} runs"
     tested = f"each tested on {kind.rows} that its training never saw"
     return errors.plot(table, title=f"{title}, {tested}", kind=kind)

@@ -13,8 +13,8 @@ from hed.answers.grid import Floats, Grid, Integers, arrange
 from hed.data.tables import first_line
 from hed.errors import InputError
 from hed.experiment.description import partition_mode
+from hed.experiment.kind import drug_label, missing
 from hed.experiment.runs import Run, list_runs, read_experiment
-from hed.experiment.summary import drug_label, missing
 
 FILE = "test_y_data_predicted.csv"
 COLUMNS = {"labels": "cell", "auc_true": "true", "auc_pred": "predicted"}
@@ -77,17 +77,26 @@ def read(directory: Path) -> HeldOut:
     """
     experiment = read_experiment(directory)
     _refuse_other_modes(directory)
-    runs = list_runs(experiment)
+    held = predictions(list_runs(experiment), name=experiment.name)
+    if held.parts.is_empty():
+        raise InputError(f"no run of {directory} has predictions yet: wait for the first to end")
+    return held
+
+
+def predictions(runs: Sequence[Run], *, name: str = "") -> HeldOut:
+    """Return the predictions of runs, which may have none yet.
+
+    Args:
+        name: of their experiment.
+    """
     # An empty file is one that a run is about to fill.
     paths = {run.directory / FILE: run for run in runs if _has_bytes(run.directory / FILE)}
     found, counts, unreadable = _read_files(list(paths))
     whole = pl.all_horizontal(pl.col("true", "predicted").is_finite(), pl.col("cell").is_not_null())
     places = np.repeat(np.arange(len(paths)), counts)
     rows = _named(paths.values())[places].hstack(found).filter(whole)
-    if rows.is_empty():
-        raise InputError(f"no run of {directory} has predictions yet: wait for the first to end")
     return HeldOut(
-        name=experiment.name,
+        name=name,
         runs=tuple(runs),
         parts=rows,
         notes=(

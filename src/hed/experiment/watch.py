@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from hed.experiment.health import Health, State, diagnose
+from hed.experiment.kind import drug_label, shorten
 from hed.experiment.progress import Progress, render, render_duration, summarise
 from hed.experiment.runs import Run, list_runs, read_experiment
-from hed.experiment.summary import drug_label, shorten
 
 BAR_WIDTH = 40
 DRUG_WIDTH = 20

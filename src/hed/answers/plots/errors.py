@@ -11,8 +11,9 @@ import polars as pl
 
 from hed.answers.plots import theme
 from hed.answers.rule import NORMAL_MAD, THRESHOLDS
+from hed.answers.summary import LEVELS
 from hed.errors import InputError
-from hed.experiment.summary import BY_DRUG, LEVELS, Kind, drug_label, shorten
+from hed.experiment.kind import BY_DRUG, Kind, drug_label, shorten
 
 # Above this many, only the worst are named: a row needs 5 mm to be read in print.
 MAX_NAMED = 40

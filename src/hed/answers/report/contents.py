@@ -9,7 +9,7 @@ import plotnine as p9
 import polars as pl
 from PIL import Image
 
-from hed.answers import convergence, figures, heldout, high_error, ranking
+from hed.answers import convergence, figures, heldout, high_error, ranking, scores
 from hed.answers.plots import errors, predictions, ranks, training
 from hed.answers.report import packing
 from hed.answers.report.packing import Packed
@@ -79,10 +79,10 @@ def read(directory: Path) -> Contents:
     held, rule = heldout.read(directory), Rule()
     judged = high_error.tabulate(held, rule)
     cells = ranking.rank_cells(held)
-    scores = aggregate.tabulate(held.runs)
+    by_drug = scores.tabulate(held.runs)
     histories = convergence.read_histories(held.runs)
     trained = convergence.per_run(held.runs, histories)
-    drawn, left_out = _draw(directory, held, cells, scores, histories)
+    drawn, left_out = _draw(directory, held, cells, by_drug, histories)
     return Contents(
         name=held.name,
         facts=(*_error_facts(judged, held), *_rank_facts(cells), *_training_facts(trained)),
@@ -154,13 +154,13 @@ def _draw(
     directory: Path,
     held: heldout.HeldOut,
     cells: pl.DataFrame,
-    scores: pl.DataFrame,
+    by_drug: pl.DataFrame,
     histories: pl.DataFrame,
 ) -> tuple[list[Figure], list[str]]:
     """Return the figures that can be drawn, and sentences on those that cannot."""
     told, runs = figures.told(held), f"{held.name}: {len(held.runs):,} runs"
     wanted: dict[str, tuple[str, Callable[[], p9.ggplot]]] = {
-        "errors": ("Error of each held-out drug", lambda: errors.plot(scores, title=told)),
+        "errors": ("Error of each held-out drug", lambda: errors.plot(by_drug, title=told)),
         "predictions": (
             "True and predicted AUC",
             lambda: predictions.plot(held.rows, title=told),

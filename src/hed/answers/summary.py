@@ -3,8 +3,7 @@
 What a run holds out is a drug, unless the experiment was partitioned otherwise (see `Kind`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,10 @@ from rich.box import Box
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
-from hed.experiment import description
-from hed.experiment.aggregate import SCORES_FILE, TABLE_FILE, tabulate
-from hed.experiment.runs import Run, list_runs, read_experiment
-from hed.words import listed
+from hed.answers import scores
+from hed.experiment.aggregate import SCORES_FILE, TABLE_FILE
+from hed.experiment.kind import Kind, drug_label, kind_of, missing, shorten
+from hed.experiment.runs import list_runs, read_experiment
 
 WIDTH = 80
 RUN_WIDTH = 8
@@ -30,45 +29,6 @@ LEVELS = {
     "cell mean": "cell_mean_rmse",
     "training mean": "train_mean_rmse",
 }
-
-
-@dataclass(frozen=True)
-class Kind:
-    """What each run of an experiment holds out, and what its baselines predict.
-
-    Attributes:
-        noun: drug, cell or split.
-        title: of the errors, such as `held-out drug`.
-        rows: what a run is tested on.
-        baselines: names of `LEVELS` to what they predict, the better one first.
-    """
-
-    noun: str
-    title: str
-    rows: str
-    baselines: Mapping[str, str]
-
-
-MEAN_OF_ALL = {"training mean": "the mean AUC of all training rows"}
-OF_ROWS = {"cell mean": "each cell's mean AUC over the training rows", **MEAN_OF_ALL}
-BY_DRUG = Kind(
-    noun="drug",
-    title="held-out drug",
-    rows="a drug",
-    baselines={"cell mean": "each cell's mean AUC over the training drugs", **MEAN_OF_ALL},
-)
-KINDS = {
-    "by_drug": BY_DRUG,
-    # A held-out cell has no training rows to take a mean of.
-    "by_cell": Kind("cell", title="held-out cell", rows="a cell", baselines=MEAN_OF_ALL),
-    "random": Kind("split", title="random split", rows="random rows", baselines=OF_ROWS),
-    "file": Kind("split", title="split from files", rows="rows of a file", baselines=OF_ROWS),
-}
-
-
-def kind_of(directory: Path) -> Kind:
-    """Return what the runs of an experiment hold out."""
-    return KINDS.get(description.partition_mode(directory), BY_DRUG)
 
 
 def print_summary(directory: Path, *, count: int) -> None:
@@ -94,8 +54,11 @@ def summarise(directory: Path, *, count: int) -> RenderableType:
     """
     experiment, kind = read_experiment(directory), kind_of(directory)
     runs = list_runs(experiment)
-    table = tabulate(runs).sort("rmse", descending=True, nulls_last=True, maintain_order=True)
-    notes = [f" {note}" for note in missing(runs, scored=set(table["run"]))]
+    table = scores.tabulate(runs).sort(
+        "rmse", descending=True, nulls_last=True, maintain_order=True
+    )
+    scored = {run.id for run in runs if run.first in set(table["run"])}
+    notes = [f" {note}" for note in missing(runs, scored=scored)]
     if table.is_empty():
         return Group(f" {experiment.name}: no run has test scores yet", *notes)
     worst = table.head(count)
@@ -115,15 +78,6 @@ def compared(table: pl.DataFrame, kind: Kind) -> Iterator[str]:
         yield f"the model is better than that in {better} of {len(pairs)} runs"
 
 
-def missing(runs: Sequence[Run], *, scored: set[str]) -> Iterator[str]:
-    """Yield lines that say which runs have no scores, and which had no rows to be tested on."""
-    empty = [drug_label(run.id, run.index, run.drug) for run in runs if run.empty]
-    absent = [run.id for run in runs if run.id not in scored and not run.empty]
-    for names, what in ((absent, "runs missing"), (empty, "runs had no row to be tested on")):
-        if names:
-            yield f"{len(names)} of {len(runs)} {what}: {listed(names)}"
-
-
 def result_files(directory: Path) -> list[Path]:
     """Return the results of an experiment that exist: tables, figures, tarball."""
     tables = [directory / name for name in (SCORES_FILE, TABLE_FILE)]
@@ -135,23 +89,6 @@ def shown(path: Path) -> Path:
     """Return `path` relative to the current directory if it is below it, else absolute."""
     path = path.resolve()
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
-def not_drugs(directory: Path) -> Iterator[str]:
-    """Yield a sentence on what the runs of an experiment hold out, if it is not drugs."""
-    kind = kind_of(directory)
-    if kind != BY_DRUG:
-        yield f"{directory}: each run was tested on {kind.rows}, not on a drug"
-
-
-def drug_label(run: str, index: int | None, drug: str | None) -> str:
-    """Return what to call a held-out drug; the original's directories do not name it."""
-    return drug or (run if index is None else f"index {index}")
-
-
-def shorten(text: str, width: int) -> str:
-    """Return `text` cut to `width` characters."""
-    return text if len(text) <= width else f"{text[: width - 2]}.."
 
 
 def _worst(table: pl.DataFrame, kind: Kind) -> Table:

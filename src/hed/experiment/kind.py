@@ -1,0 +1,74 @@
+"""What each run of an experiment holds out, and what to call it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hed.experiment import description
+from hed.experiment.runs import Run
+from hed.words import listed
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What each run of an experiment holds out, and what its baselines predict.
+
+    Attributes:
+        noun: drug, cell or split.
+        title: of the errors, such as `held-out drug`.
+        rows: what a run is tested on.
+        baselines: names of `summary.LEVELS` to what they predict, the better one first.
+    """
+
+    noun: str
+    title: str
+    rows: str
+    baselines: Mapping[str, str]
+
+
+MEAN_OF_ALL = {"training mean": "the mean AUC of all training rows"}
+OF_ROWS = {"cell mean": "each cell's mean AUC over the training rows", **MEAN_OF_ALL}
+BY_DRUG = Kind(
+    noun="drug",
+    title="held-out drug",
+    rows="a drug",
+    baselines={"cell mean": "each cell's mean AUC over the training drugs", **MEAN_OF_ALL},
+)
+KINDS = {
+    "by_drug": BY_DRUG,
+    # A held-out cell has no training rows to take a mean of.
+    "by_cell": Kind("cell", title="held-out cell", rows="a cell", baselines=MEAN_OF_ALL),
+    "random": Kind("split", title="random split", rows="random rows", baselines=OF_ROWS),
+    "file": Kind("split", title="split from files", rows="rows of a file", baselines=OF_ROWS),
+}
+
+
+def kind_of(directory: Path) -> Kind:
+    """Return what the runs of an experiment hold out."""
+    return KINDS.get(description.partition_mode(directory), BY_DRUG)
+
+
+def missing(runs: Sequence[Run], *, scored: set[str]) -> Iterator[str]:
+    """Yield lines that say which runs have no scores, and which had no rows to be tested on."""
+    empty = [drug_label(run.id, run.index, run.drug) for run in runs if run.empty]
+    absent = [run.id for run in runs if run.id not in scored and not run.empty]
+    for names, what in ((absent, "runs missing"), (empty, "runs had no row to be tested on")):
+        if names:
+            yield f"{len(names)} of {len(runs)} {what}: {listed(names)}"
+
+
+def not_drugs(directory: Path) -> Iterator[str]:
+    """Yield a sentence on what the runs of an experiment hold out, if it is not drugs."""
+    kind = kind_of(directory)
+    if kind != BY_DRUG:
+        yield f"{directory}: each run was tested on {kind.rows}, not on a drug"
+
+
+def drug_label(run: str, index: int | None, drug: str | None) -> str:
+    """Return what to call a held-out drug; the original's directories do not name it."""
+    return drug or (run if index is None else f"index {index}")
+
+
+def shorten(text: str, width: int) -> str:
+    """Return `text` cut to `width` characters."""
+    return text if len(text) <= width else f"{text[: width - 2]}.."
