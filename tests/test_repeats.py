@@ -159,7 +159,7 @@ def test_the_share_of_repeats_in_the_list_is_told():
 @pytest.fixture
 def repeated(tmp_path):
     """Return the directory of four drugs of ten cells, each predicted by two runs."""
-    experiment = write(tmp_path, draw(4, 10))
+    experiment = write(tmp_path / "EXP000", draw(4, 10))
     upf = [
         {"id": f"RUN{i % 4:03d}{'-2' * (i > 3)}", "index": i % 4, "rng_seed": i // 4}
         for i in range(8)
