@@ -54,6 +54,7 @@ def _hed(args: argparse.Namespace) -> dict[str, Any]:
 
     from hed import uno
     from hed.config import hyperparameters
+    from hed.data import dataset
     from hed.data.dataset import Data
     from hed.training import backend
     from hed.training.trainer import Trainer
@@ -61,7 +62,7 @@ def _hed(args: argparse.Namespace) -> dict[str, Any]:
     line = hyperparameters.UpfLine("RUN000", 0, {})
     params = hyperparameters.resolve(args.parameters, line) | {"input_dir": str(args.partition)}
     backend.configure(threads=args.threads)
-    cells, drugs = uno.read_features(args.data)
+    cells, drugs = dataset.read(args.data)
     train, val = (uno.read_rows(params, stage, cells, drugs) for stage in ("train", "val"))
     trainer = Trainer(uno.build(params, cells, drugs), Data(cells, drugs, train, val), params)
     # The first rows of a whole epoch's order, which decides what a batch holds.
@@ -87,11 +88,12 @@ def _adam(args: argparse.Namespace) -> dict[str, Any]:
 
     from hed import uno
     from hed.config import hyperparameters
+    from hed.data import dataset
     from hed.training import backend, optimizer
     from hed.training.backend import tf
 
     backend.configure(threads=args.threads)
-    net = uno.build(uno.initialize_parameters(), *uno.read_features(args.data))
+    net = uno.build(uno.initialize_parameters(), *dataset.read(args.data))
     adam = optimizer.optimizer(hyperparameters.default("optimizer"), net.model)
     gradients = [tf.zeros(weight.shape) for weight in net.model.trainable_variables]
     count = sum(int(tf.size(gradient)) for gradient in gradients)

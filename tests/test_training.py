@@ -580,7 +580,7 @@ def history_of(run: Path) -> dict[str, list[float]]:
 
 
 def val_rows(source: Path) -> Rows:
-    cells, drugs = uno.read_features(source)
+    cells, drugs = dataset.read(source)
     return dataset.rows(tiny.response(source, "val"), cells, drugs)
 
 
@@ -604,7 +604,7 @@ def test_the_history_ends_with_what_the_last_model_scores(source: Path, tmp_path
     params = tiny.run_parameters(source, tmp_path, learning_rate=1e-4)
     history = uno.run(params)
     loaded = keras.models.load_model(tmp_path / "ckpts/last/model.h5", compile=False)
-    cells, drugs = uno.read_features(source)
+    cells, drugs = dataset.read(source)
     rows = val_rows(source)
     features = [cells.values[rows.cell], drugs.values[rows.drug]]
     squared = (loaded(features, training=False).numpy()[:, 0] - rows.auc) ** 2
@@ -639,7 +639,7 @@ def test_the_model_of_the_chosen_epoch_predicts(
     predicted = uno.predict_test(params)
     model = tmp_path / f"ckpts/epochs/{chosen:03d}/model.h5"
     loaded = keras.models.load_model(model, compile=False)
-    cells, drugs = uno.read_features(source)
+    cells, drugs = dataset.read(source)
     rows = uno.read_rows(params, "test", cells, drugs)
     features = [cells.values[rows.cell], drugs.values[rows.drug]]
     expected = loaded(features, training=False).numpy()[:, 0]

@@ -11,7 +11,7 @@ import numpy as np
 
 from hed import candle
 from hed.config import hyperparameters, schema
-from hed.data import dataset, partition, tables
+from hed.data import controls, dataset
 from hed.data.dataset import Data, Features, Rows
 from hed.files import write_json, write_text
 from hed.names import RECORD
@@ -64,7 +64,7 @@ def run(params: Mapping[str, Any]) -> dict[str, list[float | None]]:
     device = backend.configure(threads=params["threads"])
     write_text(directory / "rank.txt", _place(device))
     kept = _SHELF.find(params)
-    cells, drugs = (kept.cells, kept.drugs) if kept else read_features(Path(params["data_dir"]))
+    cells, drugs = (kept.cells, kept.drugs) if kept else controls.features(params)
     data = Data(
         cells, drugs, *(read_rows(params, stage, cells, drugs) for stage in ("train", "val"))
     )
@@ -89,7 +89,7 @@ def predict_test(params: Mapping[str, Any]) -> np.ndarray:
     if kept := _SHELF.find(params):
         weights.load(kept.trainer.network, place / checkpoint.MODEL)
         return kept.trainer.predict(read_rows(params, "test", kept.cells, kept.drugs))
-    cells, drugs = read_features(Path(params["data_dir"]))
+    cells, drugs = controls.features(params)
     rows = read_rows(params, "test", cells, drugs)
     net = build(params, cells, drugs)
     weights.load(net, place / checkpoint.MODEL)
@@ -104,17 +104,9 @@ def predict_test(params: Mapping[str, Any]) -> np.ndarray:
     return np.asarray(auc.numpy())
 
 
-def read_features(data: Path) -> tuple[Features, Features]:
-    """Return the features of all cells and all drugs of a data set."""
-    return (
-        dataset.read_features(data, tables.EXPRESSION),
-        dataset.read_features(data, tables.DESCRIPTORS),
-    )
-
-
 def read_rows(params: Mapping[str, Any], stage: str, cells: Features, drugs: Features) -> Rows:
     """Return the rows of one stage (`train`, `val`, `test`) of a run's partition."""
-    return dataset.rows(partition.read(Path(params["input_dir"]), stage), cells, drugs)
+    return dataset.rows(controls.responses(params, stage), cells, drugs)
 
 
 def build(params: Mapping[str, Any], cells: Features, drugs: Features) -> Network:

@@ -59,6 +59,12 @@ def read_features(data: Path, kind: tables.Kind) -> Features:
     return Features(table[kind.id], values)
 
 
+def read(data: Path) -> tuple[Features, Features]:
+    """Return the features of all cells and all drugs of a data set."""
+    cells, drugs = (read_features(data, kind) for kind in tables.KINDS)
+    return cells, drugs
+
+
 def rows(response: pl.DataFrame, cells: Features, drugs: Features) -> Rows:
     """Return response rows as positions in the feature matrices.
 

@@ -1,0 +1,23 @@
+"""The naive predictor: overall mean, effect of the cell, effect of the drug.
+
+Of a held-out drug no effect is known: what is predicted is the mean of the cell. It is DrEval's
+NaiveMeanEffectsPredictor without tissues (Bernett et al., Nat. Commun. 2026).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hed.baselines import effects, fitted
+
+# Nothing stays in the process.
+WARM = True
+
+
+def initialize_parameters() -> dict[str, Any]:
+    """Return the hyperparameters with their defaults."""
+    return {**fitted.COMMON}
+
+
+def run(params: Mapping[str, Any]) -> dict[str, list[float]]:
+    """Fit and predict; return the history."""
+    return fitted.run(params, lambda given: effects.fit(given).predict)

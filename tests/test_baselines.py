@@ -1,0 +1,180 @@
+"""What Uno is held against: models that know little, and controls in which one input is noise."""
+
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import tiny
+from projects import ROOT
+
+from hed import candle
+from hed.baselines import effects, fitted, mean_effects, nearest_drugs, ridge, trees
+from hed.data import controls, dataset, partition, preprocess, tables
+from hed.data.dataset import Features, Rows
+from hed.training import metrics
+
+MODELS = (mean_effects, nearest_drugs, ridge, trees)
+# Less than they would take.
+FAST: dict[ModuleType, dict[str, Any]] = {ridge: {"penalties": [1e3, 1e4]}, trees: {"max_iter": 3}}
+
+
+DREVAL = json.loads((Path(__file__).parent / "dreval.json").read_text())
+MODES = ("by_drug", "by_cell", "random")
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the embedded data, preprocessed as the demo does, and a partition of each mode."""
+    directory = tmp_path_factory.mktemp("demo")
+    data = preprocess.preprocess(
+        ROOT / "data" / "gdsc2-demo", directory, ge_scaling="std", md_scaling="std"
+    )
+    for mode in MODES:
+        parts = partition.split(data.response, 7, partition.Split(mode=mode))
+        partition.write(parts, directory / mode)
+    return directory
+
+
+def run(model: ModuleType, demo: Path, output: Path, mode: str, **changes: Any) -> dict[str, Any]:
+    """Run a baseline on a partition; return its history and predictions."""
+    places = {"data_dir": str(demo), "input_dir": str(demo / mode), "output_dir": str(output)}
+    params = {**model.initialize_parameters(), **places, "threads": 1, **changes}
+    output.mkdir(parents=True, exist_ok=True)
+    history = model.run(params)
+    table = pl.read_csv(output / candle.PREDICTED, schema_overrides={"labels": pl.String})
+    test = partition.read(demo / mode, "test")
+    assert table["labels"].to_list() == test[tables.CELL].to_list()
+    return {"history": history, "true": table["auc_true"], "predicted": table["auc_pred"]}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_mean_effects_are_those_of_dreval(demo: Path, tmp_path: Path, mode: str) -> None:
+    found = run(mean_effects, demo, tmp_path, mode)["predicted"].to_numpy()
+    assert found == pytest.approx(DREVAL[mode]["NaiveMeanEffectsPredictor"], abs=1e-6)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_baselines_of_every_run_are_those_of_dreval(demo: Path, mode: str) -> None:
+    train, test = (partition.read(demo / mode, stage) for stage in ("train", "test"))
+    found = metrics.baselines(train, test)
+    names = {"train_mean": "NaivePredictor", "cell_mean": "NaiveCellLineMeanPredictor"}
+    for ours, theirs in names.items():
+        expected = metrics.scores(test[tables.AUC].to_numpy(), np.array(DREVAL[mode][theirs]))
+        assert found[ours]["rmse"] == pytest.approx(expected["rmse"], abs=1e-6)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_baseline_predicts_the_same_again_and_never_reads_the_truth(
+    demo: Path, tmp_path: Path, model: ModuleType
+) -> None:
+    first = run(model, demo, tmp_path / "first", "by_drug", **FAST.get(model, {}))
+    assert np.isfinite(first["predicted"].to_numpy()).all()
+    assert set(first["history"]) == {"loss", "val_loss"}
+    blind = tmp_path / "blind"
+    blind.mkdir()
+    for stage in ("train", "val", "test"):
+        rows = partition.read(demo / "by_drug", stage)
+        if stage == "test":
+            rows = rows.with_columns(auc=pl.lit(0.123))
+        rows.write_parquet(blind / partition.FILES[stage])
+    places = {"input_dir": str(blind)}
+    again = run(model, demo, tmp_path / "again", "by_drug", **places, **FAST.get(model, {}))
+    assert again["predicted"].equals(first["predicted"])
+    assert again["history"] == first["history"]
+
+
+def tables_of(cells: int, drugs: int, *, seed: int = 0) -> fitted.Given:
+    """Return random features, and rows of all pairs but those of the last drug."""
+    rng = np.random.default_rng(seed)
+    features = [
+        Features(pl.Series([f"{i}" for i in range(n)]), rng.normal(size=(n, 3)).astype(np.float32))
+        for n in (cells, drugs)
+    ]
+    cell, drug = (a.ravel().astype(np.int32) for a in np.mgrid[:cells, : drugs - 1])
+    auc = rng.random(len(cell)).astype(np.float32)
+    rows = Rows(cell, drug, auc, features[0].ids[cell])
+    return fitted.Given(*features, rows, rows)
+
+
+def test_the_nearest_drugs_predict_their_mean_in_the_same_cell() -> None:
+    given = tables_of(4, 6)
+    distance = np.linalg.norm(given.drugs.values[:5] - given.drugs.values[5], axis=1)
+    near = np.argsort(distance)[:2]
+    test = Rows(np.arange(4, dtype=np.int32), np.full(4, 5, np.int32), np.zeros(4), given.cells.ids)
+    auc = given.train.auc.reshape(4, 5)
+    assert nearest_drugs.fit(given, 2)(test) == pytest.approx(auc[:, near].mean(axis=1), abs=1e-6)
+
+
+def test_a_cell_that_no_near_drug_was_tested_on_has_the_mean_effects() -> None:
+    given = tables_of(4, 6)
+    keep = given.train.cell != 3
+    rows = Rows(
+        *(getattr(given.train, n)[keep] for n in ("cell", "drug", "auc")), given.train.labels
+    )
+    given = fitted.Given(given.cells, given.drugs, rows, rows)
+    test = Rows(np.array([3]), np.array([5]), np.zeros(1), given.cells.ids)
+    assert nearest_drugs.fit(given, 2)(test) == pytest.approx(effects.fit(given).predict(test))
+    assert effects.fit(given).predict(test) == pytest.approx(rows.auc.mean(), abs=1e-6)
+
+
+def test_what_ridge_and_trees_draw_is_without_replacement_and_by_the_seed() -> None:
+    rows = tables_of(10, 8).train
+    drawn = fitted.sample(rows, 30, seed=1)
+    pairs = set(zip(drawn.cell.tolist(), drawn.drug.tolist(), strict=True))
+    assert len(pairs) == len(drawn) == 30
+    assert drawn.auc.tolist() != fitted.sample(rows, 30, seed=2).auc.tolist()
+    assert fitted.sample(rows, len(rows), seed=1) is rows
+
+
+def control(data: Path, randomise: str, seed: int = 0) -> dict[str, Any]:
+    return {"data_dir": str(data), "input_dir": str(data), "randomise": randomise, "rng_seed": seed}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.write_data(tmp_path_factory.mktemp("small"))
+
+
+@pytest.mark.parametrize(("randomise", "moved"), [("cells", 0), ("drugs", 1)])
+def test_features_are_permuted_between_ids_of_one_kind(
+    small: Path, randomise: str, moved: int
+) -> None:
+    plain, found, other = (
+        controls.features(control(small, name, seed))
+        for name, seed in (("none", 0), (randomise, 0), (randomise, 5))
+    )
+    assert np.array_equal(found[1 - moved].values, plain[1 - moved].values)
+    before, after = plain[moved].values, found[moved].values
+    assert not np.array_equal(before, after)
+    assert np.array_equal(np.unique(before, axis=0), np.unique(after, axis=0))
+    assert not np.array_equal(after, other[moved].values)
+    assert found[moved].ids.equals(plain[moved].ids)
+
+
+def test_responses_are_permuted_within_each_drug_and_not_where_they_are_tested(small: Path) -> None:
+    for stage in ("train", "val", "test"):
+        plain, found = (controls.responses(control(small, n), stage) for n in ("none", "responses"))
+        assert found.drop(tables.AUC).equals(plain.drop(tables.AUC))
+        assert found[tables.AUC].equals(plain[tables.AUC]) == (stage == "test")
+        by_drug = [t.select(tables.DRUG, tables.AUC).sort(pl.all()) for t in (plain, found)]
+        assert by_drug[0].equals(by_drug[1])
+
+
+def test_without_a_control_uno_reads_what_is_there(small: Path) -> None:
+    cells, drugs = controls.features(control(small, "none"))
+    expected = dataset.read(small)
+    assert np.array_equal(cells.values, expected[0].values)
+    assert np.array_equal(drugs.values, expected[1].values)
+
+
+def test_a_baseline_knows_nothing_of_permuted_responses_but_how_drugs_do(
+    demo: Path, tmp_path: Path
+) -> None:
+    found = run(mean_effects, demo, tmp_path, "by_drug", randomise="responses")
+    plain = run(mean_effects, demo, tmp_path / "plain", "by_drug")
+    correlation = [np.corrcoef(r["true"], r["predicted"])[0, 1] for r in (plain, found)]
+    assert correlation[1] < correlation[0] - 0.1
