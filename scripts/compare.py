@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
-"""For everyone: compare experiments (losses, precisions, seeds) with the first one, drug by drug.
+"""For everyone: compare experiments (models, losses, seeds) with the first one, drug by drug.
 
 Paired tests over the drugs that both have: Wilcoxon's signed rank, Student's t, sign; with
 several experiments also adjusted by Holm's method. A drug is better if its error is lower, or
-its correlation or r2 higher.
+its correlation or r2 higher. With --ranks, rank three experiments or more on each drug instead:
+mean ranks, wins, and which of them differ.
 """
 
 import argparse
 from pathlib import Path
 
 from hed import command, output
-from hed.answers import compare, scores
+from hed.answers import compare, mean_ranks, scores
 from hed.experiment import aggregate, kind
 
 
@@ -23,6 +24,11 @@ def main() -> None:
         output.say(note)
     if args.drugs:
         output.show(paired, args.format)
+        return
+    if args.ranks:
+        found = mean_ranks.contest(paired, args.metric)
+        output.say(found.text)
+        output.show(found.table, args.format)
         return
     tests = compare.test(paired, args.metric)
     # One comparison has many numbers: a line for each.
@@ -40,6 +46,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--metric", choices=aggregate.METRICS, default="rmse", help="default: %(default)s"
     )
+    parser.add_argument("--ranks", action="store_true", help="mean ranks over drugs, and wins")
     parser.add_argument("--drugs", action="store_true", help="a row per drug, without tests")
     output.add_format(parser)
     args = parser.parse_args()

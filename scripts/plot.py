@@ -4,8 +4,9 @@
 errors: of each held-out drug (or cell, or split) beside the baselines, high error drugs named;
 predictions: true against predicted AUC; ranking: of drugs for each cell; convergence: loss by epoch
 over all runs; tiles: which run was on which tile when, of experiments on a cluster; comparison:
-each drug's score in several experiments against that in the first; epochs: test scores by the
-epochs that were trained, of one or several experiments.
+each drug's score in several experiments against that in the first; contest: three experiments or
+more by their mean rank over drugs, those that do not differ joined (a critical difference diagram);
+epochs: test scores by the epochs that were trained, of one or several experiments.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from hed import command
 from hed.answers import figures
 from hed.experiment import aggregate
 
-COMPARISON, EPOCHS = "comparison", "epochs"
+COMPARISON, CONTEST, EPOCHS = "comparison", "contest", "epochs"
 
 
 def main() -> None:
@@ -23,6 +24,8 @@ def main() -> None:
     args = parse()
     if args.figure == COMPARISON:
         figures.draw_comparison(args.experiments, args.output, metric=args.metric)
+    elif args.figure == CONTEST:
+        figures.draw_contest(args.experiments, args.output, metric=args.metric)
     elif args.figure == EPOCHS:
         figures.draw_by_epochs(args.experiments, args.output, metric=args.metric)
     else:
@@ -36,26 +39,28 @@ def parse() -> argparse.Namespace:
         epilog="example: plot.py errors output/EXP000 errors.pdf",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    choices = (*figures.FIGURES, COMPARISON, EPOCHS)
+    choices = (*figures.FIGURES, COMPARISON, CONTEST, EPOCHS)
     parser.add_argument("figure", metavar="FIGURE", choices=choices, help=" | ".join(choices))
     parser.add_argument(
         "experiments",
         metavar="DIR",
         type=Path,
         nargs="+",
-        help=f"an experiment, as EXP011; for {COMPARISON} two or more, for {EPOCHS} any number",
+        help=f"an experiment, as EXP011; {COMPARISON}: two or more, {CONTEST}: three or more, "
+        f"{EPOCHS}: any number",
     )
     parser.add_argument("output", metavar="OUT.png", type=Path, help="or .pdf or .svg")
     parser.add_argument(
         "--metric",
         choices=aggregate.METRICS,
         default="rmse",
-        help=f"for {COMPARISON} and {EPOCHS} (default: %(default)s)",
+        help=f"for {COMPARISON}, {CONTEST} and {EPOCHS} (default: %(default)s)",
     )
     args = parser.parse_args()
-    several = len(args.experiments) > 1
-    if args.figure != EPOCHS and (args.figure == COMPARISON) != several:
-        parser.error(f"{COMPARISON} needs two experiments or more, the other figures one")
+    least = {COMPARISON: 2, CONTEST: 3}.get(args.figure, 1)
+    many = args.figure in (COMPARISON, CONTEST, EPOCHS)
+    if len(args.experiments) < least or (len(args.experiments) > 1 and not many):
+        parser.error(f"{args.figure} needs {least} experiment{'s or more' if many else ''}")
     return args
 
 

@@ -212,7 +212,7 @@ def test_experiments_are_compared_in_a_figure(tmp_path):
 def test_a_comparison_needs_two_experiments(tmp_path):
     result = run_script("plot.py", "comparison", tmp_path, tmp_path / "a.png")
     assert result.returncode == 2
-    assert "comparison needs two experiments or more" in result.stderr
+    assert "comparison needs 2 experiments or more" in result.stderr
 
 
 @pytest.mark.parametrize(("metric", "change"), [("rmse", "worse"), ("pcc", "better")])

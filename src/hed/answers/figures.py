@@ -6,8 +6,18 @@ from typing import Any
 
 import plotnine as p9
 
-from hed.answers import by_epochs, compare, convergence, heldout, ranking, scores
-from hed.answers.plots import comparison, epochs, errors, predictions, ranks, theme, tiles, training
+from hed.answers import by_epochs, compare, convergence, heldout, mean_ranks, ranking, scores
+from hed.answers.plots import (
+    comparison,
+    contest,
+    epochs,
+    errors,
+    predictions,
+    ranks,
+    theme,
+    tiles,
+    training,
+)
 from hed.errors import InputError
 from hed.experiment import usage
 from hed.experiment.kind import kind_of
@@ -37,6 +47,18 @@ def draw_comparison(directories: Sequence[Path], output: Path, *, metric: str) -
     differences = compare.differences(compare.pair(tables, metric))
     noun = kind_of(directories[0]).noun
     theme.save(comparison.plot(differences, metric=metric, noun=noun), output)
+
+
+def draw_contest(directories: Sequence[Path], output: Path, *, metric: str) -> None:
+    """Draw several experiments by their mean rank over drugs.
+
+    Raises:
+        InputError: as `draw_comparison` does, or if there are fewer than three experiments.
+    """
+    theme.check(output)
+    tables = {name: scores.read(path) for name, path in compare.name(directories).items()}
+    found = mean_ranks.contest(compare.pair(tables, metric), metric)
+    theme.save(contest.plot(found, noun=kind_of(directories[0]).noun), output)
 
 
 def draw_by_epochs(directories: Sequence[Path], output: Path, *, metric: str) -> None:

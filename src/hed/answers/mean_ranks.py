@@ -1,0 +1,136 @@
+"""Several models ranked on each drug: Friedman's test, who differs, who wins how often.
+
+Demsar, Statistical Comparisons of Classifiers over Multiple Data Sets, J. Mach. Learn. Res. 7
+(2006), with drugs for data sets; pairs are tested by Conover's procedure and adjusted by Holm's.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from scipy import stats
+
+from hed.answers.grid import Floats
+from hed.errors import InputError
+
+# Errors are better when they are lower, the other metrics when they are higher.
+LOWER_IS_BETTER = ("mse", "rmse")
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What ranks over drugs say of several experiments.
+
+    Attributes:
+        metric: by which they are ranked.
+        table: a row per experiment, the best first: experiment, rank (mean over drugs; 1 is the
+            best, ties share), best (drugs of which it is the best; ties by shares), mean, median
+            (of the metric), letters (experiments that share one do not differ at `LEVEL`).
+        drugs: how many all experiments have.
+        statistic, p_value: of Friedman's test.
+        pairs: a row per pair of experiments: first, second, p_value (adjusted).
+    """
+
+    metric: str
+    table: pl.DataFrame
+    drugs: int
+    statistic: float
+    p_value: float
+    pairs: pl.DataFrame
+
+    @property
+    def text(self) -> str:
+        """The test in a sentence."""
+        return (
+            f"Friedman's test over {self.drugs} drugs: chi2 = {self.statistic:.1f}, "
+            f"p = {self.p_value:.2g}; experiments that share a letter do not differ at {LEVEL:g} "
+            "(Conover's test, Holm's adjustment)"
+        )
+
+
+def contest(paired: pl.DataFrame, metric: str) -> Contest:
+    """Rank experiments on each drug that all of them have.
+
+    Args:
+        paired: as `compare.pair` returns it.
+
+    Raises:
+        InputError: if there are fewer than three experiments, or two drugs that all have.
+    """
+    names = paired.columns[2:]
+    values = paired.select(names).drop_nulls().to_numpy()
+    if len(names) < 3 or len(values) < 2:
+        raise InputError(
+            f"{len(names)} experiments have {len(values)} drugs in common: ranks need three "
+            "experiments or more, and two drugs"
+        )
+    badness = values if metric in LOWER_IS_BETTER else -values
+    ranks = stats.rankdata(badness, axis=1)
+    if (ranks == ranks.mean()).all():
+        raise InputError("no experiment differs from another on any drug: nothing to rank")
+    statistic, p_value = stats.friedmanchisquare(*badness.T)
+    # Without a difference over all, none between two is told.
+    adjusted = _pairwise(badness) if p_value < LEVEL else np.ones((len(names), len(names)))
+    first = badness == badness.min(axis=1, keepdims=True)
+    order = np.argsort(ranks.mean(axis=0), kind="stable")
+    table = pl.DataFrame(
+        {
+            "experiment": names,
+            "rank": ranks.mean(axis=0),
+            "best": (first / first.sum(axis=1, keepdims=True)).sum(axis=0),
+            "mean": values.mean(axis=0),
+            "median": np.median(values, axis=0),
+        }
+    )[order].with_columns(letters=pl.Series(_letters(adjusted[np.ix_(order, order)])))
+    return Contest(
+        metric, table, len(values), float(statistic), float(p_value), _pairs(names, adjusted)
+    )
+
+
+def groups(differ: Floats) -> list[tuple[int, int]]:
+    """Return the first and last of each run of neighbours of which no two differ.
+
+    Args:
+        differ: adjusted p-values of things in the order of their ranks.
+    """
+    size, found = len(differ), list[tuple[int, int]]()
+    for start in range(size):
+        end = start
+        while end + 1 < size and (differ[start : end + 1, end + 1] >= LEVEL).all():
+            end += 1
+        if not found or end > found[-1][1]:
+            found.append((start, end))
+    return found
+
+
+def _letters(differ: Floats) -> list[str]:
+    """Return for each thing, in order, the letters of the groups that it is in."""
+    found = groups(differ)
+    return [
+        "".join(chr(ord("a") + n) for n, (low, high) in enumerate(found) if low <= place <= high)
+        for place in range(len(differ))
+    ]
+
+
+def _pairwise(badness: Floats) -> Floats:
+    """Return the adjusted p-value of each pair of columns."""
+    # It imports for seconds, and most commands need none.
+    import scikit_posthocs
+
+    # Where one is the best on every drug the statistic is infinite.
+    with np.errstate(divide="ignore"):
+        found = scikit_posthocs.posthoc_conover_friedman(badness, p_adjust="holm")
+    adjusted: Floats = found.to_numpy()
+    return adjusted
+
+
+def _pairs(names: list[str], adjusted: Floats) -> pl.DataFrame:
+    """Return the p-values, a row per pair."""
+    rows = [
+        (one, other, float(adjusted[i, j]))
+        for i, one in enumerate(names)
+        for j, other in enumerate(names)
+        if i < j
+    ]
+    return pl.DataFrame(rows, schema=["first", "second", "p_value"], orient="row")

@@ -1,0 +1,111 @@
+"""Several models are ranked as the textbooks say, and by chance alone none is called better."""
+
+import numpy as np
+import polars as pl
+import pytest
+import scikit_posthocs
+from experiments import run_script
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from test_compare import scored
+
+from hed.answers import compare, mean_ranks
+from hed.answers.plots import contest as figure
+from hed.errors import InputError
+
+
+def paired(*columns, metric="rmse"):
+    """Return errors of drugs in experiments A, B, ..."""
+    names = [chr(ord("A") + n) for n in range(len(columns))]
+    tables = {n: scored(dict(enumerate(c))) for n, c in zip(names, columns, strict=True)}
+    return compare.pair(tables, metric)
+
+
+def errors(*shifts, drugs=30, seed=0):
+    rng = np.random.default_rng(seed)
+    base = rng.gamma(3, 0.02, drugs)
+    return [(base + s + rng.normal(0, 0.005, drugs)).tolist() for s in shifts]
+
+
+def test_tests_are_those_of_scipy_and_scikit_posthocs():
+    columns = errors(0, 0.01, 0.002, 0.03)
+    found = mean_ranks.contest(paired(*columns), "rmse")
+    expected = stats.friedmanchisquare(*columns)
+    assert (found.statistic, found.p_value) == pytest.approx((expected.statistic, expected.pvalue))
+    pairs = scikit_posthocs.posthoc_conover_friedman(np.array(columns).T, p_adjust="holm")
+    for first, second, p_value in found.pairs.iter_rows():
+        at = ord(first) - ord("A"), ord(second) - ord("A")
+        assert p_value == pytest.approx(pairs.to_numpy()[at])
+
+
+def test_the_best_is_first_and_wins_are_counted():
+    found = mean_ranks.contest(paired([0.3, 0.3, 0.1], [0.1, 0.1, 0.2], [0.2, 0.2, 0.2]), "rmse")
+    assert found.table["experiment"].to_list() == ["B", "C", "A"]
+    assert dict(found.table.select("experiment", "best").iter_rows()) == {"B": 2, "C": 0, "A": 1}
+    assert found.table["rank"].to_list() == pytest.approx([1.5, 13 / 6, 7 / 3], abs=0.2)
+
+
+def test_a_drug_that_two_win_is_shared():
+    found = mean_ranks.contest(paired([0.1, 0.2], [0.1, 0.3], [0.2, 0.4]), "rmse")
+    assert dict(found.table.select("experiment", "best").iter_rows()) == {
+        "A": 1.5,
+        "B": 0.5,
+        "C": 0,
+    }
+
+
+def test_a_correlation_is_better_where_it_is_higher():
+    tables = {
+        n: scored({0: v, 1: v}).with_columns(scc=pl.col("rmse"))
+        for n, v in (("A", 0.1), ("B", 0.9), ("C", 0.5))
+    }
+    found = mean_ranks.contest(compare.pair(tables, "scc"), "scc")
+    assert found.table["experiment"].to_list() == ["B", "C", "A"]
+
+
+def test_models_that_differ_by_chance_share_a_letter_and_others_do_not():
+    found = mean_ranks.contest(paired(*errors(0, 0, 0.1, 0.1, seed=4)), "rmse")
+    letters = dict(found.table.select("experiment", "letters").iter_rows())
+    assert letters["A"] == letters["B"] != letters["C"] == letters["D"]
+    assert len(figure.bars(found, 5.0)) == 2
+
+
+def test_where_all_are_alike_no_pair_differs():
+    wrong = 0
+    for seed in range(40):
+        found = mean_ranks.contest(paired(*errors(0, 0, 0, 0, seed=seed)), "rmse")
+        wrong += set(found.table["letters"]) != {"a"}
+    assert wrong <= 5
+
+
+@given(st.lists(st.sampled_from([0.001, 0.2, 1.0]), min_size=15, max_size=15))
+def test_neighbours_in_a_group_do_not_differ_and_every_place_has_one(values):
+    differ = np.ones((6, 6))
+    differ[np.triu_indices(6, 1)] = values
+    differ = np.minimum(differ, differ.T)
+    found = mean_ranks.groups(differ)
+    assert {p for low, high in found for p in range(low, high + 1)} == set(range(6))
+    for low, high in found:
+        assert (differ[low : high + 1, low : high + 1] >= mean_ranks.LEVEL).all()
+        assert high == 5 or (differ[low : high + 1, high + 1] < mean_ranks.LEVEL).any()
+
+
+def test_two_experiments_or_equal_ones_cannot_be_ranked():
+    with pytest.raises(InputError, match="three experiments or more"):
+        mean_ranks.contest(paired(*errors(0, 0.1)), "rmse")
+    with pytest.raises(InputError, match="no experiment differs"):
+        mean_ranks.contest(paired([0.1, 0.2], [0.1, 0.2], [0.1, 0.2]), "rmse")
+
+
+def test_the_figure_is_drawn(tmp_path):
+    found = mean_ranks.contest(paired(*errors(0, 0.05, 0.1)), "rmse")
+    figure.plot(found).save(tmp_path / "contest.png", verbose=False)
+    assert (tmp_path / "contest.png").stat().st_size > 10_000
+
+
+def test_the_commands_refuse_two_experiments(tmp_path):
+    for script, *words in (("plot.py", "contest", tmp_path, tmp_path, "x.png"),):
+        result = run_script(script, *words)
+        assert result.returncode == 2
+        assert "contest needs 3 experiments or more" in result.stderr
