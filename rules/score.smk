@@ -28,11 +28,13 @@ rule score:
     params:
         launch=LAUNCH,
         scripts=SCRIPTS,
+        # Of runs that hold out a drug, the original's form has all.
+        name_drugs="" if config["partition"]["mode"] == "by_drug" else "--name-drugs",
     shell:
         r"""
         {params.launch} python {params.scripts:q}/score.py run/{wildcards.run:q} \
             --partition {input.partition:q} \
-            --data "$(dirname {input.expression:q})" \
+            --data "$(dirname {input.expression:q})" {params.name_drugs} \
             --threads {threads} >{log:q} 2>&1
         """
 

@@ -15,10 +15,12 @@ def main() -> None:
     parser.add_argument("--partition", type=Path, required=True, help="rsp_*_data.parquet")
     parser.add_argument("--data", type=Path, required=True, help="preprocessed data set")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
+    parser.add_argument("--name-drugs", action="store_true", help="write the drug of each row, too")
     args = parser.parse_args()
 
     places = args.run.resolve(), args.partition.resolve(), copies.nearest(args.data)
-    print(science.score(science.Place(*places, threads=args.threads)))
+    place = science.Place(*places, threads=args.threads)
+    print(science.score(place, name_drugs=args.name_drugs))
 
 
 if __name__ == "__main__":

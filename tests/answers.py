@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from experiments import name_drug, name_run, write_experiment, write_json
 
-from hed.answers.heldout import HeldOut
+from hed.answers.heldout import COLUMNS, HeldOut
 from hed.experiment.runs import Run
 
 Rows = dict[int, list[tuple[str, float, float]]]
@@ -26,7 +26,8 @@ def hold(rows: Rows, directory: Path = Path("nowhere")) -> HeldOut:
     ]
     names: Any = {"run": pl.String, "index": pl.Int64, "drug": pl.String, "cell": pl.String}
     schema = {**names, "true": pl.Float64, "predicted": pl.Float64}
-    return HeldOut("EXP000", runs, pl.DataFrame(table, schema=schema, orient="row"), ())
+    parts = pl.DataFrame(table, schema=schema, orient="row").with_columns(held_out="drug")
+    return HeldOut("EXP000", runs, parts.select(COLUMNS), ())
 
 
 def draw(drugs: int, cells: int, *, seed: int = 0, noise: float = 0.05, decimals: int = 2) -> Rows:

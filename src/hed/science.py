@@ -103,10 +103,13 @@ def _lock(run: Path) -> IO[str]:
     return held
 
 
-def score(place: Place) -> str:
+def score(place: Place, *, name_drugs: bool = False) -> str:
     """Predict a run's test rows, write predictions, scores and baselines, and say in a line which.
 
     The scores come last, since they say that the run is finished.
+
+    Args:
+        name_drugs: the predictions say of each row which drug it is of, as well as which cell.
 
     Raises:
         InputError: if the run was not trained, or its model predicts not one AUC for each row.
@@ -126,5 +129,6 @@ def score(place: Place) -> str:
         true=test[tables.AUC].cast(pl.Float32).to_numpy(),
         labels=test[tables.CELL],
         predicted=candle.predict(model, params, test),
+        drugs=test[tables.DRUG] if name_drugs else None,
     )
     return f"{len(test):,} test rows: {scores}"

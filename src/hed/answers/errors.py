@@ -22,7 +22,7 @@ def describe(rows: pl.DataFrame, used: Collection[str]) -> pl.DataFrame:
         .group_by("run", maintain_order=True)
         .agg(
             pl.col("index").first(),
-            pl.col("drug").first(),
+            drug=pl.col("held_out").first(),
             rows=pl.len().cast(pl.Int64),
             auc_mean=true.mean(),
             auc_sd=true.std(),
@@ -50,13 +50,14 @@ def compared(
     directories = {run.id: run.directory for run in runs}
     found = [read_object(directories[run] / "baseline_scores.json") or {} for run in table["run"]]
     columns, scale = {}, {}
+    # Experiments made before there were mean effects recorded the others.
+    is_recorded = pl.Series([bool(each.get(BASELINES[0])) for each in found])
     for name in BASELINES:
         recorded = np.array([_mse(each.get(name)) for each in found])
         recomputed = total[name] / total["n"]
         used = np.where(np.isfinite(recorded), recorded, recomputed)
         columns[f"{name}_mse"] = used
         scale[name] = np.divide(used, recomputed, out=np.ones_like(used), where=recomputed > 0)
-    is_recorded = pl.Series(np.isfinite(recorded))
     table = table.with_columns(
         *(pl.Series(name, values).fill_nan(None) for name, values in columns.items()),
         baseline=pl.when(is_recorded).then(pl.lit("recorded")).otherwise(pl.lit("recomputed")),

@@ -41,13 +41,13 @@ class Grid:
         return np.divide(self.sum(values), count, out=np.full_like(count, np.nan), where=count > 0)
 
 
-def arrange(rows: pl.DataFrame, *, by: str = "drug") -> Grid:
-    """Return the grid of rows with columns `cell` and `by` (drug or run).
+def arrange(rows: pl.DataFrame, *, by: str = "drug", of: str = "cell") -> Grid:
+    """Return the grid of rows with columns `of` (cell, or what stands for it) and `by` (for drug).
 
     Drugs are in order of first appearance, cells are sorted.
     """
     drugs, drug = _numbered(rows[by].unique(maintain_order=True), rows[by])
-    cells, cell = _numbered(rows["cell"].unique().sort(), rows["cell"])
+    cells, cell = _numbered(rows[of].unique().sort(), rows[of])
     return Grid(drugs=drugs, cells=cells, drug=drug, cell=cell)
 
 

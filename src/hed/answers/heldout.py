@@ -6,34 +6,39 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from hed.answers import repeats
 from hed.answers.grid import Floats, Grid, Integers, arrange
 from hed.data.tables import first_line
 from hed.errors import InputError
-from hed.experiment.description import partition_mode
-from hed.experiment.kind import drug_label, missing
+from hed.experiment.kind import BY_DRUG, Kind, drug_label, kind_of, missing
 from hed.experiment.runs import Run, list_runs, read_experiment
 
 FILE = "test_y_data_predicted.csv"
-COLUMNS = {"labels": "cell", "auc_true": "true", "auc_pred": "predicted"}
-TYPES = {"labels": pl.String(), "auc_true": pl.Float64(), "auc_pred": pl.Float64()}
+NAMES = {"labels": "cell", "auc_true": "true", "auc_pred": "predicted", "drugs": "drug"}
+# The last one is not in the original's files.
+TYPES = {"labels": pl.String(), **dict.fromkeys(("auc_true", "auc_pred"), pl.Float64())}
+TYPES["drugs"] = pl.String()
+COLUMNS = ("run", "index", "held_out", "drug", "cell", "true", "predicted")
 
 
 @dataclass(frozen=True)
 class HeldOut:
     """The held-out predictions of one experiment.
 
-    `parts` has a row per prediction: run, index (null if unknown), drug (its id; `index N` or the
-    run where the directory does not name it; never null), cell, true, predicted (AUC, rounded to
-    4 decimals as in the files). `notes` are sentences on what is missing or was left out.
+    `parts` has a row per prediction: run, index (null if unknown), held_out (id of the drug, cell
+    or group that the run holds out; `index N` or the run where the directory does not name it;
+    never null), drug, cell, true, predicted (AUC, rounded to 4 decimals as in the files). `notes`
+    are sentences on what is missing or was left out. `kind` says what runs hold out.
     """
 
     name: str
     runs: tuple[Run, ...]
     parts: pl.DataFrame
     notes: tuple[str, ...]
+    kind: Kind = BY_DRUG
 
     @property
     def rows(self) -> pl.DataFrame:
@@ -72,19 +77,23 @@ def read(directory: Path) -> HeldOut:
     """Read run/*/test_y_data_predicted.csv of an experiment, also one of the original's.
 
     Raises:
-        InputError: if the directory is not an experiment that holds out drugs, or no run has
-            predictions.
+        InputError: if the directory is not an experiment, no run has predictions, or they do not
+            tell the drugs.
     """
-    experiment = read_experiment(directory)
-    _refuse_other_modes(directory)
-    held = predictions(list_runs(experiment), name=experiment.name)
+    experiment, kind = read_experiment(directory), kind_of(directory)
+    held = predictions(list_runs(experiment), name=experiment.name, kind=kind)
     if held.parts.is_empty():
         raise InputError(f"no run of {directory} has predictions yet: wait for the first to end")
+    if held.parts["drug"].null_count():
+        raise InputError(
+            f"the predictions of {directory}, whose runs were tested on {kind.rows}, do not tell "
+            "the drugs: it was written before they did; score its runs again"
+        )
     return held
 
 
-def predictions(runs: Sequence[Run], *, name: str = "") -> HeldOut:
-    """Return the predictions of runs, which may have none yet.
+def predictions(runs: Sequence[Run], *, name: str = "", kind: Kind = BY_DRUG) -> HeldOut:
+    """Return the predictions of runs, which may have none yet; `drug` is null where none is told.
 
     Args:
         name: of their experiment.
@@ -95,10 +104,13 @@ def predictions(runs: Sequence[Run], *, name: str = "") -> HeldOut:
     whole = pl.all_horizontal(pl.col("true", "predicted").is_finite(), pl.col("cell").is_not_null())
     places = np.repeat(np.arange(len(paths)), counts)
     rows = _named(paths.values())[places].hstack(found).filter(whole)
+    if kind is BY_DRUG:
+        rows = rows.with_columns(drug="held_out")
     return HeldOut(
         name=name,
         runs=tuple(runs),
-        parts=rows,
+        parts=rows.select(COLUMNS),
+        kind=kind,
         notes=(
             *missing(runs, scored=set(rows["run"].unique())),
             *(f"{path} was left out: {reason}" for path, reason in unreadable.items()),
@@ -108,24 +120,37 @@ def predictions(runs: Sequence[Run], *, name: str = "") -> HeldOut:
 
 
 def with_baselines(held: HeldOut) -> pl.DataFrame:
-    """Return the rows with `train_mean` and `cell_mean`.
+    """Return the rows with `train_mean`, `cell_mean` and `mean_effects`.
 
-    They are the mean AUC of all rows of the other drugs, and of those of the same cell (the former
-    where there are none): what `baseline_scores.json` compares with, except that the rows kept for
-    validation count too. Of several runs of a drug, whose truth is one, the first counts. Null if
-    there is no other drug.
+    They are means of the AUC over all that the other runs hold out: of all rows, of those of the
+    same cell (the former where there are none), and the latter + the mean of the same drug - the
+    mean of all. It is what `baseline_scores.json` compares with, except that the rows kept for
+    validation count too. Of several runs that hold out the same, whose truth is one, the first
+    counts. Null if there is no other.
     """
-    grid = held.grid
-    is_first = (
-        held.rows["run"] == held.rows.select(pl.first("run").over("drug"))["run"]
-    ).to_numpy()
-    total, count = grid.sum(held.rows["true"].to_numpy() * is_first), grid.sum(is_first)
+    rows = held.rows
+    is_first = rows["run"] == rows.select(pl.first("run").over("held_out"))["run"]
+    mean, cell = _means_of_others(rows, is_first.to_numpy(), "cell")
+    drug = cell if held.kind is BY_DRUG else _means_of_others(rows, is_first.to_numpy(), "drug")[1]
+    train_mean = pl.Series("train_mean", mean).fill_nan(None)
+    cell_mean = pl.Series("cell_mean", cell).fill_nan(None).fill_null(train_mean)
+    drug_mean = pl.Series(drug).fill_nan(None).fill_null(train_mean)
+    effects = cell_mean if held.kind is BY_DRUG else cell_mean + drug_mean - train_mean
+    return rows.with_columns(train_mean, cell_mean, effects.alias("mean_effects"))
+
+
+def _means_of_others(
+    rows: pl.DataFrame, counted: npt.NDArray[np.bool_], of: str
+) -> tuple[Floats, Floats]:
+    """Return for each row the mean of what other runs hold out: of all, of the same cell or drug.
+
+    NaN where there is nothing.
+    """
+    grid = arrange(rows, by="held_out", of=of)
+    total, count = grid.sum(rows["true"].to_numpy() * counted), grid.sum(counted.astype(np.float64))
     others, number = total.sum(axis=0) - total, count.sum(axis=0) - count
-    train = _ratio(others.sum(axis=1), number.sum(axis=1))
-    cell = _ratio(others, number)[grid.drug, grid.cell]
-    train_mean = pl.Series("train_mean", train[grid.drug]).fill_nan(None)
-    cell_mean = pl.Series("cell_mean", cell).fill_nan(None)
-    return held.rows.with_columns(train_mean, cell_mean.fill_null(train_mean))
+    whole = _ratio(others.sum(axis=1), number.sum(axis=1))
+    return whole[grid.drug], _ratio(others, number)[grid.drug, grid.cell]
 
 
 def replicates(held: HeldOut) -> Iterator[str]:
@@ -142,16 +167,6 @@ def replicates(held: HeldOut) -> Iterator[str]:
 def _ratio(total: Floats, count: Floats) -> Floats:
     """Return means, NaN where there is nothing to take one of."""
     return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
-
-
-def _refuse_other_modes(directory: Path) -> None:
-    """Refuse an experiment whose runs hold out something else than drugs."""
-    mode = partition_mode(directory)
-    if mode != "by_drug":
-        raise InputError(
-            f"{directory} was partitioned {mode}, so its predictions do not tell the drugs: "
-            "give an experiment that was partitioned by_drug"
-        )
 
 
 def _has_bytes(path: Path) -> bool:
@@ -190,7 +205,7 @@ def _count(file: bytes) -> int:
 
 def _read_each(paths: Sequence[Path]) -> tuple[pl.DataFrame, list[int], dict[Path, str]]:
     """Read one file after the other, so that one that is not whole does not spoil the others."""
-    none = pl.DataFrame(schema=TYPES).rename(COLUMNS)
+    none = pl.DataFrame(schema=TYPES).rename(NAMES)
     tables, unreadable = [], {}
     for path in paths:
         try:
@@ -202,15 +217,17 @@ def _read_each(paths: Sequence[Path]) -> tuple[pl.DataFrame, list[int], dict[Pat
 
 
 def _parse(file: bytes) -> pl.DataFrame:
-    """Return the rows of a file of predictions: cell, true, predicted; columns by name."""
+    """Return the rows of a file of predictions: cell, true, predicted, drug; columns by name."""
     table = pl.read_csv(file, schema_overrides=TYPES, infer_schema=False)
-    return table.select(*TYPES).rename(COLUMNS).rechunk()
+    if "drugs" not in table.columns:
+        table = table.with_columns(drugs=pl.lit(None, pl.String))
+    return table.select(*TYPES).rename(NAMES).rechunk()
 
 
 def _named(runs: Iterable[Run]) -> pl.DataFrame:
-    """Return each run, its index, and what to call its drug."""
+    """Return each run, its index, and what to call what it holds out."""
     rows = [(run.id, run.index, drug_label(run.id, run.index, run.drug)) for run in runs]
-    names = {"run": pl.String, "index": pl.Int64, "drug": pl.String}
+    names = {"run": pl.String, "index": pl.Int64, "held_out": pl.String}
     return pl.DataFrame(rows, schema=names, orient="row")
 
 

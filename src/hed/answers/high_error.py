@@ -19,7 +19,7 @@ from hed.answers.moments import BASELINES, Sums
 from hed.answers.repeats import Repeats
 from hed.answers.rule import THRESHOLDS, Rule, is_listed, standardise, to_badness
 
-INTERVALS = ("rmse", "bias", "skill_cell_mean", "skill_train_mean")
+INTERVALS = ("rmse", "bias", *(f"skill_{name}" for name in BASELINES))
 DEFAULT = Resampling()
 # What the repeats of a drug say, and what its bootstrap draws do.
 OF_REPEATS = ("rmse_repeats", "rmse_repeats_sd", "high_repeats")
@@ -74,7 +74,7 @@ def tabulate(
         used |= {f"skill_{name}" for name in BASELINES}
     rows = with_baselines(held) if has_baselines else held.rows
     parts = held.each(rows)
-    grid = arrange(parts, by="run")
+    grid = arrange(parts, by="run", of=held.kind.unit)
     same = repeats.find(grid.drugs, held.repeat_of)
     of_runs = moments.per_cell(parts, grid, used)
     cells = {name: same.mean(values) for name, values in of_runs.items()}

@@ -15,7 +15,7 @@ from hed.answers.repeats import Repeats
 # Sums by name; the last axis is that of the runs.
 Sums = Mapping[str, Floats]
 
-BASELINES = ("train_mean", "cell_mean")
+BASELINES = ("train_mean", "cell_mean", "mean_effects")
 # Below this a variance is that of a constant: AUC has four decimals.
 LEAST_VARIANCE = 1e-20
 OF_MODEL = ("n", "ee", "ae", "e", "t", "tt", "p", "pp", "tp")

@@ -8,7 +8,8 @@ import numpy.typing as npt
 from hed.answers.grid import Floats
 from hed.errors import InputError
 
-METRICS = ("rmse", "mse", "mae", "bias", "pcc", "scc", "r2", "skill_cell_mean", "skill_train_mean")
+SKILLS = tuple(f"skill_{name}" for name in ("cell_mean", "train_mean", "mean_effects"))
+METRICS = ("rmse", "mse", "mae", "bias", "pcc", "scc", "r2", *SKILLS)
 LARGER_IS_WORSE = ("rmse", "mse", "mae", "bias")
 # Iglewicz and Hoaglin, How to Detect and Handle Outliers (1993), call 3.5 for the robust z-score.
 THRESHOLDS = {"robust_z": 3.5, "z": 3.0, "quantile": 0.95, "top": 10.0}

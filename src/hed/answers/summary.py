@@ -4,6 +4,7 @@ What a run holds out is a drug, unless the experiment was partitioned otherwise 
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ RULED = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 LEVELS = {
     "model": "rmse",
     "cell mean": "cell_mean_rmse",
+    "mean effects": "mean_effects_rmse",
     "training mean": "train_mean_rmse",
 }
 
@@ -61,11 +63,21 @@ def summarise(directory: Path, *, count: int) -> RenderableType:
     notes = [f" {note}" for note in missing(runs, scored=scored)]
     if table.is_empty():
         return Group(f" {experiment.name}: no run has test scores yet", *notes)
-    worst = table.head(count)
+    worst, kind = table.head(count), known(kind, table)
     title = f" {experiment.name}: highest error on held-out rows, {len(worst)} of {len(runs)} runs"
     comparison = [f" {note}" for note in compared(table, kind)]
     tables = ("", title, "", _worst(worst, kind), "", _levels(table, kind), "")
     return Group(*tables, *comparison, *notes)
+
+
+def known(kind: Kind, table: pl.DataFrame) -> Kind:
+    """Return the kind with the best and the last of its baselines that a run has.
+
+    Old experiments lack some.
+    """
+    names = [name for name in kind.baselines if table[LEVELS[name]].count()] or [*kind.baselines]
+    baselines = {name: kind.baselines[name] for name in (names[0], names[-1])}
+    return replace(kind, baselines=baselines)
 
 
 def compared(table: pl.DataFrame, kind: Kind) -> Iterator[str]:

@@ -22,7 +22,7 @@ from hed.experiment.runs import (
 )
 
 METRICS = outcome.METRICS
-BASELINES = ("train_mean", "cell_mean")
+BASELINES = ("train_mean", "cell_mean", "mean_effects")
 
 SCORES_FILE = "scores.csv"
 TABLE_FILE = "scores.parquet"

@@ -18,16 +18,26 @@ class Kind:
         title: of the errors, such as `held-out drug`.
         rows: what a run is tested on.
         baselines: names of `summary.LEVELS` to what they predict, the better one first.
+        unit: what is drawn for the interval of an error, cell or drug.
     """
 
     noun: str
     title: str
     rows: str
     baselines: Mapping[str, str]
+    unit: str = "cell"
 
 
 MEAN_OF_ALL = {"training mean": "the mean AUC of all training rows"}
-OF_ROWS = {"cell mean": "each cell's mean AUC over the training rows", **MEAN_OF_ALL}
+OF_EFFECTS = {
+    "mean effects": "the mean of the training rows + the effects of the cell and of the drug",
+    **MEAN_OF_ALL,
+}
+OF_ROWS = {
+    "mean effects": OF_EFFECTS["mean effects"],
+    "cell mean": "each cell's mean AUC over the training rows",
+    **MEAN_OF_ALL,
+}
 BY_DRUG = Kind(
     noun="drug",
     title="held-out drug",
@@ -36,10 +46,11 @@ BY_DRUG = Kind(
 )
 KINDS = {
     "by_drug": BY_DRUG,
-    # A held-out cell has no training rows to take a mean of.
-    "by_cell": Kind("cell", title="held-out cell", rows="a cell", baselines=MEAN_OF_ALL),
-    "random": Kind("split", title="random split", rows="random rows", baselines=OF_ROWS),
-    "file": Kind("split", title="split from files", rows="rows of a file", baselines=OF_ROWS),
+    "by_cell": Kind(
+        "cell", title="held-out cell", rows="a cell", baselines=OF_EFFECTS, unit="drug"
+    ),
+    "random": Kind("split", "random split", rows="random rows", baselines=OF_ROWS),
+    "file": Kind("split", "split from files", rows="rows of a file", baselines=OF_ROWS),
 }
 
 

@@ -1,7 +1,7 @@
 """How well predictions agree with the truth, as `improvelib.metrics.compute_metrics` says."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -39,17 +39,26 @@ def _correlation(
 
 
 def baselines(train: pl.DataFrame, test: pl.DataFrame) -> Mapping[str, Scores]:
-    """Return the scores of two predictions that know nothing of the held-out drug.
+    """Return the scores of predictions that are made of means alone.
 
     `train_mean` is the mean of the training AUC; `cell_mean` is the mean of each cell over the
-    training drugs, and the former for a cell that has none.
+    training rows, and the former for a cell that has none; `mean_effects` adds to the training
+    mean how far the means of the cell and of the drug are from it (nothing for one without
+    training rows). For a held-out drug the last two are the same.
     """
     mean = float(train[tables.AUC].cast(pl.Float64).mean())  # type: ignore[arg-type]
-    by_cell = train.group_by(tables.CELL).agg(pl.col(tables.AUC).cast(pl.Float64).mean().alias("m"))
-    joined = test.join(by_cell, on=tables.CELL, how="left", maintain_order="left")
+    cell, drug = (_means(train, test, each, mean) for each in (tables.CELL, tables.DRUG))
     true = test[tables.AUC].cast(pl.Float64).to_numpy()
-    score: Callable[[np.ndarray], Scores] = lambda predicted: scores(true, predicted)  # noqa: E731
     return {
-        "train_mean": score(np.full(len(test), mean)),
-        "cell_mean": score(joined["m"].fill_null(mean).to_numpy()),
+        "train_mean": scores(true, np.full(len(test), mean)),
+        "cell_mean": scores(true, cell),
+        "mean_effects": scores(true, cell + drug - mean),
     }
+
+
+def _means(train: pl.DataFrame, test: pl.DataFrame, column: str, mean: float) -> np.ndarray:
+    """Return for each test row the mean AUC of its cell (drug) in training, `mean` without one."""
+    auc = pl.col(tables.AUC).cast(pl.Float64)
+    means = train.group_by(column).agg(auc.mean().alias("mean"))
+    joined = test.join(means, on=column, how="left", maintain_order="left")
+    return joined["mean"].fill_null(mean).to_numpy()

@@ -10,7 +10,13 @@ from hed.training import metrics
 
 
 def write(
-    run: Path, stage: str, *, true: np.ndarray, labels: pl.Series, predicted: np.ndarray
+    run: Path,
+    stage: str,
+    *,
+    true: np.ndarray,
+    labels: pl.Series,
+    predicted: np.ndarray,
+    drugs: pl.Series | None = None,
 ) -> metrics.Scores:
     """Write `<stage>_y_data_predicted.csv`, then `<stage>_scores.json`, and return the scores.
 
@@ -19,10 +25,13 @@ def write(
     Args:
         true, predicted: AUC of n rows.
         labels: ids of their cells.
+        drugs: ids of their drugs, for one more column than the original has.
     """
     table = pl.DataFrame(
         {"auc_true": true, "auc_pred": predicted.astype(np.float32), "labels": labels}
     )
+    if drugs is not None:
+        table = table.with_columns(drugs.alias("drugs"))
     with replacing(run / f"{stage}_y_data_predicted.csv") as path:
         table.write_csv(path, float_precision=4)
     scores = metrics.scores(true, predicted)

@@ -11,7 +11,7 @@ import polars as pl
 
 from hed.answers.plots import theme
 from hed.answers.rule import NORMAL_MAD, THRESHOLDS
-from hed.answers.summary import LEVELS
+from hed.answers.summary import LEVELS, known
 from hed.errors import InputError
 from hed.experiment.kind import BY_DRUG, Kind, drug_label, shorten
 
@@ -26,11 +26,13 @@ LEVEL_ROW = 0.36  # inches, of a series over all drugs: its points are scattered
 
 SERIES = {column: name for name, column in LEVELS.items()}
 # Shapes tell the series apart in grey.
-COLOURS = {"model": theme.BLUE, "cell mean": theme.ORANGE, "training mean": theme.GREY}
-SHAPES = {"model": "o", "cell mean": "D", "training mean": "|"}
-FILLS = {**COLOURS, "cell mean": "white"}
+# Only one of the means of cells and the mean effects is drawn: both are what has to be beaten.
+COLOURS = {"model": theme.BLUE, "training mean": theme.GREY}
+COLOURS |= dict.fromkeys(("cell mean", "mean effects"), theme.ORANGE)
+SHAPES = {"model": "o", "cell mean": "D", "mean effects": "D", "training mean": "|"}
+FILLS = {**COLOURS, "cell mean": "white", "mean effects": "white"}
 # The model's mark lies on top: the others are larger, to be seen behind it.
-SIZES = {"model": 1.9, "cell mean": 2.4, "training mean": 3.4}
+SIZES = {"model": 1.9, "cell mean": 2.4, "mean effects": 2.4, "training mean": 3.4}
 
 
 def plot(table: pl.DataFrame, *, title: str, kind: Kind = BY_DRUG) -> p9.ggplot:
@@ -46,6 +48,7 @@ def plot(table: pl.DataFrame, *, title: str, kind: Kind = BY_DRUG) -> p9.ggplot:
     if table["rmse"].count() == 0:
         raise InputError("no run has test scores yet: wait for the first to end")
     table = table.drop_nulls("rmse")
+    kind = known(kind, table)
     points = arrange(table, kind)
     levels, drugs = (part["row"].n_unique() for part in points.partition_by("panel"))
     heights = [LEVEL_ROW * levels, ROW * drugs]
