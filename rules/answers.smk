@@ -1,7 +1,8 @@
 """The answers that the experiment exists for, as tables.
 
-Input: the table over all runs, whose change means that the runs' files have changed. Outputs, where
-runs hold out drugs: high_error_drugs.csv and ranking.csv, all columns of the commands' tables.
+Input: the table over all runs, whose change means that the runs' files have changed. Outputs:
+high_error_drugs.csv (cells or groups, where runs hold out those) and ranking.csv, all columns of
+the commands' tables.
 """
 
 

@@ -1,12 +1,15 @@
 """The response rows of one run.
 
 Inputs: rsp_merged.parquet, and where they are asked for: the files that prescribe the split
-(partition: mode: file), the features to scale for this run alone (preprocess: scale_on: training).
+(partition: mode: file) or the groups (mode: by_group), the features to scale for this run alone (preprocess: scale_on: training).
 Output: rsp_{train,val,test}_data.parquet on node-local disk, and features of its own.
 """
 
+from shlex import quote
+
 from hed.data import preprocess, splits, tables
 
+GROUPS = [path for path in [config["partition"]["groups"]] if path]
 PRESCRIBED = splits.Splits(EXPERIMENT.splits)
 SCALING = preprocess.scaling_options(config["preprocess"], on=preprocess.TRAINING)
 
@@ -16,6 +19,7 @@ rule partition:
     input:
         response=ancient(f"{DATA}/rsp_merged.parquet"),
         features=ancient([f"{DATA}/{kind.file}" for kind in tables.KINDS if SCALING]),
+        groups=ancient(GROUPS),
         splits=ancient(
             lambda wildcards: [*PRESCRIBED.files(RUNS[wildcards.run].index).values()]
         ),
@@ -36,6 +40,7 @@ rule partition:
         seed=config["seed"],
         index=lambda wildcards: RUNS[wildcards.run].index,
         scaling=SCALING,
+        groups=f"--groups {quote(GROUPS[0])}" if GROUPS else "",
     shell:
         r"""
         {params.warm} python {params.scripts:q}/partition.py {input.response:q} {output.partition:q} \
@@ -43,6 +48,6 @@ rule partition:
             --mode {params.mode} \
             --validation {params.validation} \
             --test {params.test} \
-            --seed {params.seed} {params.scaling} \
+            --seed {params.seed} {params.scaling} {params.groups} \
             --splits {input.splits:q} >{log:q} 2>&1
         """

@@ -1,14 +1,12 @@
 """What people look at: the figures, and the report with all of them.
 
 Input: the table over all runs, whose change means that the runs' files have changed. Outputs:
-figures/*.png (errors.png always, the others when asked for) and report.html, where runs hold out
-drugs; ranking.png and predictions.png need that too. `snakemake --report` shows them with their provenance.
+figures/*.png (errors.png always, the others when asked for) and report.html. `snakemake --report`
+shows them with their provenance.
 """
 
 # What is made without being asked for.
-SHOWN = ["figures/errors.png"]
-if config["partition"]["mode"] == "by_drug":
-    SHOWN += ["high_error_drugs.csv", "ranking.csv", "report.html"]
+SHOWN = ["figures/errors.png", "high_error_drugs.csv", "ranking.csv", "report.html"]
 
 
 rule plot:

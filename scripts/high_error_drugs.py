@@ -2,7 +2,8 @@
 """For everyone: list the high error drugs, worst first, with intervals and baselines.
 
 A drug is listed if its error lies far out among all drugs, by default with a robust z-score of
-3.5 or more. `probability` is the share of bootstrap draws of cells in which it is listed. A table
+3.5 or more. `probability` is the share of bootstrap draws, of cells and of repeats where there are
+any, in which it is listed. Cells, groups or splits are listed where runs hold out those. A table
 has the main columns, csv and json have all. With --against, say which of the drugs another
 experiment (another seed, loss or precision) lists too.
 """
@@ -17,6 +18,7 @@ from hed import command, output
 from hed.answers import heldout, high_error, stability
 from hed.answers.bootstrap import Resampling
 from hed.answers.rule import METRICS, THRESHOLDS, Rule
+from hed.experiment.kind import kind_of
 
 # The most telling first: a narrow terminal has no room for the last.
 MAIN = ["rank", "drug", "run", "rmse", "rmse_low", "rmse_high", "robust_z", "probability"]
@@ -33,13 +35,17 @@ def main() -> None:
     # Both lists need little of each drug: intervals would take the time of another experiment.
     columns = (*high_error.JUDGED, rule.metric) if args.against else high_error.COLUMNS
     table = tabulate(args.experiment, rule, how, columns)
-    output.say(f"{table['high'].sum()} of {len(table)} drugs are high error drugs: {rule.text}")
+    kind = kind_of(args.experiment)
+    found = f"{table['high'].sum()} of {len(table)} {kind.noun}s are high error {kind.noun}s"
+    output.say(f"{found}: {rule.text}")
     if args.against:
         show_matched(table, tabulate(args.against, rule, how, columns), rule, args)
         return
     listed = table if args.all else table.filter("high")
     main = MAIN if args.metric in MAIN else [*MAIN[:3], args.metric, *MAIN[3:]]
-    output.show(listed.select(main) if args.format == "table" else listed, args.format)
+    main = [name.replace("cell_mean", kind.baseline) for name in main]
+    chosen = listed.select(main) if args.format == "table" else listed
+    output.show(kind.columns(chosen), args.format)
 
 
 def show_matched(

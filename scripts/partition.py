@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from hed import command
-from hed.data import partition, responses, scaling, splits, tables
+from hed.data import groups, partition, responses, scaling, splits, tables
 from hed.data.responses import Responses
 from hed.errors import InputError
 
@@ -27,7 +27,8 @@ def split(args: argparse.Namespace, found: Responses) -> dict[str, pl.DataFrame]
         if len(args.splits) != len(splits.STAGES):
             raise InputError("mode file needs --splits TRAIN VAL TEST, three files of row numbers")
         return splits.split(found, dict(zip(splits.STAGES, args.splits, strict=True)))
-    how = partition.Split(args.mode, args.validation, args.test, args.seed)
+    grouped = groups.read(args.groups) if args.groups else None
+    how = partition.Split(args.mode, args.validation, args.test, args.seed, grouped)
     counted = found.ids.get(tables.COUNTED.get(args.mode, ""))
     return partition.split(found.rows, args.index, how, counted)
 
@@ -52,6 +53,9 @@ def parse() -> argparse.Namespace:
         metavar="FILE",
         default=[],
         help="in mode file: row numbers to train on, to validate on and to test on",
+    )
+    parser.add_argument(
+        "--groups", type=Path, metavar="FILE", help="in mode by_group: the group of each id"
     )
     for option, features in (("--ge-scaling", "gene expression"), ("--md-scaling", "descriptors")):
         parser.add_argument(

@@ -58,6 +58,8 @@ def write_predicted(directory):
 @pytest.fixture(scope="module")
 def experiment(tmp_path_factory):
     directory = write_predicted(tmp_path_factory.mktemp("report") / "EXP000")
+    # As on a cluster before the first run has ended.
+    (directory / ".pilot").mkdir()
     call_script("report.py", directory)
     return directory
 

@@ -65,6 +65,15 @@ def compared(
     return table.with_columns(skills()), scale
 
 
+def correlation(rows: pl.DataFrame) -> float | None:
+    """Return Pearson's r of true and predicted AUC over all rows; None where it is undefined.
+
+    What it says of held-out drugs is mostly that their means differ.
+    """
+    value = rows.select(pl.corr("true", "predicted")).item()
+    return float(value) if value is not None and np.isfinite(value) else None
+
+
 def skills() -> list[pl.Expr]:
     """Return what a table's mse is to the mse of the baselines: 1 - mse / baseline's mse."""
     of = {name: pl.col(f"{name}_mse") for name in BASELINES}

@@ -81,7 +81,9 @@ def predicted_cells(experiment: Path) -> pl.DataFrame:
     Raises:
         InputError: if it is not an experiment, or no run has predictions.
     """
-    rows = heldout.read(experiment).rows
+    rows = heldout.predictions(read_runs(experiment)).parts
+    if rows.is_empty():
+        raise InputError(f"no run of {experiment} has predictions yet: wait for the first to end")
     return rows.group_by("cell").agg(runs=pl.col("run").n_unique(), rows=pl.len()).sort("cell")
 
 

@@ -3,7 +3,7 @@
 What a run holds out is a drug, unless the experiment was partitioned otherwise (see `Kind`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,10 @@ from rich.box import Box
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
-from hed.answers import scores
+from hed.answers import errors, heldout, scores
 from hed.experiment.aggregate import SCORES_FILE, TABLE_FILE
 from hed.experiment.kind import Kind, drug_label, kind_of, missing, shorten
-from hed.experiment.runs import list_runs, read_experiment
+from hed.experiment.runs import Run, list_runs, read_experiment
 
 WIDTH = 80
 RUN_WIDTH = 8
@@ -65,7 +65,7 @@ def summarise(directory: Path, *, count: int) -> RenderableType:
         return Group(f" {experiment.name}: no run has test scores yet", *notes)
     worst, kind = table.head(count), known(kind, table)
     title = f" {experiment.name}: highest error on held-out rows, {len(worst)} of {len(runs)} runs"
-    comparison = [f" {note}" for note in compared(table, kind)]
+    comparison = [f" {note}" for note in (*compared(table, kind), *correlated(table, runs, kind))]
     tables = ("", title, "", _worst(worst, kind), "", _levels(table, kind), "")
     return Group(*tables, *comparison, *notes)
 
@@ -88,6 +88,15 @@ def compared(table: pl.DataFrame, kind: Kind) -> Iterator[str]:
         better = int((pairs["rmse"] < pairs["baseline"]).sum())
         yield f"{name}: rmse of predicting {meaning}"
         yield f"the model is better than that in {better} of {len(pairs)} runs"
+
+
+def correlated(table: pl.DataFrame, runs: Sequence[Run], kind: Kind) -> Iterator[str]:
+    """Yield lines on the correlation within what is held out, and what that over all rows hides."""
+    within = table["pcc"].drop_nans().median()
+    whole = errors.correlation(heldout.predictions(runs).rows)
+    if isinstance(within, float) and whole is not None:
+        yield f"Pearson r within a {kind.noun}, median: {within:.3f}"
+        yield f"over all rows together: {whole:.3f}, which also tells how {kind.noun}s differ"
 
 
 def result_files(directory: Path) -> list[Path]:

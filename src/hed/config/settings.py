@@ -49,6 +49,8 @@ def complete(config: Mapping[str, Any], root: Path) -> dict[str, Any]:
             given[key] = text == "true"
     schema.check(given, definition, source="the configuration")
     completed = schema.complete(given, definition)
+    if groups := completed["partition"]["groups"]:
+        completed["partition"]["groups"] = str(_path(groups, root))
     genes = completed["preprocess"]["genes"]
     if genes not in ("", LANDMARK):
         completed["preprocess"]["genes"] = str(_path(genes, root))  # for jobs too

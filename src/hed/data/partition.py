@@ -10,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from hed.data import scaling, tables
+from hed.data.groups import Groups
 from hed.errors import InputError
 from hed.files import replacing
 
@@ -19,7 +20,9 @@ Mask = npt.NDArray[np.bool_]
 FILES = {stage: f"rsp_{stage}_data.parquet" for stage in ("train", "val", "test")}
 # The mode in which lists of rows prescribe the split (see `hed.data.splits`).
 BY_FILE = "file"
-MODES = ("by_drug", "by_cell", "random", BY_FILE)
+# The mode in which a table says which drugs (or cells) are held out together.
+BY_GROUP = "by_group"
+MODES = ("by_drug", "by_cell", BY_GROUP, "random", BY_FILE)
 
 
 @dataclass(frozen=True)
@@ -27,10 +30,11 @@ class Split:
     """How the rows are split.
 
     Attributes:
-        mode: `by_drug`, `by_cell` or `random`.
+        mode: `by_drug`, `by_cell`, `by_group` or `random`.
         validation: share of the rows outside the test set that is used for validation.
         test: share of all rows that is the test set in mode `random`.
         seed: the experiment's seed; the split depends on it and the index only.
+        groups: in mode `by_group`, what is held out together.
 
     Raises:
         InputError: if a share is not between 0 and 1, or the seed is negative.
@@ -40,6 +44,7 @@ class Split:
     validation: float = 0.2
     test: float = 0.1
     seed: int = 0
+    groups: Groups | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no split can be made with."""
@@ -47,6 +52,8 @@ class Split:
             share = getattr(self, name)
             if not 0 < share < 1:
                 raise InputError(f"the {name} share must be between 0 and 1, not {share}")
+        if (self.mode == BY_GROUP) != (self.groups is not None):
+            raise InputError(f"mode {BY_GROUP} needs groups, and no other mode has any")
         if self.seed < 0:
             raise InputError(f"the seed must be at least 0, not {self.seed}")
 
@@ -102,7 +109,7 @@ def split(
     test = _test_rows(response, index, how, ids, pair, random)
     validation = _draw(pair, ~test, how.validation, random)
     masks = {"train": ~(test | validation), "val": validation, "test": test}
-    may_lack = {"test"} if how.mode in tables.COUNTED else set()
+    may_lack = set() if how.mode == "random" else {"test"}
     if not all(mask.any() or stage in may_lack for stage, mask in masks.items()):
         train, val, held = (mask.sum() for mask in masks.values())
         raise InputError(
@@ -146,6 +153,9 @@ def _test_rows(
 ) -> Mask:
     if how.mode == "random":
         return _draw(pair, np.ones(len(response), dtype=bool), how.test, random)
+    if how.groups:
+        grouped: Mask = how.groups.members(response[how.groups.column], index).to_numpy()
+        return grouped
     column = tables.COUNTED[how.mode]
     held: Mask = (response[column] == held_out(response, index, column, ids)).to_numpy()
     return held

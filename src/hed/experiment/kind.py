@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
+
 from hed.experiment import description
 from hed.experiment.runs import Run
 from hed.words import listed
@@ -18,6 +20,7 @@ class Kind:
         title: of the errors, such as `held-out drug`.
         rows: what a run is tested on.
         baselines: names of `summary.LEVELS` to what they predict, the better one first.
+        design: what each run was trained on and what it predicted, in a sentence.
         unit: what is drawn for the interval of an error, cell or drug.
     """
 
@@ -25,12 +28,23 @@ class Kind:
     title: str
     rows: str
     baselines: Mapping[str, str]
+    design: str
     unit: str = "cell"
+
+    @property
+    def baseline(self) -> str:
+        """The column of the baseline that has to be beaten, such as cell_mean."""
+        return next(iter(self.baselines)).replace(" ", "_")
+
+    def columns(self, table: pl.DataFrame) -> pl.DataFrame:
+        """Return a table of drugs with its columns named by what is held out and what is drawn."""
+        names = {"drug": self.noun, "cells": f"{self.unit}s"}
+        return table.rename({old: new for old, new in names.items() if old in table.columns})
 
 
 MEAN_OF_ALL = {"training mean": "the mean AUC of all training rows"}
 OF_EFFECTS = {
-    "mean effects": "the mean of the training rows + the effects of the cell and of the drug",
+    "mean effects": "training mean + effect of the cell + effect of the drug",
     **MEAN_OF_ALL,
 }
 OF_ROWS = {
@@ -43,14 +57,44 @@ BY_DRUG = Kind(
     title="held-out drug",
     rows="a drug",
     baselines={"cell mean": "each cell's mean AUC over the training drugs", **MEAN_OF_ALL},
+    design=(
+        "Each run was trained on all drugs but one, and predicted the AUC of the cells under that "
+        "drug."
+    ),
 )
 KINDS = {
     "by_drug": BY_DRUG,
     "by_cell": Kind(
-        "cell", title="held-out cell", rows="a cell", baselines=OF_EFFECTS, unit="drug"
+        noun="cell",
+        title="held-out cell",
+        rows="a cell",
+        baselines=OF_EFFECTS,
+        design="Each run was trained on all cells but one, and predicted that cell's AUC under the "
+        "drugs.",
+        unit="drug",
     ),
-    "random": Kind("split", "random split", rows="random rows", baselines=OF_ROWS),
-    "file": Kind("split", "split from files", rows="rows of a file", baselines=OF_ROWS),
+    "by_group": Kind(
+        noun="group",
+        title="held-out group",
+        rows="a group",
+        baselines=OF_ROWS,
+        design="Each run was trained without the drugs (or cells) of one group, and predicted "
+        "their AUC.",
+    ),
+    "random": Kind(
+        noun="split",
+        title="random split",
+        rows="random rows",
+        baselines=OF_ROWS,
+        design="Each run was trained on a random part of the rows, and predicted others.",
+    ),
+    "file": Kind(
+        noun="split",
+        title="split from files",
+        rows="rows of a file",
+        baselines=OF_ROWS,
+        design="Each run was trained and tested on the rows that files prescribe.",
+    ),
 }
 
 

@@ -11,7 +11,8 @@ from hed.config import hyperparameters, repeats
 from hed.config.hyperparameters import UpfLine
 from hed.config.original import Parameters
 from hed.config.settings import Settings
-from hed.data import layout, partition, preprocess, raw, responses, splits, tables
+from hed.data import groups, layout, partition, preprocess, raw, responses, splits, tables
+from hed.data.groups import Groups
 from hed.data.responses import Responses
 from hed.data.splits import Splits
 from hed.errors import InputError
@@ -53,6 +54,15 @@ class Plan:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Counted:
+    """What indices count: `ids` in their order, None where they count nothing by name."""
+
+    indices: Sequence[int]
+    ids: Sequence[str] | None = None
+    noun: str = ""
+
+
 def make(settings: Settings) -> Plan:
     """Read and check what the settings name, before any job starts.
 
@@ -61,21 +71,23 @@ def make(settings: Settings) -> Plan:
     """
     data, doubts = _responses(settings)
     dflts = hyperparameters.read_dflts(settings.dflts) if settings.dflts else {}
+    grouped, prescribed = _groups(settings), _splits(settings)
     column = tables.COUNTED.get(settings.partition["mode"])
-    ids = data.ids[column] if column else None
-    prescribed = _splits(settings)
-    counted = range(len(ids)) if ids is not None else prescribed.indices() if prescribed else [0]
-    lines = _upf(settings.upf, ids, column, counted, hyperparameters.model_of(dflts))
+    counted = _counted(data, column, grouped, prescribed)
+    lines = _upf(settings.upf, counted, hyperparameters.model_of(dflts))
     upf = hyperparameters.unique(repeats.expand(lines, settings.repeats, dflts), settings.upf)
     found = inspection.inspect(dflts, upf)
     ignored = hyperparameters.ignored(settings.dflts, settings.upf, found.own)
     doubts += [*responses.notes(data, column), *_mixed(settings, data)]
     identity = _identity(settings, dflts)
+    if grouped:
+        doubts += grouped.unknown(data.rows[grouped.column])
+        identity["partition"]["groups"] = grouped.digest
     if prescribed:
         doubts += _unused(data, prescribed, lines)
         identity["splits"] = splits.digest(prescribed, [line.index for line in lines])
     return Plan(
-        runs=tuple(_runs(upf, ids)),
+        runs=tuple(_runs(upf, counted.ids)),
         upf=tuple(upf),
         dflts=dflts,
         identity=identity,
@@ -83,6 +95,17 @@ def make(settings: Settings) -> Plan:
         data=(responses.summary(data), *doubts),
         notes=(*ignored, *found.notes, *doubts),
     )
+
+
+def _groups(settings: Settings) -> Groups | None:
+    """Return what is held out together, if that is how the rows are split."""
+    path = settings.partition["groups"]
+    if (settings.partition["mode"] == partition.BY_GROUP) != bool(path):
+        raise InputError(
+            "partition: mode by_group needs groups, a table of the group of each drug or cell, "
+            "and no other mode has any"
+        )
+    return groups.read(Path(path)) if path else None
 
 
 def _splits(settings: Settings) -> Splits | None:
@@ -133,24 +156,29 @@ def _mixed(settings: Settings, data: Responses) -> list[str]:
     ]
 
 
-def _upf(
-    path: Path | None,
-    ids: list[str] | None,
-    column: str | None,
-    counted: Sequence[int],
-    model: str,
-) -> list[UpfLine]:
+def _upf(path: Path | None, counted: Counted, model: str) -> list[UpfLine]:
     """Return the runs of a UPF, or one for each index that counts something."""
     if path is None:
-        return hyperparameters.generate_upf(counted)
+        return hyperparameters.generate_upf(counted.indices)
     upf = hyperparameters.read_upf(path, model)
-    if ids is not None and column is not None:
+    if counted.ids is not None:
         for line in upf:
-            tables.check_index(line.index, len(ids), tables.NOUN[column])
+            tables.check_index(line.index, len(counted.ids), counted.noun)
     return upf
 
 
-def _runs(upf: Sequence[UpfLine], ids: list[str] | None) -> list[Run]:
+def _counted(
+    data: Responses, column: str | None, grouped: Groups | None, prescribed: Splits | None
+) -> Counted:
+    """Return what indices count: groups, drugs, cells, prescribed splits, or one random split."""
+    if grouped:
+        return Counted(range(len(grouped.names)), grouped.names, groups.GROUP)
+    if column:
+        return Counted(range(len(data.ids[column])), data.ids[column], tables.NOUN[column])
+    return Counted(prescribed.indices() if prescribed else [0])
+
+
+def _runs(upf: Sequence[UpfLine], ids: Sequence[str] | None) -> list[Run]:
     seen: Counter[int] = Counter()
     runs = []
     for line in upf:

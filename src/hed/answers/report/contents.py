@@ -10,22 +10,24 @@ import polars as pl
 from PIL import Image
 
 from hed.answers import convergence, figures, heldout, high_error, ranking, scores
+from hed.answers.errors import correlation
 from hed.answers.plots import errors, predictions, ranks, training
 from hed.answers.report import packing
 from hed.answers.report.packing import Packed
 from hed.answers.rule import Rule
 from hed.errors import InputError
-from hed.experiment import aggregate, description
+from hed.experiment import description, usage
+from hed.experiment.kind import Kind
 
 DPI = 170
 # Figures of few colours: a quarter of the bytes, and no difference to see.
 PALETTE = 96
 
-# Of the table of high error drugs, what the page has of each drug.
+# Of the table of high error drugs, what the page has of each drug; the baseline is its kind's.
 COLUMNS = (
-    *("index", "drug", "run", "rows", "cells", "auc_mean", "auc_sd"),
-    *("rmse", "rmse_low", "rmse_high", "mse", "bias", "pcc", "scc", "r2"),
-    *("cell_mean_rmse", "train_mean_rmse", "skill_cell_mean"),
+    *("index", "drug", "run", "repeats", "rows", "cells", "auc_mean", "auc_sd"),
+    *("rmse", "rmse_low", "rmse_high", "rmse_repeats_sd", "mse", "bias", "pcc", "scc", "r2"),
+    *("baseline_rmse", "train_mean_rmse", "skill"),
     *("z", "robust_z", "quantile", "high", "probability"),
 )
 
@@ -60,6 +62,7 @@ class Contents:
     """
 
     name: str
+    kind: Kind
     facts: tuple[Fact, ...]
     figures: tuple[Figure, ...]
     drugs: pl.DataFrame
@@ -78,6 +81,7 @@ def read(directory: Path) -> Contents:
     """
     held, rule = heldout.read(directory), Rule()
     judged = high_error.tabulate(held, rule)
+    judged = _with_baselines(judged, held.kind)
     cells = ranking.rank_cells(held)
     by_drug = scores.tabulate(held.runs)
     histories = convergence.read_histories(held.runs)
@@ -85,35 +89,43 @@ def read(directory: Path) -> Contents:
     drawn, left_out = _draw(directory, held, cells, by_drug, histories)
     return Contents(
         name=held.name,
+        kind=held.kind,
         facts=(*_error_facts(judged, held), *_rank_facts(cells), *_training_facts(trained)),
         figures=tuple(drawn),
-        drugs=_with_rmse(judged).select(COLUMNS),
-        predictions=packing.pack(held.rows),
+        drugs=judged.select(COLUMNS),
+        predictions=packing.pack(held.rows.with_columns(cell=held.kind.unit)),
         rule=rule.text,
         data=tuple((description.read(directory) or {}).get("about_data", ())),
         notes=(*held.notes, *high_error.unlisted(judged, rule), *left_out),
     )
 
 
-def _with_rmse(judged: pl.DataFrame) -> pl.DataFrame:
-    """Add the root of the baselines' errors, to compare with that of the model."""
-    return judged.with_columns(
-        pl.col(f"{name}_mse").sqrt().alias(f"{name}_rmse") for name in aggregate.BASELINES
+def _with_baselines(judged: pl.DataFrame, kind: Kind) -> pl.DataFrame:
+    """Add the root of the baselines' errors, and the skill beside the kind's baseline."""
+    return judged.drop("baseline").with_columns(
+        train_mean_rmse=pl.col("train_mean_mse").sqrt(),
+        baseline_rmse=pl.col(f"{kind.baseline}_mse").sqrt(),
+        skill=f"skill_{kind.baseline}",
     )
 
 
 def _error_facts(judged: pl.DataFrame, held: heldout.HeldOut) -> Iterator[Fact]:
     """Yield how many runs there are, how large their errors, and how many are high."""
-    table = _with_rmse(judged)
-    medians = {name: _shown(table[name].median(), 4) for name in errors.SERIES}
-    runs = f"{len(judged):,} of {len(held.runs):,}"
+    names = ("rmse", "baseline_rmse", "train_mean_rmse")
+    medians = {name: _shown(judged[name].median(), 4) for name in names}
+    noun, baseline = held.kind.noun, next(iter(held.kind.baselines))
+    runs = f"{held.parts['run'].n_unique():,} of {len(held.runs):,}"
     yield Fact("runs with predictions", runs, f"{len(held.rows):,} held-out rows")
-    baselines = f"cell mean {medians['cell_mean_rmse']}, training mean "
+    baselines = f"{baseline} {medians['baseline_rmse']}, training mean "
     yield Fact("median rmse", medians["rmse"], baselines + medians["train_mean_rmse"])
-    both = table.drop_nulls("skill_cell_mean")
-    better = int((both["skill_cell_mean"] > 0).sum())
-    yield Fact("drugs predicted better than by the cell mean", f"{better:,}", f"of {len(both):,}")
-    yield Fact("high error drugs", f"{int(judged['high'].sum()):,}", Rule().text)
+    within, whole = judged["pcc"].median(), correlation(held.rows)
+    hidden = f"over all rows together {_shown(whole, 3)}, which also tells how {noun}s differ"
+    yield Fact(f"median Pearson r within a {noun}", _shown(within, 3), hidden)
+    both = judged.drop_nulls("skill")
+    better = int((both["skill"] > 0).sum())
+    title = f"{noun}s predicted better than by the {baseline}"
+    yield Fact(title, f"{better:,}", f"of {len(both):,}")
+    yield Fact(f"high error {noun}s", f"{int(judged['high'].sum()):,}", Rule().text)
 
 
 def _rank_facts(cells: pl.DataFrame) -> Iterator[Fact]:
@@ -160,15 +172,19 @@ def _draw(
     """Return the figures that can be drawn, and sentences on those that cannot."""
     told, runs = figures.told(held), f"{held.name}: {len(held.runs):,} runs"
     wanted: dict[str, tuple[str, Callable[[], p9.ggplot]]] = {
-        "errors": ("Error of each held-out drug", lambda: errors.plot(by_drug, title=told)),
+        "errors": (
+            f"Error of each {held.kind.title}",
+            lambda: errors.plot(by_drug, title=told, kind=held.kind),
+        ),
         "predictions": (
             "True and predicted AUC",
             lambda: predictions.plot(held.rows, title=told),
         ),
         "ranking": ("How well drugs are ranked for a cell", lambda: ranks.plot(cells, title=told)),
         "convergence": ("Loss by epoch", lambda: training.plot(histories, title=runs)),
-        "tiles": ("Runs on tiles", lambda: figures.of_tiles(directory)),
     }
+    if (directory / usage.PILOT).exists():
+        wanted["tiles"] = "Runs on tiles", lambda: figures.of_tiles(directory)
     drawn, left_out = [], []
     for name, (title, make) in wanted.items():
         try:

@@ -42,8 +42,13 @@ def render(found: Contents) -> str:
     environment.filters["fixed"] = fixed
     environment.filters["base64"] = lambda content: base64.b64encode(content).decode()
     page = environment.get_template("page.html")
+    baseline, meaning = next(iter(found.kind.baselines.items()))
     return page.render(
         found=found,
+        noun=found.kind.noun,
+        baseline=baseline,
+        meaning=meaning,
+        repeated=(found.drugs["repeats"] > 1).any(),
         drugs=found.drugs.rows(named=True),
         data=encode_json(_data(found)),
         rows=found.predictions.columns,
@@ -68,6 +73,8 @@ def _data(found: Contents) -> dict[str, Any]:
         "low": packed.low,
         "step": packed.step,
         "worst": WORST_CELLS,
+        "baseline": next(iter(found.kind.baselines)),
+        "unit": found.kind.unit,
         "drugs": drugs,
     }
 

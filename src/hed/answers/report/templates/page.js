@@ -38,14 +38,15 @@ function predictions(all, drug) {
   });
 }
 
-function describe(drug) {
+function describe(drug, baseline) {
   const range = `${fixed(drug.rmse_low, 4)} to ${fixed(drug.rmse_high, 4)}`;
   return [
     ["rmse", fixed(drug.rmse, 4)],
     ["rmse, 95 %", range],
-    ["cell mean rmse", fixed(drug.cell_mean_rmse, 4)],
+    ["sd over repeats", fixed(drug.rmse_repeats_sd, 4)],
+    [`${baseline} rmse`, fixed(drug.baseline_rmse, 4)],
     ["training mean rmse", fixed(drug.train_mean_rmse, 4)],
-    ["skill", fixed(drug.skill_cell_mean, 3)],
+    ["skill", fixed(drug.skill, 3)],
     ["bias", fixed(drug.bias, 4)],
     ["pcc", fixed(drug.pcc, 3)],
     ["scc", fixed(drug.scc, 3)],
@@ -71,8 +72,9 @@ function row(tag, cells) {
   return made;
 }
 
-function listFacts(drug) {
-  const pairs = describe(drug).map(([name, value]) => [element("dt", name), element("dd", value)]);
+function listFacts(drug, baseline) {
+  const known = describe(drug, baseline).filter(([name]) => drug.repeats > 1 || name !== "sd over repeats");
+  const pairs = known.map(([name, value]) => [element("dt", name), element("dd", value)]);
   byId("drug-facts").replaceChildren(...pairs.map((pair) => row("div", pair)));
 }
 
@@ -124,8 +126,8 @@ async function open(number) {
   const points = predictions(all, drug);
   const index = drug.index === null ? "" : `, index ${drug.index}`;
   byId("drug-name").textContent = drug.drug;
-  byId("drug-place").textContent = `${drug.run}${index}; ${points.length} rows, ${drug.cells} cells`;
-  listFacts(drug);
+  byId("drug-place").textContent = `${drug.run}${index}; ${points.length} rows, ${drug.cells} ${all.unit}s`;
+  listFacts(drug, all.baseline);
   listWorst(points, all.worst);
   byId("drug").showModal();
   byId("drug").scrollTop = 0;
@@ -143,6 +145,7 @@ byId("table").addEventListener("click", (event) => {
   if (button) open(Number(button.dataset.drug)).catch(complain);
 });
 
+const { noun } = byId("table").dataset;
 new DataTable("#table", {
   autoWidth: false,
   order: [],
@@ -150,10 +153,10 @@ new DataTable("#table", {
   lengthMenu: [25, 100, { label: "all", value: -1 }],
   language: {
     search: "Search",
-    lengthMenu: "Show _MENU_ drugs",
-    info: "_START_ to _END_ of _TOTAL_ drugs",
-    infoEmpty: "no drug",
+    lengthMenu: `Show _MENU_ ${noun}s`,
+    info: `_START_ to _END_ of _TOTAL_ ${noun}s`,
+    infoEmpty: `no ${noun}`,
     infoFiltered: "(of _MAX_)",
-    zeroRecords: "no drug matches",
+    zeroRecords: `no ${noun} matches`,
   },
 });

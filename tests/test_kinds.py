@@ -1,0 +1,164 @@
+"""Whatever runs hold out, drugs, cells, groups or rows, has a list, a ranking and a report."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+from answers import draw
+from experiments import name_run, run_script, write_experiment, write_json
+
+from hed.answers import heldout, high_error
+from hed.answers.bootstrap import Resampling
+from hed.answers.rule import Rule
+from hed.data import generate, groups, partition, tables
+from hed.errors import InputError
+
+QUICK = Resampling(replicates=200)
+
+
+def write(directory: Path, mode: str, *, named: bool = True) -> Path:
+    """Write an experiment of six runs, each tested on the ten drugs of its four cells."""
+    experiment = write_experiment(directory, ["done"] * 6)
+    record = json.loads((experiment / "experiment.json").read_text())
+    record["identity"] = {"partition": {"mode": mode}}
+    record["runs"] = [{**run, "held_out": f"H{run['index']}"} for run in record["runs"]]
+    write_json(experiment / "experiment.json", record)
+    for index, rows in draw(6, 40, decimals=4).items():
+        lines = [f"{t:.4f},{p:.4f},C{index}{i % 4},D{i // 4}\n" for i, (_, t, p) in enumerate(rows)]
+        if not named:
+            lines = [f"{line.rpartition(',')[0]}\n" for line in lines]
+        header = "auc_true,auc_pred,labels,drugs\n" if named else "auc_true,auc_pred,labels\n"
+        path = experiment / "run" / name_run(index) / "test_y_data_predicted.csv"
+        path.write_text(header + "".join(lines))
+        means = {n: {"mse": 0.02, "rmse": 0.02**0.5} for n in ("train_mean", "mean_effects")}
+        write_json(path.parent / "baseline_scores.json", means)
+    return experiment
+
+
+@pytest.mark.parametrize(
+    ("mode", "noun", "unit", "drawn"),
+    [
+        ("by_cell", "cell", "drugs", 10),
+        ("by_group", "group", "cells", 4),
+        ("random", "split", "cells", 4),
+    ],
+)
+def test_errors_are_listed_of_what_is_held_out(tmp_path, mode, noun, unit, drawn):
+    experiment = write(tmp_path, mode)
+    table = high_error.tabulate(heldout.read(experiment), Rule(), how=QUICK)
+    assert set(table["drug"]) == {f"H{i}" for i in range(6)}
+    listed = run_script("high_error_drugs.py", experiment, "--all", "--format", "json")
+    assert f"of 6 {noun}s are high error {noun}s" in listed.stderr
+    rows = json.loads(listed.stdout)
+    assert {row[noun] for row in rows} == {f"H{i}" for i in range(6)}
+    assert {row[unit] for row in rows} == {drawn}
+
+
+def test_drugs_are_ranked_for_held_out_cells(tmp_path):
+    experiment = write(tmp_path, "by_cell")
+    ranked = run_script("rank_cells.py", experiment, "--cells", "--format", "json")
+    model = [row for row in json.loads(ranked.stdout) if row["method"] == "model"]
+    assert {row["drugs"] for row in model} == {10}
+    top = run_script("top_drugs.py", experiment, "pred", "C00", 3).stdout
+    assert len(top.splitlines()) == 3
+    assert len(run_script("list_cells.py", experiment).stdout.splitlines()) == 24
+
+
+def test_a_report_says_what_was_held_out(tmp_path):
+    experiment = write(tmp_path, "by_cell")
+    assert run_script("report.py", experiment, tmp_path / "page.html").returncode == 0
+    page = (tmp_path / "page.html").read_text()
+    assert "Each run was trained on all cells but one" in page
+    assert "mean effects rmse" in page
+    assert "Intervals are drawn over drugs." in page
+
+
+def test_predictions_that_do_not_tell_the_drugs_are_refused_but_their_cells_listed(tmp_path):
+    experiment = write(tmp_path, "by_cell", named=False)
+    result = run_script("high_error_drugs.py", experiment)
+    assert result.returncode == 1
+    assert "do not tell the drugs" in result.stderr
+    assert len(run_script("list_cells.py", experiment).stdout.splitlines()) == 24
+
+
+def test_mean_effects_are_recomputed_from_what_the_other_runs_hold_out(tmp_path):
+    held = heldout.read(write(tmp_path, "by_cell"))
+    rows = heldout.with_baselines(held)
+    row = rows.row(5, named=True)
+    others = rows.filter(pl.col("held_out") != row["held_out"])
+    expected = others.filter(drug=row["drug"])["true"].mean()
+    assert row["train_mean"] == pytest.approx(others["true"].mean())
+    assert row["mean_effects"] == pytest.approx(expected)
+    assert row["cell_mean"] == pytest.approx(row["train_mean"])
+
+
+DATA = generate.generate(drugs=8, cells=15, rows=100, genes=2, descriptors=2, seed=1)
+DRUGS = tables.distinct(DATA.response[tables.DRUG])
+
+
+def write_groups(path: Path, lines: list[str], header: str = "improve_chem_id\tgroup") -> Path:
+    path.write_text("\n".join([header, *lines]) + "\n")
+    return path
+
+
+def test_the_drugs_of_a_group_are_held_out_together(tmp_path):
+    table = write_groups(
+        tmp_path / "g.tsv", [f"{d}\t{'AB'[i % 2]}" for i, d in enumerate(DRUGS[:6])]
+    )
+    found = groups.read(table)
+    assert (found.names, found.column) == (["A", "B"], tables.DRUG)
+    parts = partition.split(DATA.response, 1, partition.Split(mode="by_group", groups=found))
+    assert set(parts["test"][tables.DRUG]) == {DRUGS[1], DRUGS[3], DRUGS[5]}
+    assert not set(parts["train"][tables.DRUG]) & set(parts["test"][tables.DRUG])
+    assert sum(map(len, parts.values())) == len(DATA.response)
+    assert set(DRUGS[6:]) <= set(parts["train"][tables.DRUG]) | set(parts["val"][tables.DRUG])
+
+
+def test_cells_are_grouped_by_any_column_where_there_is_no_other(tmp_path):
+    cells = tables.distinct(DATA.response[tables.CELL])
+    lines = [f"{cell},tissue {i % 3}" for i, cell in enumerate(cells)]
+    table = write_groups(tmp_path / "g.csv", lines, "improve_sample_id,tissue")
+    found = groups.read(table)
+    mask = found.members(DATA.response[tables.CELL], 2)
+    assert set(DATA.response.filter(mask)[tables.CELL]) == set(cells[2::3])
+
+
+def test_a_digest_is_of_the_groups_and_not_of_the_file(tmp_path):
+    lines = ["a\tx", "b\ty"]
+    first = groups.read(write_groups(tmp_path / "1.tsv", lines)).digest
+    assert groups.read(write_groups(tmp_path / "2.tsv", [*lines, "a\tx"])).digest == first
+    assert groups.read(write_groups(tmp_path / "3.tsv", ["a\tx", "b\tz"])).digest != first
+
+
+@pytest.mark.parametrize(
+    ("header", "lines", "said"),
+    [
+        ("improve_chem_id\tgroup", ["a\tx", "a\ty"], "has a in several groups"),
+        ("drug\tgroup", ["a\tx"], "needs one column of ids"),
+        ("improve_chem_id\tmoa\ttarget", ["a\tx\ty"], "needs a column 'group'"),
+        ("improve_chem_id\tgroup", [], "gives no drug a group"),
+    ],
+)
+def test_a_table_that_gives_no_groups_is_refused(tmp_path, header, lines, said):
+    with pytest.raises(InputError, match=said):
+        groups.read(write_groups(tmp_path / "g.tsv", lines, header))
+
+
+def test_a_group_that_is_not_there_and_a_mode_without_groups_are_refused(tmp_path):
+    found = groups.read(write_groups(tmp_path / "g.tsv", [f"{DRUGS[0]}\tA"]))
+    how = partition.Split(mode="by_group", groups=found)
+    with pytest.raises(InputError, match="no group at index 1"):
+        partition.split(DATA.response, 1, how)
+    for mode, given in (("by_group", None), ("by_drug", found)):
+        with pytest.raises(InputError, match="needs groups"):
+            partition.Split(mode=mode, groups=given)
+
+
+def test_ids_that_groups_and_responses_do_not_share_are_told(tmp_path):
+    lines = ["stranger\tA", *(f"{drug}\tA" for drug in DRUGS[1:])]
+    notes = groups.read(write_groups(tmp_path / "g.tsv", lines)).unknown(DATA.response[tables.DRUG])
+    assert notes == [
+        "1 drugs of the groups have no responses: stranger",
+        f"1 drugs are in no group, and never held out: {DRUGS[0]}",
+    ]
