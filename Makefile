@@ -86,7 +86,7 @@ docs: setup ## renew the generated pages of docs/
 bench: dev ## measure speed on this machine (GDSC2=DIR, raw tables, adds accuracy and time to quality)
 	@$(ACTIVATE) && python benchmarks/graph.py && python benchmarks/partition.py && \
 	    python benchmarks/training.py && python benchmarks/answers.py && python benchmarks/stage.py && \
-	    python benchmarks/overhead.py && python benchmarks/warm_memory.py
+	    python benchmarks/overhead.py && python benchmarks/warm_memory.py && python benchmarks/coverage.py
 	@$(if $(GDSC2),$(ACTIVATE) && python benchmarks/accuracy.py $(GDSC2) && python benchmarks/quality.py $(GDSC2))
 
 clean: ## remove what the targets made, except experiments

@@ -13,6 +13,7 @@ from projects import ROOT
 
 from hed import candle
 from hed.baselines import effects, fitted, mean_effects, nearest_drugs, ridge, trees
+from hed.config import hyperparameters
 from hed.data import controls, dataset, partition, preprocess, tables
 from hed.data.dataset import Features, Rows
 from hed.training import metrics
@@ -178,3 +179,10 @@ def test_a_baseline_knows_nothing_of_permuted_responses_but_how_drugs_do(
     plain = run(mean_effects, demo, tmp_path / "plain", "by_drug")
     correlation = [np.corrcoef(r["true"], r["predicted"])[0, 1] for r in (plain, found)]
     assert correlation[1] < correlation[0] - 0.1
+
+
+def test_each_baseline_has_its_dflts() -> None:
+    paths = sorted((ROOT / "config" / "baselines").glob("*.json"))
+    assert [path.stem for path in paths] == sorted(m.__name__.split(".")[-1] for m in MODELS)
+    for path in paths:
+        assert hyperparameters.model_of(hyperparameters.read_dflts(path)).endswith(path.stem)

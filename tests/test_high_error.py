@@ -82,6 +82,21 @@ def test_scores_over_drugs_are_those_of_known_numbers():
     assert standardise(values, "top").tolist() == [5, 4, 3, 2, 1]
 
 
+def test_the_spread_of_noisy_values_is_that_of_what_they_estimate():
+    rng = np.random.default_rng(0)
+    true, noise = rng.normal(0, 2, 4000), rng.normal(0, 1, 4000)
+    true[0] = noisy = 8.0
+    values = true + noise
+    values[0] = noisy
+    for by in ("z", "robust_z"):
+        expected = standardise(true, by)[0]
+        assert standardise(values, by, noise=1.0)[0] == pytest.approx(expected, rel=0.05)
+        assert standardise(values, by)[0] < 0.95 * expected
+        # Where all is noise half of the variance stays.
+        least = standardise(values, by, noise=100.0)[0] / standardise(values, by)[0]
+        assert least == pytest.approx(2**0.5)
+
+
 def test_equal_drugs_have_no_scores_and_share_their_place():
     for by in ("z", "robust_z"):
         assert np.isnan(standardise(np.ones(4), by)).all()

@@ -8,6 +8,8 @@ config      settings and hyperparameters with their schemas
 training    the network, its epochs, checkpoints and scores; `uno` and `candle` are its two doors
 experiment  the directory of an experiment: its plan, its runs, its progress, its tarball
 answers     what the predictions tell: high error drugs, rankings, figures, the report
+baselines   models that Uno has to beat
+results     the tables of an experiment for a notebook
 site        what a machine has and what its queues accept
 pilot, staging, preflight    blocks of nodes: filled, supplied with files, checked
 """

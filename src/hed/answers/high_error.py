@@ -186,7 +186,10 @@ def _judged(table: pl.DataFrame, drawn: Sums, rule: Rule, *, level: float) -> pl
         # A draw that has none of a drug's cells tells nothing of it.
         values = np.where(np.isfinite(values), values, badness[known])
         ends = np.quantile(standardise(values, "top"), [(1 - level) / 2, (1 + level) / 2], axis=0)
-        for name, each in zip(DRAWN, (is_listed(values, rule).mean(axis=0), *ends), strict=True):
+        # A draw has the noise of the estimate, and its own.
+        noise = 2 * float(np.median(values.var(axis=0)))
+        listed = is_listed(values, rule, noise).mean(axis=0)
+        for name, each in zip(DRAWN, (listed, *ends), strict=True):
             columns[name][known] = each
     table = table.with_columns(
         *(pl.Series(name, values).fill_nan(None) for name, values in columns.items()),

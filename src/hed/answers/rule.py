@@ -64,17 +64,21 @@ def to_badness(values: Floats, metric: str) -> Floats:
     return worse
 
 
-def is_listed(badness: Floats, rule: Rule) -> npt.NDArray[np.bool_]:
-    """Return which drugs (last axis) the rule lists."""
-    place = standardise(badness, rule.by)
+def is_listed(badness: Floats, rule: Rule, noise: float = 0.0) -> npt.NDArray[np.bool_]:
+    """Return which drugs (last axis) the rule lists; `noise`: see `standardise`."""
+    place = standardise(badness, rule.by, noise)
     listed: npt.NDArray[np.bool_] = place <= rule.least if rule.by == "top" else place >= rule.least
     return listed
 
 
-def standardise(values: Floats, by: str) -> Floats:
+def standardise(values: Floats, by: str, noise: float = 0.0) -> Floats:
     """Return where values lie among those of the last axis, larger being worse (see `Rule.by`).
 
     NaN where that is undefined: a single value, or no spread.
+
+    Args:
+        noise: variance that the values have beside that of what they estimate. Without it the
+            spread of `z` and `robust_z` is that of the estimated; half of the variance stays.
     """
     if by in ("quantile", "top"):
         return _placed(values, by)
@@ -84,6 +88,7 @@ def standardise(values: Floats, by: str) -> Floats:
     else:
         centre = np.median(values, axis=-1, keepdims=True)
         spread = np.median(np.abs(values - centre), axis=-1, keepdims=True) / NORMAL_MAD
+    spread = np.sqrt(np.maximum(spread**2 - noise, spread**2 / 2)) if noise else spread
     undefined = np.full_like(values, np.nan)
     scores: Floats = np.divide(values - centre, spread, out=undefined, where=spread > 0)
     return scores

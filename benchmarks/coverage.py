@@ -1,0 +1,154 @@
+"""Do intervals hold the truth as often as they say, and drugs belong to the list as probably?
+
+Experiments of known error are simulated. The error of drug d, cell c and repeat r is
+
+    bias_d + u_dc + t_dr + v_dcr
+
+with normal u (what the cell does), t (what the training does) and v (both), of standard deviations
+that differ between drugs. Of R repeats the mean prediction has the mse
+
+    bias^2 + su^2 + (st^2 + sv^2) / R
+
+over all cells and trainings: the truth of an interval. For probabilities a few drugs are worse than
+most, some of them only just, and the truth is the list that the rule makes of the true errors.
+"""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from hed.answers.heldout import COLUMNS, HeldOut
+from hed.answers.high_error import tabulate
+from hed.answers.rule import Rule, is_listed
+from hed.experiment.runs import Run
+
+BINS = (0.0, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 1.0)
+SCALE = 0.05  # of a cell's error, AUC
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What errors are drawn from, by drug: AUC."""
+
+    bias: np.ndarray
+    cell: np.ndarray
+    training: np.ndarray
+    both: np.ndarray
+
+    def rmse(self, repeats: int) -> np.ndarray:
+        """Return the error over all cells and trainings of the mean of so many repeats."""
+        noise = (self.training**2 + self.both**2) / repeats
+        root: np.ndarray = np.sqrt(self.bias**2 + self.cell**2 + noise)
+        return root
+
+
+def main() -> None:
+    """Simulate, and print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--simulations", type=int, default=1000)
+    parser.add_argument("--cells", type=int, default=150)
+    args = parser.parse_args()
+    rows = [covered(args.simulations, args.cells, repeats) for repeats in (1, 2, 3, 5)]
+    print(pl.DataFrame(rows))
+    for repeats in (1, 3):
+        print(f"{repeats} repeats", reliability(args.simulations, args.cells, repeats))
+
+
+def covered(simulations: int, cells: int, repeats: int) -> dict[str, float]:
+    """Return how often the interval of a drug's rmse holds the truth."""
+    inside, below, above = [], [], []
+    for seed in range(simulations):
+        truth = draw(np.random.default_rng([seed, repeats]), drugs=12)
+        if repeats == 1:  # nothing tells of the training
+            truth = replace(truth, training=truth.training * 0)
+        table = judge(truth, cells, repeats, seed, ["index", "rmse_low", "rmse_high"])
+        low, high = (table[name].to_numpy() for name in ("rmse_low", "rmse_high"))
+        expected = truth.rmse(repeats)
+        inside.append((low <= expected) & (expected <= high))
+        below.append(expected < low)
+        above.append(expected > high)
+    shares = {"covered": inside, "below": below, "above": above}
+    return {"repeats": repeats, **{name: float(np.mean(of)) for name, of in shares.items()}}
+
+
+def reliability(simulations: int, cells: int, repeats: int) -> pl.DataFrame:
+    """Return, by the probability that is told, how often a drug belongs to the list."""
+    told, listed, rule = [], [], Rule()
+    for seed in range(simulations):
+        rng = np.random.default_rng([seed, 99])
+        truth = draw(rng, drugs=40)
+        worse = np.where(np.arange(40) < 6, rng.uniform(1.2, 2.6, 40), 1.0)
+        truth = Truth(truth.bias * worse, truth.cell * worse, truth.training, truth.both)
+        table = judge(truth, cells, repeats, seed, ["index", "probability"])
+        told.append(table["probability"].to_numpy())
+        listed.append(is_listed(truth.rmse(repeats), rule))
+    found = pl.DataFrame({"told": np.concatenate(told), "listed": np.concatenate(listed)})
+    bins = np.digitize(found["told"].to_numpy(), BINS[1:-1])
+    names = [f"{low:g} to {high:g}" for low, high in pairwise(BINS)]
+    return (
+        found.with_columns(told_between=pl.Series([names[each] for each in bins]))
+        .group_by("told_between")
+        .agg(drugs=pl.len(), told=pl.col("told").mean(), listed=pl.col("listed").mean())
+        .sort("told")
+    )
+
+
+def draw(rng: np.random.Generator, drugs: int) -> Truth:
+    """Return errors that differ between drugs."""
+    return Truth(
+        bias=rng.normal(0, 0.6 * SCALE, drugs),
+        cell=SCALE * rng.uniform(0.8, 1.2, drugs),
+        training=SCALE * rng.uniform(0.1, 0.3, drugs),
+        both=SCALE * rng.uniform(0.2, 0.4, drugs),
+    )
+
+
+def judge(truth: Truth, cells: int, repeats: int, seed: int, columns: list[str]) -> pl.DataFrame:
+    """Return the table of a simulated experiment, by index."""
+    rng = np.random.default_rng([seed, 7])
+    drugs = len(truth.bias)
+    base = truth.bias[:, None] + truth.cell[:, None] * rng.normal(size=(drugs, cells))
+    runs, parts = list[Run](), []
+    for number in range(repeats):
+        moved = truth.training[:, None] * rng.normal(size=(drugs, 1))
+        noise = truth.both[:, None] * rng.normal(size=(drugs, cells))
+        new = list(_runs(drugs, number))
+        runs += new
+        parts.append(_rows(new, base + moved + noise))
+    held = HeldOut("simulated", tuple(runs), pl.concat(parts).select(COLUMNS), ())
+    return tabulate(held, Rule(), columns=columns).sort("index")
+
+
+def _runs(drugs: int, number: int) -> Iterator[Run]:
+    """Yield the runs of one repeat."""
+    for drug in range(drugs):
+        first = f"RUN{drug:03d}"
+        own = f"{first}-{number + 1}" if number else first
+        directory = Path("nowhere")
+        repeat_of = first if number else ""
+        yield Run(own, drug, f"D{drug}", directory, 1, 1, "done", repeat_of=repeat_of)
+
+
+def _rows(runs: list[Run], error: np.ndarray) -> pl.DataFrame:
+    """Return predictions of 0.5 with these errors."""
+    drugs, cells = error.shape
+    return pl.DataFrame(
+        {
+            "run": np.repeat([run.id for run in runs], cells),
+            "index": np.repeat(np.arange(drugs), cells),
+            "held_out": np.repeat([run.drug for run in runs], cells),
+            "drug": np.repeat([run.drug for run in runs], cells),
+            "cell": np.tile([f"C{cell:03d}" for cell in range(cells)], drugs),
+            "true": np.full(drugs * cells, 0.5),
+            "predicted": 0.5 + error.ravel(),
+        }
+    )
+
+
+if __name__ == "__main__":
+    main()
