@@ -1,0 +1,92 @@
+#!/usr/bin/env python3
+"""For everyone: say what goes with the error of the held-out drugs of an experiment.
+
+distance: to the nearest other drug, in the scaled descriptors; tanimoto: 1 - similarity of Morgan
+fingerprints, with --smiles (needs rdkit); auc_mean, auc_sd, rows and sensitive (share of cells with
+an AUC below 0.5) of its responses; noise: standard deviation between replicates. Printed are rank
+correlations with the error over drugs, and on stderr a small regression tree with what it explains
+of drugs that it was not fitted to. With --drugs, a row per drug with its nearest drugs.
+"""
+
+import argparse
+from pathlib import Path
+
+import polars as pl
+
+from hed import command, output
+from hed.answers import explanation, heldout, high_error
+from hed.answers.bootstrap import Resampling
+from hed.answers.rule import METRICS, Rule
+from hed.errors import InputError
+from hed.experiment import description
+
+COLUMNS = ("drug", "run", "index", "high", "auc_mean", "auc_sd", "rows")
+
+
+def main() -> None:
+    """Parse the arguments, read the predictions and the features, and print."""
+    args = parse()
+    table = tabulate(args)
+    if args.drugs:
+        output.show(table.with_columns(joined()), args.format)
+        return
+    output.show(explanation.correlate(table, args.metric, Resampling()), args.format)
+    text, explained = explanation.grow(table, args.metric)
+    output.say(f"a regression tree explains {explained:.0%} of the variance (cross-validated):")
+    output.say(text.rstrip())
+
+
+def joined() -> list[pl.Expr]:
+    """Return the nearest drugs and their errors as texts."""
+    errors = pl.col("nearest_errors").list.eval(
+        pl.element().round(4).cast(pl.String).fill_null("-")
+    )
+    return [pl.col("nearest").list.join(", "), errors.list.join(", ")]
+
+
+def tabulate(args: argparse.Namespace) -> pl.DataFrame:
+    """Return the drugs of an experiment with what may explain their errors."""
+    held = heldout.read(args.experiment)
+    if held.kind.noun != "drug":
+        raise InputError(f"the runs of {args.experiment} hold out {held.kind.rows}, not a drug")
+    rule = Rule(metric=args.metric)
+    judged = high_error.tabulate(held, rule, columns=(*COLUMNS, args.metric))
+    judged = judged.drop_nulls(args.metric)
+    near = explanation.by_descriptors(find_data(args), judged["drug"].to_list())
+    shape = None
+    if args.smiles:
+        smiles = explanation.read_smiles(args.smiles)
+        shape = explanation.by_fingerprints(smiles, judged["drug"].to_list())
+    return explanation.describe(held, judged, args.metric, near, shape)
+
+
+def find_data(args: argparse.Namespace) -> Path:
+    """Return the directory of the features: that of the argument, or what the experiment used."""
+    if args.data:
+        return Path(args.data)
+    described = description.read(args.experiment) or {}
+    if "data" not in described:
+        raise InputError(f"{args.experiment} does not tell its data: give them with --data")
+    return Path(args.experiment, described["data"])
+
+
+def parse() -> argparse.Namespace:
+    """Parse the arguments."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("experiment", metavar="DIR", type=Path, help="an experiment, as EXP011")
+    parser.add_argument(
+        "--metric", choices=METRICS, default="rmse", help="the error (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--smiles", type=Path, metavar="FILE", help="table of improve_chem_id and smiles"
+    )
+    parser.add_argument("--data", type=Path, metavar="DIR", help="preprocessed data, if moved")
+    parser.add_argument("--drugs", action="store_true", help="a row per drug")
+    output.add_format(parser)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,126 @@
+"""What goes with the error of a drug is told by numbers that can be checked, never by a story."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+from answers import draw, hold, write
+from experiments import name_drug, run_script, write_json
+from scipy import stats
+
+from hed.answers import explanation
+from hed.answers.bootstrap import Resampling
+from hed.answers.high_error import tabulate
+from hed.answers.rule import Rule
+from hed.data import tables
+from hed.errors import InputError
+
+QUICK = Resampling(replicates=500)
+# Acetaminophen, its methyl ether, aspirin, ethanol; the last is no molecule.
+SMILES = {
+    "a": "CC(=O)Nc1ccc(O)cc1",
+    "b": "CC(=O)Nc1ccc(OC)cc1",
+    "c": "CC(=O)Oc1ccccc1C(=O)O",
+    "d": "CCO",
+    "e": "no molecule",
+}
+
+
+def write_descriptors(directory, values):
+    """Write descriptors of drugs named as those of `answers.hold`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    frame = {tables.DRUG: [name_drug(i) for i in range(len(values))], "mordred.x": values}
+    pl.DataFrame(frame).write_parquet(directory / tables.DESCRIPTOR_FILE)
+    return directory
+
+
+def test_the_nearest_drugs_are_those_of_least_distance_and_never_the_drug_itself(tmp_path):
+    data = write_descriptors(tmp_path, [0.0, 1.0, 3.0, 7.0, 7.5])
+    found = explanation.by_descriptors(data, [name_drug(1), "stranger", name_drug(4)])
+    assert found.names[0] == [name_drug(i) for i in (0, 2, 3)]
+    assert found.names[1] == []
+    assert found.distance == pytest.approx([1.0, np.nan, 0.5], nan_ok=True)
+
+
+def test_drugs_of_one_skeleton_are_nearest_by_their_fingerprints():
+    found = explanation.by_fingerprints(SMILES, ["a", "c", "e"])
+    assert found.names[0][0] == "b"
+    assert 0 < found.distance[0] < 0.5 < found.distance[1]
+    assert found.names[2] == []
+    assert np.isnan(found.distance[2])
+
+
+def test_correlations_are_those_of_scipy_and_the_strongest_is_first(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = {d: [(c, t, p + 0.02 * d) for c, t, p in r] for d, r in draw(25, 30, decimals=4).items()}
+    held = hold(rows)
+    judged = tabulate(held, Rule(), how=QUICK)
+    data = write_descriptors(tmp_path, np.append(rng.normal(0, 0.1, 24), 5.0).tolist())
+    near = explanation.by_descriptors(data, judged["drug"].to_list())
+    table = explanation.describe(held, judged, "rmse", near, None)
+    found = explanation.correlate(table, "rmse", QUICK)
+    assert "tanimoto" not in found["reason"]
+    assert "noise" not in found["reason"]
+    for reason, drugs, rho, low, high in found.iter_rows():
+        assert drugs == 25
+        assert rho == pytest.approx(stats.spearmanr(table[reason], table["rmse"]).statistic)
+        assert low <= rho <= high
+    assert found["spearman"].abs().is_sorted(descending=True)
+
+
+def test_the_interval_of_a_strong_correlation_excludes_zero_and_of_none_holds_it():
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=60)
+    known = pl.DataFrame(
+        {"rmse": x, "distance": x + rng.normal(0, 0.3, 60), "rows": rng.permutation(60)}
+    )
+    table = known.with_columns(
+        pl.lit(None, pl.Float64).alias(name) for name in explanation.REASONS if name not in known
+    )
+    found = {row[0]: row for row in explanation.correlate(table, "rmse", QUICK).iter_rows()}
+    assert found["distance"][3] > 0.7
+    assert found["rows"][3] < 0 < found["rows"][4]
+
+
+def test_noise_is_the_spread_between_replicates_and_sensitive_the_share_of_cells():
+    rows = {
+        0: [("A", 0.2, 0.3), ("A", 0.4, 0.3), ("B", 0.9, 0.8), ("B", 0.7, 0.8), ("C", 0.8, 0.8)],
+        1: [("A", 0.2, 0.3), ("B", 0.9, 0.8)],
+    }
+    found = explanation._of_responses(hold(rows).rows).sort("drug")
+    assert found["noise"].to_list() == [pytest.approx(0.02**0.5), None]
+    assert found["sensitive"].to_list() == pytest.approx([1 / 3, 1 / 2])
+
+
+def test_a_tree_explains_what_depends_on_a_reason_and_nothing_of_noise():
+    rng = np.random.default_rng(2)
+    near = rng.uniform(size=80)
+    base = {name: rng.normal(size=80) for name in explanation.REASONS}
+    step = pl.DataFrame({**base, "distance": near, "rmse": (near > 0.5) + rng.normal(0, 0.1, 80)})
+    noise = pl.DataFrame({**base, "rmse": rng.normal(size=80)})
+    text, explained = explanation.grow(step, "rmse")
+    assert "distance" in text
+    assert explained > 0.9
+    assert explanation.grow(noise, "rmse")[1] < 0.2
+    with pytest.raises(InputError, match="too few for a tree"):
+        explanation.grow(step[:10], "rmse")
+
+
+def test_the_command_reads_the_experiments_own_data(tmp_path):
+    experiment = write(tmp_path / "EXP000", draw(25, 12, decimals=4))
+    write_descriptors(experiment / "data", np.arange(25.0).tolist())
+    record = json.loads((experiment / "experiment.json").read_text())
+    write_json(experiment / "experiment.json", {**record, "data": "data"})
+    result = run_script("explain_errors.py", experiment, "--format", "csv")
+    assert result.stdout.startswith("reason,drugs,spearman,low,high\n")
+    assert "of the variance (cross-validated)" in result.stderr
+    drugs = run_script("explain_errors.py", experiment, "--drugs", "--format", "csv")
+    assert len(drugs.stdout.splitlines()) == 26
+
+
+def test_an_experiment_that_does_not_tell_its_data_is_refused_in_a_sentence(tmp_path):
+    experiment = write(tmp_path / "EXP011", draw(4, 5), original=True)
+    result = run_script("explain_errors.py", experiment)
+    assert result.returncode == 1
+    assert "give them with --data" in result.stderr
