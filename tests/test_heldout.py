@@ -60,7 +60,7 @@ def test_columns_are_found_by_name_in_any_order_and_among_others(tmp_path):
     experiment = write(tmp_path / "EXP000", ROWS)
     path_of(experiment, 1).write_text("labels,more,auc_pred,auc_true\nA,9,0.2,0.1\n")
     rows = heldout.read(experiment).rows.filter(index=1)
-    assert rows.row(0) == ("RUN001", 1, "Drug-1", "A", 0.1, 0.2)
+    assert rows.row(0) == ("RUN001", 1, "Drug-1", "Drug-1", "A", 0.1, 0.2)
 
 
 def test_rows_without_a_finite_value_or_a_cell_are_counted_and_left_out(tmp_path):
@@ -89,7 +89,7 @@ def test_rows_belong_to_their_run_however_its_file_ends(tmp_path, end):
     experiment = write(tmp_path / "EXP000", ROWS)
     path_of(experiment, 1).write_text(HEADER + "0.1,0.2,A" + end)
     rows = heldout.read(experiment).rows
-    assert rows.filter(index=1).row(0) == ("RUN001", 1, "Drug-1", "A", 0.1, 0.2)
+    assert rows.filter(index=1).row(0) == ("RUN001", 1, "Drug-1", "Drug-1", "A", 0.1, 0.2)
     assert rows["run"].to_list() == ["RUN000"] * 4 + ["RUN001"] + ["RUN002"] * 4
 
 
@@ -105,10 +105,10 @@ def test_an_experiment_without_predictions_is_refused(tmp_path):
         heldout.read(write(tmp_path / "EXP000", ROWS, states=["waiting"] * 3))
 
 
-def test_an_experiment_that_holds_out_cells_is_refused(tmp_path):
+def test_held_out_cells_whose_drugs_are_not_told_are_refused(tmp_path):
     experiment = write(tmp_path / "EXP000", ROWS)
     partition_by(experiment, "by_cell")
-    with pytest.raises(InputError, match="by_cell.*by_drug"):
+    with pytest.raises(InputError, match="tested on a cell, do not tell the drugs"):
         heldout.read(experiment)
 
 

@@ -73,7 +73,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_name():
 
 def test_a_nested_key_leaves_its_neighbours_at_their_defaults():
     completed = settings.complete({"partition": {"mode": "by_cell"}}, ROOT)
-    usual = {"validation": 0.2, "test": 0.1, "splits": "", "test_rows": ""}
+    usual = {"validation": 0.2, "test": 0.1, "groups": "", "splits": "", "test_rows": ""}
     assert completed["partition"] == {"mode": "by_cell", **usual}
 
 
