@@ -69,7 +69,7 @@ def by_fingerprints(smiles: Mapping[str, str], drugs: Sequence[str]) -> Similar:
         from rdkit.Chem import rdFingerprintGenerator
     except ImportError:
         raise InputError("SMILES need rdkit: pip install rdkit, or leave --smiles out") from None
-    RDLogger.DisableLog("rdApp.*")
+    RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined]
     generator = rdFingerprintGenerator.GetMorganGenerator(radius=RADIUS, fpSize=BITS)
     read = {drug: Chem.MolFromSmiles(text) for drug, text in smiles.items()}
     prints = {drug: generator.GetFingerprint(found) for drug, found in read.items() if found}

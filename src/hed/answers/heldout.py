@@ -87,7 +87,7 @@ def read(directory: Path) -> HeldOut:
     if held.parts["drug"].null_count():
         raise InputError(
             f"the predictions of {directory}, whose runs were tested on {kind.rows}, do not tell "
-            "the drugs: it was written before they did; score its runs again"
+            "the drugs, as those of older versions: type snakemake --forcerun score once"
         )
     return held
 
