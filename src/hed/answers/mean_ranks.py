@@ -12,9 +12,8 @@ from scipy import stats
 
 from hed.answers.grid import Floats
 from hed.errors import InputError
+from hed.experiment.aggregate import LOWER_IS_BETTER
 
-# Errors are better when they are lower, the other metrics when they are higher.
-LOWER_IS_BETTER = ("mse", "rmse")
 LEVEL = 0.05
 
 
@@ -29,7 +28,6 @@ class Contest:
             (of the metric), letters (experiments that share one do not differ at `LEVEL`).
         drugs: how many all experiments have.
         statistic, p_value: of Friedman's test.
-        pairs: a row per pair of experiments: first, second, p_value (adjusted).
     """
 
     metric: str
@@ -37,7 +35,6 @@ class Contest:
     drugs: int
     statistic: float
     p_value: float
-    pairs: pl.DataFrame
 
     @property
     def text(self) -> str:
@@ -71,9 +68,8 @@ def contest(paired: pl.DataFrame, metric: str) -> Contest:
         raise InputError("no experiment differs from another on any drug: nothing to rank")
     statistic, p_value = stats.friedmanchisquare(*badness.T)
     # Without a difference over all, none between two is told.
-    adjusted = _pairwise(badness) if p_value < LEVEL else np.ones((len(names), len(names)))
+    adjusted = pairwise(badness) if p_value < LEVEL else np.ones((len(names), len(names)))
     first = badness == badness.min(axis=1, keepdims=True)
-    order = np.argsort(ranks.mean(axis=0), kind="stable")
     table = pl.DataFrame(
         {
             "experiment": names,
@@ -82,39 +78,27 @@ def contest(paired: pl.DataFrame, metric: str) -> Contest:
             "mean": values.mean(axis=0),
             "median": np.median(values, axis=0),
         }
-    )[order].with_columns(letters=pl.Series(_letters(adjusted[np.ix_(order, order)])))
-    return Contest(
-        metric, table, len(values), float(statistic), float(p_value), _pairs(names, adjusted)
     )
+    order = table["rank"].arg_sort().to_numpy()
+    letters = letter(adjusted[np.ix_(order, order)])
+    table = table[order].with_columns(letters=pl.Series(letters))
+    return Contest(metric, table, len(values), float(statistic), float(p_value))
 
 
-def groups(differ: Floats) -> list[tuple[int, int]]:
-    """Return the first and last of each run of neighbours of which no two differ.
+def letter(p_values: Floats) -> list[str]:
+    """Return letters for each of n things: two that share one do not differ at `LEVEL`.
 
     Args:
-        differ: adjusted p-values of things in the order of their ranks.
+        p_values: adjusted, n x n.
     """
-    size, found = len(differ), list[tuple[int, int]]()
-    for start in range(size):
-        end = start
-        while end + 1 < size and (differ[start : end + 1, end + 1] >= LEVEL).all():
-            end += 1
-        if not found or end > found[-1][1]:
-            found.append((start, end))
-    return found
+    import scikit_posthocs
+
+    found = scikit_posthocs.compact_letter_display(p_values, alpha=LEVEL)
+    return [letters.replace(" ", "") for letters in found]
 
 
-def _letters(differ: Floats) -> list[str]:
-    """Return for each thing, in order, the letters of the groups that it is in."""
-    found = groups(differ)
-    return [
-        "".join(chr(ord("a") + n) for n, (low, high) in enumerate(found) if low <= place <= high)
-        for place in range(len(differ))
-    ]
-
-
-def _pairwise(badness: Floats) -> Floats:
-    """Return the adjusted p-value of each pair of columns."""
+def pairwise(badness: Floats) -> Floats:
+    """Return the adjusted p-value of each pair of n columns, n x n."""
     # It imports for seconds, and most commands need none.
     import scikit_posthocs
 
@@ -123,14 +107,3 @@ def _pairwise(badness: Floats) -> Floats:
         found = scikit_posthocs.posthoc_conover_friedman(badness, p_adjust="holm")
     adjusted: Floats = found.to_numpy()
     return adjusted
-
-
-def _pairs(names: list[str], adjusted: Floats) -> pl.DataFrame:
-    """Return the p-values, a row per pair."""
-    rows = [
-        (one, other, float(adjusted[i, j]))
-        for i, one in enumerate(names)
-        for j, other in enumerate(names)
-        if i < j
-    ]
-    return pl.DataFrame(rows, schema=["first", "second", "p_value"], orient="row")
