@@ -1,7 +1,8 @@
 """The response rows of one run.
 
 Inputs: rsp_merged.parquet, and where they are asked for: the files that prescribe the split
-(partition: mode: file) or the groups (mode: by_group), the features to scale for this run alone (preprocess: scale_on: training).
+(partition: mode: file) or the groups (mode: by_group), the features to scale for this run alone
+(preprocess: scale_on: training).
 Output: rsp_{train,val,test}_data.parquet on node-local disk, and features of its own.
 """
 

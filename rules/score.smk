@@ -7,7 +7,7 @@ marker markers/marker-NNN.txt of a finished run.
 
 
 rule score:
-    """Predict the held-out drug and compare with the truth and two baselines."""
+    """Predict the held-out drug and compare with the truth and with baselines."""
     input:
         partition=LOCAL,
         expression=ancient(f"{DATA}/ge_merged_data.parquet"),

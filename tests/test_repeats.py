@@ -12,12 +12,13 @@ from experiments import run_script
 from hed.answers import moments, repeats, scores
 from hed.answers.bootstrap import Resampling
 from hed.answers.grid import arrange
-from hed.answers.heldout import read, with_baselines
+from hed.answers.heldout import predictions, read, with_baselines
 from hed.answers.high_error import tabulate
 from hed.answers.rule import Rule
 from hed.config.hyperparameters import UpfLine, generate_upf
 from hed.config.repeats import expand, first_of_each
 from hed.errors import InputError
+from hed.experiment.runs import read_runs
 
 QUICK = Resampling(replicates=400)
 
@@ -196,3 +197,20 @@ def test_summary_and_scores_have_a_row_per_drug(repeated):
     shown = run_script("summary.py", repeated).stdout
     assert "RUN000-2" not in shown
     assert run_script("compare.py", repeated, repeated.parent / "again").returncode == 0
+
+
+def test_repeats_that_have_only_begun_have_no_answers_yet(tmp_path):
+    waiting = write(tmp_path / "EXP000", {1: []}, states=["waiting"] * 2)
+    record = json.loads((waiting / "experiment.json").read_text())
+    record["runs"].append({**record["runs"][0], "id": "RUN000-2", "marker": "000-RUN000-2"})
+    (waiting / "experiment.json").write_text(json.dumps(record))
+    assert predictions(read_runs(waiting)).rows.is_empty()
+    assert scores.read(waiting).is_empty()
+    assert "no run has test scores yet" in run_script("summary.py", waiting).stdout
+
+
+def test_a_repeat_that_is_missing_is_told(repeated):
+    (repeated / "run" / "RUN001-2" / "test_scores.json").unlink()
+    shown = run_script("summary.py", repeated).stdout
+    assert "1 of 8 runs missing: RUN001-2" in shown
+    assert "4 of 4 runs" in shown

@@ -12,9 +12,9 @@ import polars as pl
 
 from hed.answers.grid import Floats
 from hed.answers.heldout import HeldOut, with_baselines
-from hed.answers.moments import BASELINES
 from hed.answers.ranking import drug_means
 from hed.errors import InputError
+from hed.experiment.aggregate import BASELINES
 
 METHODS = ("model", "random", "drug_mean", *BASELINES)
 SCHEMA: dict[str, type[pl.DataType]] = {

@@ -165,7 +165,7 @@ def _compare(paired: pl.DataFrame, reference: str, other: str, metric: str) -> d
     old, new = both[reference].to_numpy(), both[other].to_numpy()
     difference = new - old
     more, less = int((difference > 0).sum()), int((difference < 0).sum())
-    better, worse = (less, more) if metric in ("mse", "rmse") else (more, less)
+    better, worse = (less, more) if metric in aggregate.LOWER_IS_BETTER else (more, less)
     present = paired.select(pl.any_horizontal(pl.col(reference, other).is_not_null()).sum()).item()
     return {
         "experiment": other,

@@ -6,7 +6,8 @@ import numpy as np
 import polars as pl
 
 from hed.answers.grid import Floats
-from hed.answers.moments import BASELINES, Sums
+from hed.answers.moments import Sums
+from hed.experiment.aggregate import BASELINES
 from hed.experiment.runs import Run, read_object
 
 

@@ -21,7 +21,7 @@ from hed.answers.plots import (
 from hed.errors import InputError
 from hed.experiment import usage
 from hed.experiment.kind import kind_of
-from hed.experiment.runs import list_runs, read_experiment, read_runs
+from hed.experiment.runs import count_first, list_runs, read_experiment, read_runs
 
 
 def draw(figure: str, directory: Path, output: Path) -> None:
@@ -79,7 +79,7 @@ def of_errors(directory: Path) -> p9.ggplot:
     experiment, kind = read_experiment(directory), kind_of(directory)
     runs = list_runs(experiment)
     table = scores.tabulate(runs).drop_nulls("rmse")
-    title = f"{experiment.name}: {len(table)} of {len(runs)} runs"
+    title = f"{experiment.name}: {len(table)} of {count_first(runs)} runs"
     tested = f"each tested on {kind.rows} that its training never saw"
     return errors.plot(table, title=f"{title}, {tested}", kind=kind)
 
@@ -132,7 +132,7 @@ def read_tiles(directory: Path) -> list[dict[str, Any]]:
 
 def told(held: heldout.HeldOut) -> str:
     """Return what predictions are of, as a figure's subtitle."""
-    runs = f"{held.rows['run'].n_unique()} of {len(held.runs)} runs"
+    runs = f"{held.parts['run'].n_unique()} of {len(held.runs)} runs"
     return f"{held.name}: {runs}, {len(held.rows):,} held-out rows"
 
 

@@ -1,4 +1,4 @@
-"""All held-out predictions of an experiment in one table, with two baselines for every row."""
+"""All held-out predictions of an experiment in one table, with baselines for every row."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ class HeldOut:
     @cached_property
     def _averaged(self) -> tuple[pl.DataFrame, Integers]:
         """The rows, and which of them each of `parts` belongs to."""
-        if not self.repeat_of:
+        if not self.repeat_of or self.parts.is_empty():
             return self.parts, np.arange(len(self.parts))
         return repeats.average(self.parts, self.repeat_of)
 

@@ -15,9 +15,10 @@ from hed.answers import errors, moments, repeats
 from hed.answers.bootstrap import ROUNDING, Resampling, bca
 from hed.answers.grid import Floats, arrange
 from hed.answers.heldout import HeldOut, with_baselines
-from hed.answers.moments import BASELINES, Sums
+from hed.answers.moments import Sums
 from hed.answers.repeats import Repeats
 from hed.answers.rule import THRESHOLDS, Rule, is_listed, standardise, to_badness
+from hed.experiment.aggregate import BASELINES
 
 INTERVALS = ("rmse", "bias", *(f"skill_{name}" for name in BASELINES))
 DEFAULT = Resampling()

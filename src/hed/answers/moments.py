@@ -11,11 +11,11 @@ import polars as pl
 from hed.answers.bootstrap import Resampling, draw
 from hed.answers.grid import Floats, Grid
 from hed.answers.repeats import Repeats
+from hed.experiment.aggregate import BASELINES
 
 # Sums by name; the last axis is that of the runs.
 Sums = Mapping[str, Floats]
 
-BASELINES = ("train_mean", "cell_mean", "mean_effects")
 # Below this a variance is that of a constant: AUC has four decimals.
 LEAST_VARIANCE = 1e-20
 OF_MODEL = ("n", "ee", "ae", "e", "t", "tt", "p", "pp", "tp")

@@ -7,8 +7,9 @@ import numpy.typing as npt
 
 from hed.answers.grid import Floats
 from hed.errors import InputError
+from hed.experiment.aggregate import BASELINES
 
-SKILLS = tuple(f"skill_{name}" for name in ("cell_mean", "train_mean", "mean_effects"))
+SKILLS = tuple(f"skill_{name}" for name in BASELINES)
 METRICS = ("rmse", "mse", "mae", "bias", "pcc", "scc", "r2", *SKILLS)
 LARGER_IS_WORSE = ("rmse", "mse", "mae", "bias")
 # Iglewicz and Hoaglin, How to Detect and Handle Outliers (1993), call 3.5 for the robust z-score.

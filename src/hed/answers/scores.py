@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from hed.answers import errors, heldout
+from hed.answers.heldout import HeldOut
 from hed.experiment import aggregate
 from hed.experiment.aggregate import METRICS
 from hed.experiment.runs import Run, read_runs
@@ -28,14 +29,18 @@ def tabulate(runs: Sequence[Run]) -> pl.DataFrame:
 
     `epochs` and `seconds` are those of all repeats together.
     """
-    table = aggregate.tabulate(runs)
-    repeat_of = {run.id: run.repeat_of for run in runs if run.repeat_of}
-    if not repeat_of:
-        return table
-    ensembles = heldout.predictions(runs).rows
-    found = errors.describe(ensembles, METRICS).select("run", *METRICS)
-    first = table.with_columns(pl.col("run").replace(repeat_of))
-    together = first.group_by("run", maintain_order=True).agg(
+    each = aggregate.tabulate(runs)
+    is_repeated = any(run.repeat_of for run in runs)
+    return together(each, heldout.predictions(runs)) if is_repeated else each
+
+
+def together(each: pl.DataFrame, held: HeldOut) -> pl.DataFrame:
+    """Return what `tabulate` does, of the scores of single runs and their predictions."""
+    if not held.repeat_of:
+        return each
+    found = errors.describe(held.rows, METRICS).select("run", *METRICS)
+    first = each.with_columns(pl.col("run").replace(held.repeat_of))
+    merged = first.group_by("run", maintain_order=True).agg(
         pl.exclude("epochs", "seconds").first(), pl.col("epochs", "seconds").sum()
     )
-    return together.update(found, on="run").select(table.columns)
+    return merged.update(found, on="run").select(each.columns)

@@ -3,7 +3,7 @@
 What a run holds out is a drug, unless the experiment was partitioned otherwise (see `Kind`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,10 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
 from hed.answers import errors, heldout, scores
+from hed.experiment import aggregate
 from hed.experiment.aggregate import SCORES_FILE, TABLE_FILE
 from hed.experiment.kind import Kind, drug_label, kind_of, missing, shorten
-from hed.experiment.runs import Run, list_runs, read_experiment
+from hed.experiment.runs import count_first, list_runs, read_experiment
 
 WIDTH = 80
 RUN_WIDTH = 8
@@ -56,16 +57,18 @@ def summarise(directory: Path, *, count: int) -> RenderableType:
     """
     experiment, kind = read_experiment(directory), kind_of(directory)
     runs = list_runs(experiment)
-    table = scores.tabulate(runs).sort(
+    each, held = aggregate.tabulate(runs), heldout.predictions(runs)
+    table = scores.together(each, held).sort(
         "rmse", descending=True, nulls_last=True, maintain_order=True
     )
-    scored = {run.id for run in runs if run.first in set(table["run"])}
-    notes = [f" {note}" for note in missing(runs, scored=scored)]
+    notes = [f" {note}" for note in missing(runs, scored=set(each["run"]))]
     if table.is_empty():
         return Group(f" {experiment.name}: no run has test scores yet", *notes)
     worst, kind = table.head(count), known(kind, table)
-    title = f" {experiment.name}: highest error on held-out rows, {len(worst)} of {len(runs)} runs"
-    comparison = [f" {note}" for note in (*compared(table, kind), *correlated(table, runs, kind))]
+    shown = f"{len(worst)} of {count_first(runs)} runs"
+    title = f" {experiment.name}: highest error on held-out rows, {shown}"
+    lines = (*compared(table, kind), *correlated(table, held.rows, kind))
+    comparison = [f" {line}" for line in lines]
     tables = ("", title, "", _worst(worst, kind), "", _levels(table, kind), "")
     return Group(*tables, *comparison, *notes)
 
@@ -82,7 +85,8 @@ def known(kind: Kind, table: pl.DataFrame) -> Kind:
 
 def compared(table: pl.DataFrame, kind: Kind) -> Iterator[str]:
     """Yield lines that compare the model with the better baseline, if any run has it."""
-    name, meaning = next(iter(kind.baselines.items()))
+    name = kind.best
+    meaning = kind.baselines[name]
     pairs = table.select("rmse", baseline=LEVELS[name]).drop_nulls()
     if len(pairs):
         better = int((pairs["rmse"] < pairs["baseline"]).sum())
@@ -90,10 +94,10 @@ def compared(table: pl.DataFrame, kind: Kind) -> Iterator[str]:
         yield f"the model is better than that in {better} of {len(pairs)} runs"
 
 
-def correlated(table: pl.DataFrame, runs: Sequence[Run], kind: Kind) -> Iterator[str]:
+def correlated(table: pl.DataFrame, rows: pl.DataFrame, kind: Kind) -> Iterator[str]:
     """Yield lines on the correlation within what is held out, and what that over all rows hides."""
     within = table["pcc"].drop_nans().median()
-    whole = errors.correlation(heldout.predictions(runs).rows)
+    whole = errors.correlation(rows)
     if isinstance(within, float) and whole is not None:
         yield f"Pearson r within a {kind.noun}, median: {within:.3f}"
         yield f"over all rows together: {whole:.3f}, which also tells how {kind.noun}s differ"
@@ -114,7 +118,7 @@ def shown(path: Path) -> Path:
 
 def _worst(table: pl.DataFrame, kind: Kind) -> Table:
     """Return the table of drugs, highest error first."""
-    baseline = next(iter(kind.baselines))
+    baseline = kind.best
     lines = Table(box=RULED, show_edge=False)
     lines.add_column(justify="right")
     lines.add_column("run", no_wrap=True)

@@ -22,6 +22,8 @@ from hed.experiment.runs import (
 )
 
 METRICS = outcome.METRICS
+# The others are better where they are higher.
+LOWER_IS_BETTER = ("mse", "rmse")
 BASELINES = ("train_mean", "cell_mean", "mean_effects")
 
 SCORES_FILE = "scores.csv"

@@ -16,7 +16,7 @@ class Kind:
     """What each run of an experiment holds out, and what its baselines predict.
 
     Attributes:
-        noun: drug, cell or split.
+        noun: drug, cell, group or split.
         title: of the errors, such as `held-out drug`.
         rows: what a run is tested on.
         baselines: names of `summary.LEVELS` to what they predict, the better one first.
@@ -32,9 +32,14 @@ class Kind:
     unit: str = "cell"
 
     @property
+    def best(self) -> str:
+        """The name of the baseline that has to be beaten, such as `cell mean`."""
+        return next(iter(self.baselines))
+
+    @property
     def baseline(self) -> str:
-        """The column of the baseline that has to be beaten, such as cell_mean."""
-        return next(iter(self.baselines)).replace(" ", "_")
+        """What its columns begin with, such as cell_mean."""
+        return self.best.replace(" ", "_")
 
     def columns(self, table: pl.DataFrame) -> pl.DataFrame:
         """Return a table of drugs with its columns named by what is held out and what is drawn."""

@@ -7,7 +7,7 @@ is missing or not yet whole counts as absent and is never an error.
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -120,6 +120,11 @@ def list_runs(experiment: Experiment) -> list[Run]:
     first = repeats.first_of_each(experiment.named)
     read = (_read_run(experiment, run_id, defaults=defaults, markers=markers) for run_id in ids)
     return [replace(run, repeat_of=first.get(run.id, "")) for run in read]
+
+
+def count_first(runs: Sequence[Run]) -> int:
+    """Return how many runs there are, repeats counted once."""
+    return len({run.first for run in runs})
 
 
 def read_markers(directory: Path) -> dict[str, Path]:

@@ -11,13 +11,12 @@ import polars as pl
 
 from hed.answers.plots import theme
 from hed.errors import InputError
+from hed.experiment.aggregate import LOWER_IS_BETTER
 
 # Drugs of the largest differences that are named in each panel.
 NAMED = 3
 NAME_WIDTH, NAME_HEIGHT = 0.15, 0.032  # of an axis, what a name takes
 MARGINS, ONE_PANEL, PANEL = 1.5, 4.5, 2.9  # inches: around the panels, a panel
-# Errors are better when they are lower, the other metrics when they are higher.
-LOWER_IS_BETTER = ("mse", "rmse")
 CHANGES = ("better", "worse", "equal")
 COLOURS = dict(zip(CHANGES, (theme.BLUE, theme.ORANGE, theme.GREY), strict=True))
 SHAPES = dict(zip(CHANGES, ("o", "^", "s"), strict=True))

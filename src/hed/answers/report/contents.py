@@ -16,7 +16,7 @@ from hed.answers.report import packing
 from hed.answers.report.packing import Packed
 from hed.answers.rule import Rule
 from hed.errors import InputError
-from hed.experiment import description, usage
+from hed.experiment import aggregate, description, usage
 from hed.experiment.kind import Kind
 
 DPI = 170
@@ -83,7 +83,7 @@ def read(directory: Path) -> Contents:
     judged = high_error.tabulate(held, rule)
     judged = _with_baselines(judged, held.kind)
     cells = ranking.rank_cells(held)
-    by_drug = scores.tabulate(held.runs)
+    by_drug = scores.together(aggregate.tabulate(held.runs), held)
     histories = convergence.read_histories(held.runs)
     trained = convergence.per_run(held.runs, histories)
     drawn, left_out = _draw(directory, held, cells, by_drug, histories)
@@ -113,7 +113,7 @@ def _error_facts(judged: pl.DataFrame, held: heldout.HeldOut) -> Iterator[Fact]:
     """Yield how many runs there are, how large their errors, and how many are high."""
     names = ("rmse", "baseline_rmse", "train_mean_rmse")
     medians = {name: _shown(judged[name].median(), 4) for name in names}
-    noun, baseline = held.kind.noun, next(iter(held.kind.baselines))
+    noun, baseline = held.kind.noun, held.kind.best
     runs = f"{held.parts['run'].n_unique():,} of {len(held.runs):,}"
     yield Fact("runs with predictions", runs, f"{len(held.rows):,} held-out rows")
     baselines = f"{baseline} {medians['baseline_rmse']}, training mean "

@@ -42,12 +42,11 @@ def render(found: Contents) -> str:
     environment.filters["fixed"] = fixed
     environment.filters["base64"] = lambda content: base64.b64encode(content).decode()
     page = environment.get_template("page.html")
-    baseline, meaning = next(iter(found.kind.baselines.items()))
     return page.render(
         found=found,
         noun=found.kind.noun,
-        baseline=baseline,
-        meaning=meaning,
+        baseline=found.kind.best,
+        meaning=found.kind.baselines[found.kind.best],
         repeated=(found.drugs["repeats"] > 1).any(),
         drugs=found.drugs.rows(named=True),
         data=encode_json(_data(found)),
@@ -73,7 +72,7 @@ def _data(found: Contents) -> dict[str, Any]:
         "low": packed.low,
         "step": packed.step,
         "worst": WORST_CELLS,
-        "baseline": next(iter(found.kind.baselines)),
+        "baseline": found.kind.best,
         "unit": found.kind.unit,
         "drugs": drugs,
     }
