@@ -118,8 +118,8 @@ def test_a_cell_that_no_near_drug_was_tested_on_has_the_mean_effects() -> None:
     )
     given = fitted.Given(given.cells, given.drugs, rows, rows)
     test = Rows(np.array([3]), np.array([5]), np.zeros(1), given.cells.ids)
-    assert nearest_drugs.fit(given, 2)(test) == pytest.approx(effects.fit(given).predict(test))
-    assert effects.fit(given).predict(test) == pytest.approx(rows.auc.mean(), abs=1e-6)
+    assert nearest_drugs.fit(given, 2)(test) == pytest.approx(effects.fit(given)(test))
+    assert effects.fit(given)(test) == pytest.approx(rows.auc.mean(), abs=1e-6)
 
 
 def test_what_ridge_and_trees_draw_is_without_replacement_and_by_the_seed() -> None:

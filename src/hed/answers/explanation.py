@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from scipy import stats
+from scipy.spatial.distance import cdist
 
 from hed.answers.bootstrap import Resampling
 from hed.answers.grid import Floats
@@ -48,10 +49,8 @@ def by_descriptors(data: Path, drugs: Sequence[str]) -> Similar:
     features = dataset.read_features(data, tables.DESCRIPTORS)
     place = {drug: row for row, drug in enumerate(features.ids)}
     values = features.values.astype(np.float64)
-    squares = (values**2).sum(axis=1)
     rows = np.array([place.get(drug, -1) for drug in drugs])
-    between = squares[rows][:, None] + squares - 2 * values[rows] @ values.T
-    distance = np.sqrt(np.maximum(between, 0.0))
+    distance = cdist(values[rows], values)
     distance[rows < 0] = np.nan
     return _nearest(distance, drugs, features.ids.to_list())
 

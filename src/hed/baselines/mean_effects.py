@@ -20,4 +20,4 @@ def initialize_parameters() -> dict[str, Any]:
 
 def run(params: Mapping[str, Any]) -> dict[str, list[float]]:
     """Fit and predict; return the history."""
-    return fitted.run(params, lambda given: effects.fit(given).predict)
+    return fitted.run(params, effects.fit)

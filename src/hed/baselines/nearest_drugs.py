@@ -37,7 +37,7 @@ def fit(given: Given, count: int) -> Predict:
     trained = np.unique(train.drug)
     search = NearestNeighbors(n_neighbors=min(count, len(trained)))
     search.fit(given.drugs.values[trained])
-    naive = effects.fit(given).predict
+    naive = effects.fit(given)
 
     def predict(rows: Rows) -> Floats:
         drugs, of_row = np.unique(rows.drug, return_inverse=True)
