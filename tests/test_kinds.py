@@ -5,10 +5,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import typed
 from answers import draw
 from experiments import name_run, run_script, write_experiment, write_json
 
-from hed.answers import heldout, high_error
+from hed import results
+from hed.answers import heldout, high_error, inventory
 from hed.answers.bootstrap import Resampling
 from hed.answers.rule import Rule
 from hed.data import generate, groups, partition, tables
@@ -162,3 +164,26 @@ def test_ids_that_groups_and_responses_do_not_share_are_told(tmp_path):
         "1 drugs of the groups have no responses: stranger",
         f"1 drugs are in no group, and never held out: {DRUGS[0]}",
     ]
+
+
+@pytest.mark.xdist_group("workflow")
+def test_groups_are_held_out_by_the_graph_and_repeats_added_to_it(tmp_path):
+    drugs = inventory.names(typed.ROOT / "data" / "gdsc2-demo", tables.DRUG)
+    lines = [f"{drug}\t{'AB'[i % 2]}" for i, drug in enumerate(drugs[:6])]
+    (tmp_path / "dflts.json").write_text('{"model": "hed.baselines.mean_effects"}')
+    table = write_groups(tmp_path / "g.tsv", lines)
+    settings = "experiment=groups", f"partition={{mode: by_group, groups: {table}}}"
+    said = typed.told(tmp_path, *settings, options=["--until", "aggregate"])
+    assert "18 drugs are in no group" in said
+    experiment = tmp_path / "output" / "groups"
+    marker = experiment / "markers" / "marker-000.txt"
+    before = marker.stat().st_mtime_ns
+    typed.told(tmp_path, *settings, "repeats=2")
+    assert marker.stat().st_mtime_ns == before
+    found = results.load(experiment)
+    assert found.runs["run"].to_list() == ["RUN000", "RUN001", "RUN000-2", "RUN001-2"]
+    for index, group in enumerate("AB"):
+        tested = found.predictions.filter(held_out=group)
+        assert set(tested["drug"]) == {drugs[i] for i in range(index, 6, 2)}
+    assert found.high_error()["repeats"].to_list() == [2, 2]
+    assert "trained without the drugs" in (experiment / "report.html").read_text()
