@@ -16,7 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from hed.config import hyperparameters
+from hed.config import hyperparameters, repeats
+from hed.config.hyperparameters import UpfLine
+from hed.data import tables
 from hed.training import metrics
 
 Floats = npt.NDArray[np.float64]
@@ -28,13 +30,18 @@ LEARNED = {"drug": 0.4, "cell": 0.9}
 
 @dataclass(frozen=True)
 class Size:
-    """How much an experiment holds: test rows are per run and of distinct cells."""
+    """How much an experiment holds: test rows are per run and of distinct cells.
+
+    Of each of `runs` there are so many `repeats`.
+    """
 
     runs: int = 770
     cells: int = 1100
     rows: int = 770
     validation_rows: int = 118_000
     epochs: int = 20
+    repeats: int = 1
+    descriptors: int = 1500
 
 
 def write(directory: Path, size: Size, *, seed: int = 0) -> Path:
@@ -44,23 +51,36 @@ def write(directory: Path, size: Size, *, seed: int = 0) -> Path:
     """
     for name in ("out", "run", "markers"):
         (directory / name).mkdir(parents=True)
-    ids = [f"RUN{i:03d}" for i in range(size.runs)]
-    _write_settings(directory, ids, size.epochs)
-    true, predicted, chosen = _results(size, seed)
+    lines = [UpfLine(id=f"RUN{i:03d}", index=i, overrides={}) for i in range(size.runs)]
+    upf = repeats.expand(lines, size.repeats, {})
+    _write_settings(directory, upf, size.epochs)
+    _write_descriptors(directory / "data", size)
     cells = np.array([f"ACH-{i:06d}" for i in range(size.cells)])
     shared = _write_shared(directory, size, seed)
-    for index, name in enumerate(ids):
-        rows = chosen[index]
-        table = {"auc_true": true[index, rows], "auc_pred": predicted[index, rows]}
-        baseline = np.delete(true, index, axis=0)[:, rows].mean(axis=0)
-        run = directory / "run" / name
-        _write_run(run, index, pl.DataFrame({**table, "labels": cells[rows]}), baseline, size)
-        _link_shared(run, *shared)
-        (directory / f"markers/marker-{index:03d}.txt").write_text(f"run/{name}\n")
-        _write_log(directory / f"out/out-{name}-train.txt", size.epochs)
+    for repeat in range(size.repeats):
+        true, predicted, chosen = _results(size, seed + repeat)
+        for line in upf[repeat * size.runs : (repeat + 1) * size.runs]:
+            index, rows = line.index, chosen[line.index]
+            table = {"auc_true": true[index, rows], "auc_pred": predicted[index, rows]}
+            baseline = np.delete(true, index, axis=0)[:, rows].mean(axis=0)
+            run = directory / "run" / line.id
+            _write_run(run, line, pl.DataFrame({**table, "labels": cells[rows]}), baseline, size)
+            _link_shared(run, *shared)
+            (directory / f"markers/marker-{line.id}.txt").write_text(f"run/{line.id}\n")
+            _write_log(directory / f"out/out-{line.id}-train.txt", size.epochs)
     for source in shared:
         source.unlink()
     return directory
+
+
+def _write_descriptors(directory: Path, size: Size) -> None:
+    """Write descriptors of all drugs."""
+    directory.mkdir()
+    values = np.random.default_rng(3).normal(size=(size.runs, size.descriptors))
+    names = [f"mordred.d{i}" for i in range(size.descriptors)]
+    drugs = pl.Series(tables.DRUG, [f"Drug_{i:03d}" for i in range(size.runs)])
+    table = pl.DataFrame(values.astype(np.float32), schema=names)
+    table.insert_column(0, drugs).write_parquet(directory / tables.DESCRIPTOR_FILE)
 
 
 def _results(size: Size, seed: int) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
@@ -77,16 +97,21 @@ def _results(size: Size, seed: int) -> tuple[Floats, Floats, npt.NDArray[np.int6
     return true, predicted, np.sort(chosen, axis=1)
 
 
-def _write_settings(directory: Path, ids: list[str], epochs: int) -> None:
+def _write_settings(directory: Path, upf: list[UpfLine], epochs: int) -> None:
     """Write experiment.json, the UPF and DFLTS."""
-    lines = [json.dumps({"id": name, "index": i}) + "\n" for i, name in enumerate(ids)]
-    (directory / "upf.json").write_text("".join(lines))
+    (directory / "upf.json").write_text(hyperparameters.format_upf(upf))
     _write_json(directory / "dflts-e20.json", {"epochs": epochs})
     runs = [
-        {"id": name, "index": i, "held_out": f"Drug_{i:03d}", "marker": f"{i:03d}"}
-        for i, name in enumerate(ids)
+        {
+            "id": line.id,
+            "index": line.index,
+            "held_out": f"Drug_{line.index:03d}",
+            "marker": line.id,
+        }
+        for line in upf
     ]
     settings = {"name": directory.name, "upf": "upf.json", "dflts": "dflts-e20.json"}
+    settings["data"] = "data"
     _write_json(directory / "experiment.json", {**settings, "runs": runs})
 
 
@@ -109,8 +134,9 @@ def _link_shared(run: Path, validation: Path, model: Path) -> None:
         os.link(model, place / model.name)
 
 
-def _write_run(run: Path, index: int, table: pl.DataFrame, baseline: Floats, size: Size) -> None:
+def _write_run(run: Path, line: UpfLine, table: pl.DataFrame, baseline: Floats, size: Size) -> None:
     """Write a finished run, but for its validation predictions and models."""
+    index = line.index
     epochs = size.epochs if index % 10 else size.epochs - index % 7
     _write_checkpoints(run / "ckpts", epochs)
     table.write_csv(run / "test_y_data_predicted.csv", float_precision=4)
@@ -124,7 +150,6 @@ def _write_run(run: Path, index: int, table: pl.DataFrame, baseline: Floats, siz
         "cell_mean": metrics.scores(true, baseline),
     }
     _write_json(run / "baseline_scores.json", baselines)
-    line = hyperparameters.UpfLine(id=run.name, index=index, overrides={})
     _write_json(run / "parameters.txt", hyperparameters.resolve({"epochs": size.epochs}, line))
     _write_training(run, index, epochs=epochs, planned=size.epochs)
 

@@ -18,7 +18,7 @@ rule plot:
     log:
         "out/out-plot-{figure}.txt",
     wildcard_constraints:
-        figure="errors|predictions|ranking|convergence",
+        figure="errors|predictions|ranking|convergence|reasons",
     localrule: True
     conda:
         "../envs/workflow.yaml"

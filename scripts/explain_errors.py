@@ -16,11 +16,8 @@ import polars as pl
 from hed import command, output
 from hed.answers import explanation, heldout, high_error
 from hed.answers.bootstrap import Resampling
+from hed.answers.explanation import Sources
 from hed.answers.rule import METRICS, Rule
-from hed.errors import InputError
-from hed.experiment import description
-
-COLUMNS = ("drug", "run", "index", "high", "auc_mean", "auc_sd", "rows")
 
 
 def main() -> None:
@@ -47,27 +44,11 @@ def joined() -> list[pl.Expr]:
 def tabulate(args: argparse.Namespace) -> pl.DataFrame:
     """Return the drugs of an experiment with what may explain their errors."""
     held = heldout.read(args.experiment)
-    if held.kind.noun != "drug":
-        raise InputError(f"the runs of {args.experiment} hold out {held.kind.rows}, not a drug")
-    rule = Rule(metric=args.metric)
-    judged = high_error.tabulate(held, rule, columns=(*COLUMNS, args.metric))
-    judged = judged.drop_nulls(args.metric)
-    near = explanation.by_descriptors(find_data(args), judged["drug"].to_list())
-    shape = None
-    if args.smiles:
-        smiles = explanation.read_smiles(args.smiles)
-        shape = explanation.by_fingerprints(smiles, judged["drug"].to_list())
-    return explanation.describe(held, judged, args.metric, near, shape)
-
-
-def find_data(args: argparse.Namespace) -> Path:
-    """Return the directory of the features: that of the argument, or what the experiment used."""
-    if args.data:
-        return Path(args.data)
-    described = description.read(args.experiment) or {}
-    if "data" not in described:
-        raise InputError(f"{args.experiment} does not tell its data: give them with --data")
-    return Path(args.experiment, described["data"])
+    judged = high_error.tabulate(
+        held, Rule(metric=args.metric), columns=(*explanation.COLUMNS, args.metric)
+    )
+    sources = Sources(data=args.data, smiles=args.smiles)
+    return explanation.explain(args.experiment, held, judged, args.metric, sources)
 
 
 def parse() -> argparse.Namespace:
@@ -79,10 +60,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--metric", choices=METRICS, default="rmse", help="the error (default: %(default)s)"
     )
-    parser.add_argument(
-        "--smiles", type=Path, metavar="FILE", help="table of improve_chem_id and smiles"
-    )
-    parser.add_argument("--data", type=Path, metavar="DIR", help="preprocessed data, if moved")
+    explanation.add_options(parser)
     parser.add_argument("--drugs", action="store_true", help="a row per drug")
     output.add_format(parser)
     return parser.parse_args()

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """For everyone: draw a figure of an experiment, to PNG, PDF or SVG.
 
-errors: of each held-out drug (or cell, or split) beside the baselines, high error drugs named;
+errors: of each held-out drug (or cell, or split) beside the baselines and other experiments, high
+error drugs named; reasons: what goes with the error of a drug (--smiles, --data: what it reads);
 predictions: true against predicted AUC; ranking: of drugs for each cell; convergence: loss by epoch
 over all runs; tiles: which run was on which tile when, of experiments on a cluster; comparison:
 each drug's score in several experiments against that in the first; contest: three experiments or
@@ -13,16 +14,23 @@ import argparse
 from pathlib import Path
 
 from hed import command
-from hed.answers import figures
+from hed.answers import explanation, figures
+from hed.answers.explanation import Sources
 from hed.experiment import aggregate
 
+ERRORS, REASONS = "errors", "reasons"
 COMPARISON, CONTEST, EPOCHS = "comparison", "contest", "epochs"
 
 
 def main() -> None:
     """Parse the arguments and draw the figure."""
     args = parse()
-    if args.figure == COMPARISON:
+    if args.figure == ERRORS:
+        figures.draw_errors(args.experiments[0], args.experiments[1:], args.output)
+    elif args.figure == REASONS:
+        sources = Sources(args.data, args.smiles)
+        figures.draw_reasons(args.experiments[0], sources, args.output)
+    elif args.figure == COMPARISON:
         figures.draw_comparison(args.experiments, args.output, metric=args.metric)
     elif args.figure == CONTEST:
         figures.draw_contest(args.experiments, args.output, metric=args.metric)
@@ -47,7 +55,7 @@ def parse() -> argparse.Namespace:
         type=Path,
         nargs="+",
         help=f"an experiment, as EXP011; {COMPARISON}: two or more, {CONTEST}: three or more, "
-        f"{EPOCHS}: any number",
+        f"{EPOCHS} and {ERRORS}: any number",
     )
     parser.add_argument("output", metavar="OUT.png", type=Path, help="or .pdf or .svg")
     parser.add_argument(
@@ -56,9 +64,10 @@ def parse() -> argparse.Namespace:
         default="rmse",
         help=f"for {COMPARISON}, {CONTEST} and {EPOCHS} (default: %(default)s)",
     )
+    explanation.add_options(parser)
     args = parser.parse_args()
     least = {COMPARISON: 2, CONTEST: 3}.get(args.figure, 1)
-    many = args.figure in (COMPARISON, CONTEST, EPOCHS)
+    many = args.figure in (COMPARISON, CONTEST, EPOCHS, ERRORS)
     if len(args.experiments) < least or (len(args.experiments) > 1 and not many):
         parser.error(f"{args.figure} needs {least} experiment{'s or more' if many else ''}")
     return args

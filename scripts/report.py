@@ -2,13 +2,17 @@
 """For everyone: write the report of an experiment: one HTML page that needs no network.
 
 Headline numbers, figures, and a table of drugs that can be searched and sorted; each drug opens
-its own predictions.
+its own predictions and leads to the drugs that are most similar. With --beside, other models (or
+baselines, or controls) that held out the same are in the figures and tables, too.
 """
 
 import argparse
 from pathlib import Path
 
 from hed import command
+from hed.answers import explanation
+from hed.answers.beside import MOST
+from hed.answers.explanation import Sources
 from hed.answers.report import page
 
 
@@ -21,8 +25,13 @@ def main() -> None:
     parser.add_argument(
         "output", metavar="OUT.html", type=Path, nargs="?", help="default: DIR/report.html"
     )
+    parser.add_argument(
+        "--beside", metavar="DIR", type=Path, nargs="+", default=[], help=f"{MOST} at most"
+    )
+    explanation.add_options(parser)
     args = parser.parse_args()
-    page.write(args.experiment, args.output or args.experiment / "report.html")
+    output = args.output or args.experiment / "report.html"
+    page.write(args.experiment, output, Sources(args.data, args.smiles), args.beside)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Held-out predictions with known answers, in memory and on disk."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import polars as pl
 from experiments import name_drug, name_run, write_experiment, write_json
 
 from hed.answers.heldout import COLUMNS, HeldOut
+from hed.data import tables
 from hed.experiment.runs import Run
 
 Rows = dict[int, list[tuple[str, float, float]]]
@@ -49,6 +52,24 @@ def write(directory: Path, rows: Rows, *, states: list[str] | None = None, **kin
         if states[index] == "done":
             write_rows(experiment / "run" / name_run(index), each)
     return experiment
+
+
+def write_descriptors(
+    directory: Path, values: Sequence[float], further: Sequence[str] = ()
+) -> Path:
+    """Write a descriptor of drugs named as those of `hold`, and after them of `further` ones."""
+    directory.mkdir(parents=True, exist_ok=True)
+    names = [*(name_drug(i) for i in range(len(values) - len(further))), *further]
+    table = pl.DataFrame({tables.DRUG: names, "mordred.x": [float(value) for value in values]})
+    table.write_parquet(directory / tables.DESCRIPTOR_FILE)
+    return directory
+
+
+def describe_drugs(experiment: Path, values: Sequence[float], further: Sequence[str] = ()) -> None:
+    """Write an experiment's descriptors where its record says that they are."""
+    write_descriptors(experiment / "data", values, further)
+    record = json.loads((experiment / "experiment.json").read_text())
+    write_json(experiment / "experiment.json", {**record, "data": "data"})
 
 
 def write_rows(run: Path, rows: list[tuple[str, float, float]]) -> None:

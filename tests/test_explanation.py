@@ -1,19 +1,16 @@
 """What goes with the error of a drug is told by numbers that can be checked, never by a story."""
 
-import json
-
 import numpy as np
 import polars as pl
 import pytest
-from answers import draw, hold, write
-from experiments import name_drug, run_script, write_json
+from answers import describe_drugs, draw, hold, write, write_descriptors
+from experiments import name_drug, run_script
 from scipy import stats
 
-from hed.answers import explanation
+from hed.answers import explanation, similar
 from hed.answers.bootstrap import Resampling
 from hed.answers.high_error import tabulate
 from hed.answers.rule import Rule
-from hed.data import tables
 from hed.errors import InputError
 
 QUICK = Resampling(replicates=500)
@@ -27,24 +24,16 @@ SMILES = {
 }
 
 
-def write_descriptors(directory, values):
-    """Write descriptors of drugs named as those of `answers.hold`."""
-    directory.mkdir(parents=True, exist_ok=True)
-    frame = {tables.DRUG: [name_drug(i) for i in range(len(values))], "mordred.x": values}
-    pl.DataFrame(frame).write_parquet(directory / tables.DESCRIPTOR_FILE)
-    return directory
-
-
 def test_the_nearest_drugs_are_those_of_least_distance_and_never_the_drug_itself(tmp_path):
     data = write_descriptors(tmp_path, [0.0, 1.0, 3.0, 7.0, 7.5])
-    found = explanation.by_descriptors(data, [name_drug(1), "stranger", name_drug(4)])
+    found = similar.by_descriptors(data, [name_drug(1), "stranger", name_drug(4)])
     assert found.names[0] == [name_drug(i) for i in (0, 2, 3)]
     assert found.names[1] == []
     assert found.distance == pytest.approx([1.0, np.nan, 0.5], nan_ok=True)
 
 
 def test_drugs_of_one_skeleton_are_nearest_by_their_fingerprints():
-    found = explanation.by_fingerprints(SMILES, ["a", "c", "e"])
+    found = similar.by_fingerprints(SMILES, ["a", "c", "e"])
     assert found.names[0][0] == "b"
     assert 0 < found.distance[0] < 0.5 < found.distance[1]
     assert found.names[2] == []
@@ -57,7 +46,7 @@ def test_correlations_are_those_of_scipy_and_the_strongest_is_first(tmp_path):
     held = hold(rows)
     judged = tabulate(held, Rule(), how=QUICK)
     data = write_descriptors(tmp_path, np.append(rng.normal(0, 0.1, 24), 5.0).tolist())
-    near = explanation.by_descriptors(data, judged["drug"].to_list())
+    near = similar.by_descriptors(data, judged["drug"].to_list())
     table = explanation.describe(held, judged, "rmse", near, None)
     found = explanation.correlate(table, "rmse", QUICK)
     assert "tanimoto" not in found["reason"]
@@ -109,9 +98,7 @@ def test_a_tree_explains_what_depends_on_a_reason_and_nothing_of_noise():
 
 def test_the_command_reads_the_experiments_own_data(tmp_path):
     experiment = write(tmp_path / "EXP000", draw(25, 12, decimals=4))
-    write_descriptors(experiment / "data", np.arange(25.0).tolist())
-    record = json.loads((experiment / "experiment.json").read_text())
-    write_json(experiment / "experiment.json", {**record, "data": "data"})
+    describe_drugs(experiment, np.arange(25.0))
     result = run_script("explain_errors.py", experiment, "--format", "csv")
     assert result.stdout.startswith("reason,drugs,spearman,low,high\n")
     assert "of the variance (cross-validated)" in result.stderr

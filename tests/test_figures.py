@@ -6,6 +6,7 @@ import random
 import numpy as np
 import polars as pl
 import pytest
+from answers import describe_drugs
 from experiments import (
     assert_is_refused,
     call_script,
@@ -16,7 +17,7 @@ from experiments import (
 )
 
 from hed.answers import convergence, figures
-from hed.answers.plots import comparison, predictions, ranks, tiles, training
+from hed.answers.plots import comparison, predictions, ranks, reasons, tiles, training
 from hed.answers.plots.errors import MAX_NAMED, WORST, arrange, high_error_limit
 from hed.answers.ranking import CELL_SCHEMA
 from hed.errors import InputError
@@ -193,8 +194,9 @@ TILES = [
 @NO_WARNING
 @pytest.mark.parametrize("figure", figures.FIGURES)
 def test_each_figure_is_drawn_for_few_runs_without_a_warning(tmp_path, figure):
-    experiment = write_experiment(tmp_path / "EXP000", ["done"] * 3 + ["running"])
+    experiment = write_experiment(tmp_path / "EXP000", ["done"] * 5 + ["running"])
     scatter(experiment)
+    describe_drugs(experiment, [0.0, 1.0, 3.0, 7.0, 7.5])
     write_tiles(experiment, TILES)
     call_script("plot.py", figure, experiment, tmp_path / f"{figure}.svg")
     assert b"<svg" in (tmp_path / f"{figure}.svg").read_bytes()
@@ -310,3 +312,26 @@ def test_a_damaged_record_of_tiles_is_named(tmp_path):
     (experiment / ".pilot/tiles/x9.txt").write_text('{"run": "RUN0')
     with pytest.raises(InputError, match="a file of .*tiles is damaged"):
         figures.draw("tiles", experiment, tmp_path / "tiles.png")
+
+
+def test_reasons_are_drawn_the_strongest_first_and_high_error_drugs_on_top():
+    drugs = pl.DataFrame(
+        {
+            "rmse": [0.3, 0.1, 0.2, 0.1],
+            "high": [True, False, False, False],
+            "distance": [5.0, 1.0, None, 2.0],
+            "rows": [10, 20, 30, 40],
+        }
+    )
+    found = pl.DataFrame(
+        [("rows", 4, -0.9, -1.0, -0.2), ("distance", 3, 0.5, -0.1, 0.9)],
+        schema=["reason", "drugs", "spearman", "low", "high"],
+        orient="row",
+    )
+    points = reasons.arrange(drugs, found, "rmse")
+    assert points["reason"].dtype.categories.to_list() == [
+        "rows\nSpearman -0.90 (-1.00 to -0.20)",
+        "nearest drug (descriptors)\nSpearman 0.50 (-0.10 to 0.90)",
+    ]
+    assert len(points) == 7
+    assert points.tail(2)["high"].to_list() == ["high error drugs"] * 2

@@ -12,10 +12,12 @@ import chromium
 import numpy as np
 import polars as pl
 import pytest
+from answers import describe_drugs
 from experiments import (
     assert_is_refused,
     call_script,
     run_script,
+    scatter_errors,
     write_experiment,
     write_json,
 )
@@ -57,10 +59,16 @@ def write_predicted(directory):
 
 @pytest.fixture(scope="module")
 def experiment(tmp_path_factory):
-    directory = write_predicted(tmp_path_factory.mktemp("report") / "EXP000")
+    place = tmp_path_factory.mktemp("report")
+    directory = write_predicted(place / "EXP000")
+    # Each drug is its number; the last is held out by no run.
+    describe_drugs(directory, [*range(DRUGS), -0.4], further=["Stranger"])
+    others = [write_predicted(place / f"{EVIL[-3:]}{seed}") for seed in (1, 2)]
+    for seed, other in enumerate(others):
+        scatter_errors(other, seed=seed)
     # As on a cluster before the first run has ended.
     (directory / ".pilot").mkdir()
-    call_script("report.py", directory)
+    call_script("report.py", directory, "--beside", *others)
     return directory
 
 
@@ -178,6 +186,30 @@ def test_a_drug_opens_its_own_predictions(opened, experiment):
     drawn = {(c, round(x, 4), round(y, 4)) for c, x, y in opened.execute_script(points)}
     assert drawn == set(table.select("labels", "auc_true", "auc_pred").rows())
     assert opened.get_log("browser") == []
+
+
+def test_a_drug_leads_to_those_that_are_most_similar(opened):
+    search(opened, "Drug-0")
+    open_drug(opened, "Drug-0")
+    lines = [line.text for line in opened.find_elements(By.CSS_SELECTOR, "#nearest li")]
+    assert lines[0] == "Stranger: was not held out"
+    assert re.match(r"Drug-1: rmse 0\.\d{4}$", lines[1])
+    assert lines[2].startswith("Drug-2: ")
+    opened.find_element(By.XPATH, "//*[@id='nearest']//button[.='Drug-1']").click()
+    name = opened.find_element(By.ID, "drug-name")
+    WebDriverWait(opened, 30).until(lambda _: name.text == "Drug-1")
+    assert "index 1;" in opened.find_element(By.ID, "drug-place").text
+    assert opened.get_log("browser") == []
+
+
+def test_other_experiments_stand_beside_this_one(opened):
+    rows = opened.find_elements(By.CSS_SELECTOR, ".levels tbody tr")
+    models = {row.find_element(By.TAG_NAME, "th").text for row in rows}
+    assert models == {"EXP000", f"{EVIL[-3:]}1", f"{EVIL[-3:]}2"}
+    search(opened, "Drug-17")
+    open_drug(opened, "Drug-17")
+    facts = [fact.text for fact in opened.find_elements(By.CSS_SELECTOR, "#drug-facts dt")]
+    assert f"{EVIL[-3:]}1 rmse" in facts
 
 
 def test_escape_closes_a_drug_and_returns_to_where_it_was_opened(opened):

@@ -11,8 +11,9 @@ from scipy import stats
 from hed import output
 from hed.answers import pairing
 from hed.answers.grid import Floats
+from hed.data import controls
 from hed.errors import InputError
-from hed.experiment import aggregate
+from hed.experiment import aggregate, parameters
 from hed.experiment.description import partition_mode
 
 TESTS = ("wilcoxon", "t", "sign")
@@ -29,7 +30,7 @@ SCHEMA: dict[str, type[pl.DataType]] = {
 
 
 def name(directories: Sequence[Path]) -> dict[str, Path]:
-    """Return experiments by name, by path where two have one name.
+    """Return experiments by name, by path where two have one name; controls say that they are.
 
     Raises:
         InputError: if one is given twice, or they hold out different kinds of things.
@@ -37,6 +38,7 @@ def name(directories: Sequence[Path]) -> dict[str, Path]:
     names = [path.resolve().name for path in directories]
     if len(set(names)) < len(names):
         names = [str(path) for path in directories]
+    names = [f"{name}{_control(path)}" for name, path in zip(names, directories, strict=True)]
     named = dict(zip(names, directories, strict=True))
     if len(set(path.resolve() for path in directories)) < len(directories):
         raise InputError("an experiment cannot be compared with itself: give different directories")
@@ -48,6 +50,14 @@ def name(directories: Sequence[Path]) -> dict[str, Path]:
                 "compare experiments that hold out the same"
             )
     return named
+
+
+def _control(directory: Path) -> str:
+    """Return what was permuted in an experiment, such as ` (drugs permuted)`; "" if nothing was."""
+    first = min((directory / "run").glob(f"*/{parameters.FILE}"), default=None)
+    begun = parameters.read(first.parent) if first else None
+    control = (begun or {}).get("randomise", controls.NONE)
+    return "" if control == controls.NONE else f" ({control} permuted)"
 
 
 def pair(tables: Mapping[str, pl.DataFrame], metric: str) -> pl.DataFrame:
@@ -154,7 +164,7 @@ def rank_biserial(difference: Floats) -> float:
 
 def _reserved(name: str) -> str:
     """Refuse an experiment's name that is a column's."""
-    if name in ("drug", "index"):
+    if name in ("drug", "index", "run"):
         raise InputError(f"an experiment cannot be named {name!r} here: rename its directory")
     return name
 

@@ -4,109 +4,95 @@ Which of it goes with the error over drugs is told by rank correlations, and by 
 tree that is judged on drugs that it was not fitted to.
 """
 
-from collections.abc import Mapping, Sequence
+import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from scipy import stats
-from scipy.spatial.distance import cdist
 
+from hed.answers import similar
 from hed.answers.bootstrap import Resampling
 from hed.answers.grid import Floats
 from hed.answers.heldout import HeldOut
-from hed.data import dataset, tables, text
+from hed.answers.similar import Similar
+from hed.data import smiles
 from hed.errors import InputError
+from hed.experiment import description
 
-NEAREST = 3
+# What is needed of the table of high error drugs, beside the metric.
+COLUMNS = ("drug", "run", "index", "high", "auc_mean", "auc_sd", "rows")
 # Below it a cell counts as sensitive, as in `classification`.
 SENSITIVE = 0.5
 TREE_DEPTH, FOLDS = 3, 5
-# Morgan fingerprints of radius 2, as ECFP4 has it: Rogers and Hahn, J. Chem. Inf. Model. 50 (2010).
-RADIUS, BITS = 2, 2048
-REASONS = ("distance", "tanimoto", "auc_mean", "auc_sd", "rows", "sensitive", "noise")
+REASONS = {
+    "distance": "nearest drug (descriptors)",
+    "tanimoto": "nearest drug (1 - Tanimoto)",
+    "auc_mean": "mean AUC",
+    "auc_sd": "sd of the AUC",
+    "rows": "rows",
+    "sensitive": "share of sensitive cells",
+    "noise": "sd between replicates",
+}
 
 
 @dataclass(frozen=True)
-class Similar:
-    """The drugs nearest to each of n drugs, and how far the nearest is.
+class Sources:
+    """Where what may explain an error is read.
 
     Attributes:
-        names: n lists of `NEAREST` drugs, the nearest first.
-        distance: n, to the nearest one.
+        data: the directory of the scaled features; None: what the experiment says it used.
+        smiles: a table of the drugs' SMILES; None: without structures.
     """
 
-    names: list[list[str]]
-    distance: Floats
+    data: Path | None = None
+    smiles: Path | None = None
 
 
-def by_descriptors(data: Path, drugs: Sequence[str]) -> Similar:
-    """Return the nearest drugs by the scaled descriptors (Euclidean), among all of a data set.
-
-    A drug without descriptors has none, and no distance.
-    """
-    features = dataset.read_features(data, tables.DESCRIPTORS)
-    place = {drug: row for row, drug in enumerate(features.ids)}
-    values = features.values.astype(np.float64)
-    rows = np.array([place.get(drug, -1) for drug in drugs])
-    distance = cdist(values[rows], values)
-    distance[rows < 0] = np.nan
-    return _nearest(distance, drugs, features.ids.to_list())
+NO_OTHER = Sources()
 
 
-def by_fingerprints(smiles: Mapping[str, str], drugs: Sequence[str]) -> Similar:
-    """Return the nearest drugs by 1 - Tanimoto similarity of Morgan fingerprints.
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Give a command the options that name `Sources`."""
+    parser.add_argument(
+        "--smiles", type=Path, metavar="FILE", help="table of improve_chem_id and smiles"
+    )
+    parser.add_argument("--data", type=Path, metavar="DIR", help="preprocessed data, if moved")
 
-    A drug without SMILES that rdkit reads has none, and no distance.
+
+def explain(
+    directory: Path, held: HeldOut, judged: pl.DataFrame, metric: str, sources: Sources
+) -> pl.DataFrame:
+    """Return the drugs of an experiment with what may explain their errors: see `describe`.
+
+    Args:
+        directory: the experiment.
+        held: its predictions.
+        judged: as `high_error.tabulate` returns it.
+        metric: the error.
+        sources: of features and structures.
 
     Raises:
-        InputError: if rdkit is not installed.
+        InputError: if its runs hold out something else than a drug, or features are not found.
     """
-    try:
-        from rdkit import Chem, DataStructs, RDLogger
-        from rdkit.Chem import rdFingerprintGenerator
-    except ImportError:
-        raise InputError("SMILES need rdkit: pip install rdkit, or leave --smiles out") from None
-    RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined]
-    generator = rdFingerprintGenerator.GetMorganGenerator(radius=RADIUS, fpSize=BITS)
-    read = {drug: Chem.MolFromSmiles(text) for drug, text in smiles.items()}
-    prints = {drug: generator.GetFingerprint(found) for drug, found in read.items() if found}
-    known = list(prints.values())
-    distance = np.full((len(drugs), len(known)), np.nan)
-    for row, drug in enumerate(drugs):
-        if drug in prints:
-            distance[row] = 1 - np.array(DataStructs.BulkTanimotoSimilarity(prints[drug], known))
-    return _nearest(distance, drugs, list(prints))
+    if held.kind.noun != "drug":
+        raise InputError(f"the runs of {directory} hold out {held.kind.rows}, not a drug")
+    judged = judged.drop_nulls(metric)
+    drugs = judged["drug"].to_list()
+    near = similar.by_descriptors(sources.data or _data_of(directory), drugs)
+    shape = None
+    if sources.smiles:
+        shape = similar.by_fingerprints(smiles.read(sources.smiles), drugs)
+    return describe(held, judged, metric, near, shape)
 
 
-def read_smiles(path: Path) -> dict[str, str]:
-    """Return the SMILES of drugs in a table with the columns improve_chem_id and smiles.
-
-    Raises:
-        InputError: if it is missing or no such table.
-    """
-    if not path.is_file():
-        raise InputError(f"no such file: {path}")
-    table = text.read(path, text.recognise(path), infer_schema=False)
-    tables.require_columns(table.columns, [tables.DRUG, "smiles"], path)
-    return dict(table.select(tables.DRUG, "smiles").drop_nulls().iter_rows())
-
-
-def _nearest(distance: Floats, drugs: Sequence[str], others: Sequence[str]) -> Similar:
-    """Return the nearest of others, apart from each drug itself."""
-    place = {name: column for column, name in enumerate(others)}
-    for row, drug in enumerate(drugs):
-        if drug in place:
-            distance[row, place[drug]] = np.nan
-    far = np.where(np.isfinite(distance), distance, np.inf)
-    order = np.argsort(far, axis=1, kind="stable")[:, :NEAREST]
-    names = [
-        [others[column] for column in chosen if np.isfinite(far[row, column])]
-        for row, chosen in enumerate(order)
-    ]
-    least = far.min(axis=1, initial=np.inf)
-    return Similar(names, np.where(np.isfinite(least), least, np.nan))
+def _data_of(directory: Path) -> Path:
+    """Return where the features are that an experiment used."""
+    described = description.read(directory) or {}
+    if "data" not in described:
+        raise InputError(f"{directory} does not tell its data: give them with --data")
+    return Path(directory, described["data"])
 
 
 def describe(

@@ -6,7 +6,20 @@ from typing import Any
 
 import plotnine as p9
 
-from hed.answers import by_epochs, compare, convergence, heldout, mean_ranks, ranking, scores
+from hed.answers import (
+    beside,
+    by_epochs,
+    compare,
+    convergence,
+    explanation,
+    heldout,
+    high_error,
+    mean_ranks,
+    ranking,
+    scores,
+)
+from hed.answers.bootstrap import Resampling
+from hed.answers.explanation import NO_OTHER, Sources
 from hed.answers.plots import (
     comparison,
     contest,
@@ -14,10 +27,12 @@ from hed.answers.plots import (
     errors,
     predictions,
     ranks,
+    reasons,
     theme,
     tiles,
     training,
 )
+from hed.answers.rule import Rule
 from hed.errors import InputError
 from hed.experiment import usage
 from hed.experiment.kind import kind_of
@@ -33,6 +48,26 @@ def draw(figure: str, directory: Path, output: Path) -> None:
     """
     theme.check(output)
     theme.save(FIGURES[figure](directory), output)
+
+
+def draw_errors(directory: Path, others: Sequence[Path], output: Path) -> None:
+    """Draw the error of each held-out drug beside the baselines, and beside other experiments.
+
+    Raises:
+        InputError: as `draw` does, or if the others cannot be compared.
+    """
+    theme.check(output)
+    theme.save(of_errors(directory, others), output)
+
+
+def draw_reasons(directory: Path, sources: Sources, output: Path) -> None:
+    """Draw what goes with the error of a drug.
+
+    Raises:
+        InputError: as `draw` does, or if the experiment's features are not found.
+    """
+    theme.check(output)
+    theme.save(of_reasons(directory, sources), output)
 
 
 def draw_comparison(directories: Sequence[Path], output: Path, *, metric: str) -> None:
@@ -74,14 +109,27 @@ def draw_by_epochs(directories: Sequence[Path], output: Path, *, metric: str) ->
     theme.save(epochs.plot(table, metric=metric, title=title), output)
 
 
-def of_errors(directory: Path) -> p9.ggplot:
-    """Return the error of each held-out drug, cell or split beside the baselines."""
+def of_errors(directory: Path, others: Sequence[Path] = ()) -> p9.ggplot:
+    """Return the error of each held-out drug, cell or split beside baselines and experiments."""
     experiment, kind = read_experiment(directory), kind_of(directory)
     runs = list_runs(experiment)
     table = scores.tabulate(runs).drop_nulls("rmse")
     title = f"{experiment.name}: {len(table)} of {count_first(runs)} runs"
     tested = f"each tested on {kind.rows} that its training never saw"
-    return errors.plot(table, title=f"{title}, {tested}", kind=kind)
+    title = f"{title}, {tested}"
+    compared = beside.read(directory, others)
+    if compared is None:
+        return errors.plot(table, title=title, kind=kind)
+    return errors.plot(compared.join(table), title=title, kind=kind, others=compared.others)
+
+
+def of_reasons(directory: Path, sources: Sources = NO_OTHER) -> p9.ggplot:
+    """Return what goes with the error of a drug."""
+    held = heldout.read(directory)
+    judged = high_error.tabulate(held, Rule())
+    drugs = explanation.explain(directory, held, judged, "rmse", sources)
+    found = explanation.correlate(drugs, "rmse", Resampling())
+    return reasons.plot(drugs, found, metric="rmse", title=told(held))
 
 
 def of_predictions(directory: Path) -> p9.ggplot:
@@ -142,4 +190,5 @@ FIGURES: Mapping[str, Callable[[Path], p9.ggplot]] = {
     "ranking": of_ranks,
     "convergence": of_training,
     "tiles": of_tiles,
+    "reasons": of_reasons,
 }

@@ -3,6 +3,7 @@
 # plotnine's own functions are mostly without types.
 # mypy: disable-error-code="no-untyped-call, no-any-return"
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -33,13 +34,18 @@ SHAPES = {"model": "o", "cell mean": "D", "mean effects": "D", "training mean": 
 FILLS = {**COLOURS, "cell mean": "white", "mean effects": "white"}
 # The model's mark lies on top: the others are larger, to be seen behind it.
 SIZES = {"model": 1.9, "cell mean": 2.4, "mean effects": 2.4, "training mean": 3.4}
+# Of experiments beside this one, in their order.
+OTHERS = tuple(zip(theme.FURTHER, ("^", "s", "v", "p", "X"), strict=True))
 
 
-def plot(table: pl.DataFrame, *, title: str, kind: Kind = BY_DRUG) -> p9.ggplot:
+def plot(
+    table: pl.DataFrame, *, title: str, kind: Kind = BY_DRUG, others: Sequence[str] = ()
+) -> p9.ggplot:
     """Return the figure of a table of scores (see `aggregate.scores`), one row per run.
 
-    `title` goes below the figure's own title. The upper panel has all drugs, a row per series;
-    the lower names the drugs, worst first: all, or the high error drugs and at least `WORST`.
+    `others` are columns with the errors of other experiments (see `Beside.join`). `title` goes
+    below the figure's own title. The upper panel has all drugs, a row per series; the lower names
+    the drugs, worst first: all, or the high error drugs and at least `WORST`.
     `kind` says what is held out if it is not drugs.
 
     Raises:
@@ -49,7 +55,7 @@ def plot(table: pl.DataFrame, *, title: str, kind: Kind = BY_DRUG) -> p9.ggplot:
         raise InputError("no run has test scores yet: wait for the first to end")
     table = table.drop_nulls("rmse")
     kind = known(kind, table)
-    points = arrange(table, kind)
+    points = arrange(table, kind, others)
     levels, drugs = (part["row"].n_unique() for part in points.partition_by("panel"))
     heights = [LEVEL_ROW * levels, ROW * drugs]
     limit = high_error_limit(table)
@@ -58,7 +64,7 @@ def plot(table: pl.DataFrame, *, title: str, kind: Kind = BY_DRUG) -> p9.ggplot:
         + p9.facet_grid("panel", scales="free_y", space={"x": [1], "y": heights})
         + _threshold(limit)
         + _layers(points)
-        + _scales()
+        + _scales(others)
         + _labels(title, points, kind, high=_count_high(table, limit), limit=limit)
         + theme.look(
             MARGINS + sum(heights),
@@ -80,16 +86,18 @@ def high_error_limit(table: pl.DataFrame) -> float | None:
     return float(median + THRESHOLDS["robust_z"] * spread / NORMAL_MAD) if spread > 0 else None
 
 
-def arrange(table: pl.DataFrame, kind: Kind = BY_DRUG) -> pl.DataFrame:
+def arrange(table: pl.DataFrame, kind: Kind = BY_DRUG, others: Sequence[str] = ()) -> pl.DataFrame:
     """Return the points of the figure: panel, row, series, rmse, and the rank of the drug.
 
     Categories are ordered: panels and series from the top down, rows from the bottom up. The
     model's points come last, so that they lie on top.
     """
-    points = _points(_label(table), ["model", *kind.baselines])
+    points = _points(_label(table, others), ["model", *others, *kind.baselines])
     count = _count_named(table)
     lower = f"each {kind.noun}" if count == len(table) else f"the {count} of highest error"
     upper = f"all {len(table)}"
+    drawn = set(points["series"])
+    series = [name for name in ("model", *others, *SERIES.values()) if name in drawn]
     named = points.filter(pl.col("rank") < count)
     drugs = named.sort("rank", descending=True)["label"].unique(maintain_order=True)
     levels = points["level"].unique(maintain_order=True)
@@ -101,7 +109,7 @@ def arrange(table: pl.DataFrame, kind: Kind = BY_DRUG) -> pl.DataFrame:
     ).select(
         pl.col("panel").cast(pl.Enum([upper, lower])),
         pl.col("row").cast(pl.Enum([*drugs, *levels])),
-        pl.col("series").cast(pl.Enum(SERIES.values())),
+        pl.col("series").cast(pl.Enum(list(dict.fromkeys(series)))),
         "rmse",
         "rank",
     )
@@ -130,7 +138,7 @@ def _points(labelled: pl.DataFrame, names: list[str]) -> pl.DataFrame:
     return points.with_columns(level=pl.col("series").replace(levels))
 
 
-def _label(table: pl.DataFrame) -> pl.DataFrame:
+def _label(table: pl.DataFrame, others: Sequence[str]) -> pl.DataFrame:
     """Return `table`, highest error first, with the name of each row and its rank."""
     rows = table.select("run", "index", "drug").iter_rows()
     names = pl.Series("label", [shorten(drug_label(*row), MAX_LABEL) for row in rows])
@@ -143,13 +151,15 @@ def _label(table: pl.DataFrame) -> pl.DataFrame:
     return ordered.with_row_index("rank")
 
 
-def _scales() -> list[Any]:
+def _scales(others: Sequence[str]) -> list[Any]:
     """Return how series look, and an axis that begins at zero."""
+    further = list(zip(others, OTHERS, strict=False))
+    colours = {name: colour for name, (colour, _) in further}
     return [
-        p9.scale_colour_manual(COLOURS),
-        p9.scale_shape_manual(SHAPES),
-        p9.scale_fill_manual(FILLS),
-        p9.scale_size_manual(SIZES),
+        p9.scale_colour_manual({**COLOURS, **colours}),
+        p9.scale_shape_manual({**SHAPES, **{name: shape for name, (_, shape) in further}}),
+        p9.scale_fill_manual({**FILLS, **colours}),
+        p9.scale_size_manual({**SIZES, **dict.fromkeys(others, 1.9)}),
         p9.scale_x_continuous(expand=(0, 0, 0.04, 0)),
         p9.expand_limits(x=0),
     ]

@@ -1,27 +1,33 @@
 """What the report of an experiment says: numbers, figures, a row per drug, every prediction."""
 
-import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import plotnine as p9
 import polars as pl
-from PIL import Image
 
-from hed.answers import convergence, figures, heldout, high_error, ranking, scores
-from hed.answers.errors import correlation
-from hed.answers.plots import errors, predictions, ranks, training
-from hed.answers.report import packing
+from hed.answers import (
+    beside,
+    convergence,
+    explanation,
+    figures,
+    heldout,
+    high_error,
+    ranking,
+    scores,
+)
+from hed.answers.beside import Beside
+from hed.answers.bootstrap import Resampling
+from hed.answers.explanation import NO_OTHER, Sources
+from hed.answers.plots import comparison, contest, errors, predictions, ranks, reasons, training
+from hed.answers.report import facts, packing, pictures
+from hed.answers.report.facts import Fact
 from hed.answers.report.packing import Packed
+from hed.answers.report.pictures import Figure, Picture
 from hed.answers.rule import Rule
 from hed.errors import InputError
 from hed.experiment import aggregate, description, usage
 from hed.experiment.kind import Kind
-
-DPI = 170
-# Figures of few colours: a quarter of the bytes, and no difference to see.
-PALETTE = 96
 
 # Of the table of high error drugs, what the page has of each drug; the baseline is its kind's.
 COLUMNS = (
@@ -30,35 +36,18 @@ COLUMNS = (
     *("baseline_rmse", "train_mean_rmse", "skill"),
     *("z", "robust_z", "quantile", "high", "probability"),
 )
-
-
-@dataclass(frozen=True)
-class Fact:
-    """A headline number, what it is, and what it compares with."""
-
-    label: str
-    value: str
-    detail: str
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A picture and what it shows: `image` is a PNG, `width` and `height` are its pixels."""
-
-    name: str
-    title: str
-    text: str
-    image: bytes
-    width: int
-    height: int
+# What explains the errors, where it is known.
+EXPLAINED = ("nearest", "distance", "tanimoto", "sensitive", "noise")
 
 
 @dataclass(frozen=True)
 class Contents:
     """All that a report says.
 
-    `drugs` has the columns `COLUMNS`, worst first; `data` are sentences about the data set, as the
-    start of the experiment said them; `notes` are sentences on what is missing.
+    `drugs` has the columns `COLUMNS`, those of `EXPLAINED` (null where they are not known) and one
+    for each of `others`, experiments beside this one; worst first. `levels` compares these, see
+    `Beside.levels`. `data` are sentences about the data set, as the start of the experiment said
+    them; `notes` are sentences on what is missing.
     """
 
     name: str
@@ -66,37 +55,58 @@ class Contents:
     facts: tuple[Fact, ...]
     figures: tuple[Figure, ...]
     drugs: pl.DataFrame
+    others: tuple[str, ...]
+    levels: pl.DataFrame | None
     predictions: Packed
     rule: str
     data: tuple[str, ...]
     notes: tuple[str, ...]
 
 
-def read(directory: Path) -> Contents:
+def read(directory: Path, sources: Sources = NO_OTHER, others: Sequence[Path] = ()) -> Contents:
     """Read an experiment and compute what its report says.
 
+    Args:
+        directory: the experiment.
+        sources: of features and structures, which may explain errors.
+        others: experiments to be shown beside it.
+
     Raises:
-        InputError: if the directory is not an experiment that holds out drugs, or no run has
-            predictions.
+        InputError: if the directory is not an experiment, no run has predictions, or one of the
+            others cannot be compared.
     """
     held, rule = heldout.read(directory), Rule()
-    judged = high_error.tabulate(held, rule)
-    judged = _with_baselines(judged, held.kind)
+    compared = beside.read(directory, others)
+    judged = _with_baselines(high_error.tabulate(held, rule), held.kind)
+    explained, why_not = _explain(directory, held, judged, sources)
     cells = ranking.rank_cells(held)
     by_drug = scores.together(aggregate.tabulate(held.runs), held)
     histories = convergence.read_histories(held.runs)
     trained = convergence.per_run(held.runs, histories)
-    drawn, left_out = _draw(directory, held, cells, by_drug, histories)
+    drawn, left_out = pictures.draw(
+        [
+            *_of_errors(by_drug, held, compared),
+            *_of_reasons(explained, held),
+            *_of_the_rest(directory, held, cells, histories),
+        ]
+    )
     return Contents(
         name=held.name,
         kind=held.kind,
-        facts=(*_error_facts(judged, held), *_rank_facts(cells), *_training_facts(trained)),
+        facts=(
+            *facts.of_errors(judged, held),
+            *facts.beside(compared, held.kind.noun),
+            *facts.of_ranks(cells),
+            *facts.of_training(trained),
+        ),
         figures=tuple(drawn),
-        drugs=judged.select(COLUMNS),
+        drugs=_columns(judged, explained, compared),
+        others=tuple(compared.others) if compared else (),
+        levels=compared.levels() if compared else None,
         predictions=packing.pack(held.rows.with_columns(cell=held.kind.unit)),
         rule=rule.text,
         data=tuple((description.read(directory) or {}).get("about_data", ())),
-        notes=(*held.notes, *high_error.unlisted(judged, rule), *left_out),
+        notes=(*held.notes, *high_error.unlisted(judged, rule), *left_out, *why_not),
     )
 
 
@@ -109,96 +119,83 @@ def _with_baselines(judged: pl.DataFrame, kind: Kind) -> pl.DataFrame:
     )
 
 
-def _error_facts(judged: pl.DataFrame, held: heldout.HeldOut) -> Iterator[Fact]:
-    """Yield how many runs there are, how large their errors, and how many are high."""
-    names = ("rmse", "baseline_rmse", "train_mean_rmse")
-    medians = {name: _shown(judged[name].median(), 4) for name in names}
-    noun, baseline = held.kind.noun, held.kind.best
-    runs = f"{held.parts['run'].n_unique():,} of {len(held.runs):,}"
-    yield Fact("runs with predictions", runs, f"{len(held.rows):,} held-out rows")
-    baselines = f"{baseline} {medians['baseline_rmse']}, training mean "
-    yield Fact("median rmse", medians["rmse"], baselines + medians["train_mean_rmse"])
-    within, whole = judged["pcc"].median(), correlation(held.rows)
-    hidden = f"over all rows together {_shown(whole, 3)}, which also tells how {noun}s differ"
-    yield Fact(f"median Pearson r within a {noun}", _shown(within, 3), hidden)
-    both = judged.drop_nulls("skill")
-    better = int((both["skill"] > 0).sum())
-    title = f"{noun}s predicted better than by the {baseline}"
-    yield Fact(title, f"{better:,}", f"of {len(both):,}")
-    yield Fact(f"high error {noun}s", f"{int(judged['high'].sum()):,}", Rule().text)
+def _explain(
+    directory: Path, held: heldout.HeldOut, judged: pl.DataFrame, sources: Sources
+) -> tuple[pl.DataFrame | None, list[str]]:
+    """Return what may explain the errors of drugs, or a sentence why nothing does."""
+    if held.kind.noun != "drug":
+        return None, []
+    try:
+        return explanation.explain(directory, held, judged, "rmse", sources), []
+    except InputError as error:
+        return None, [f"the nearest drugs and what goes with the errors are left out: {error}"]
 
 
-def _rank_facts(cells: pl.DataFrame) -> Iterator[Fact]:
-    """Yield how well drugs are ranked for a cell."""
-    summary = ranking.summarise(cells)
-    titles = {"spearman": "Spearman over cells, mean", "recall": "recall of the top 10, mean"}
-    for measure, title in titles.items():
-        model, random = (
-            summary.filter(method=method, measure=measure).row(0, named=True)
-            for method in ("model", "random")
+def _columns(
+    judged: pl.DataFrame, explained: pl.DataFrame | None, compared: Beside | None
+) -> pl.DataFrame:
+    """Return a row per drug with all that the page has of it."""
+    table = judged.select(COLUMNS)
+    if explained is None:
+        table = table.with_columns(pl.lit(None).alias(name) for name in EXPLAINED)
+    else:
+        found = explained.select("drug", *EXPLAINED)
+        table = table.join(found, on="drug", how="left", maintain_order="left")
+    return compared.join(table) if compared else table
+
+
+def _of_errors(
+    by_drug: pl.DataFrame, held: heldout.HeldOut, compared: Beside | None
+) -> Iterator[Picture]:
+    """Yield the figures of errors, and of this and other experiments."""
+    told, noun = figures.told(held), held.kind.noun
+    others = compared.others if compared else []
+    table = compared.join(by_drug) if compared else by_drug
+    yield Picture(
+        "errors",
+        f"Error of each {held.kind.title}",
+        lambda: errors.plot(table, title=told, kind=held.kind, others=others),
+    )
+    if compared and compared.contest:
+        found = compared.contest
+        yield Picture("contest", "Which model is better", lambda: contest.plot(found, noun=noun))
+    elif compared:
+        each = compared.differences()
+        yield Picture(
+            "comparison",
+            f"Beside {others[0]}",
+            lambda: comparison.plot(each, metric=beside.METRIC, noun=noun),
         )
-        if model["mean"] is not None:
-            ends = f"{_shown(model['mean_low'], 3)} to {_shown(model['mean_high'], 3)}"
-            detail = f"95 %: {ends}; random order {_shown(random['mean'], 3)}"
-            yield Fact(title, _shown(model["mean"], 3), detail)
 
 
-def _training_facts(trained: pl.DataFrame) -> Iterator[Fact]:
-    """Yield how training went, if it was recorded."""
-    best = trained["best_val_loss"].drop_nulls()
-    if len(best):
-        count = len(trained.filter(status="stopped early"))
-        stopped = f"{count:,} of {len(trained):,} runs stopped early"
-        yield Fact("median of the best val_loss", _shown(best.median(), 4), stopped)
-    seconds = trained["seconds_per_epoch"].drop_nulls()
-    if len(seconds):
-        hours = float(trained["seconds"].sum()) / 3600
-        median = f"{_shown(seconds.median(), 1)} s"
-        yield Fact("median time of an epoch", median, f"{hours:,.1f} h of training in all")
+def _of_reasons(explained: pl.DataFrame | None, held: heldout.HeldOut) -> Iterator[Picture]:
+    """Yield the figure of what goes with the errors, where it is known."""
+    if explained is not None:
+        yield Picture(
+            "reasons",
+            "What goes with the error of a drug",
+            lambda: reasons.plot(
+                explained,
+                explanation.correlate(explained, "rmse", Resampling()),
+                metric="rmse",
+                title=figures.told(held),
+            ),
+        )
 
 
-def _shown(value: object, digits: int) -> str:
-    """Return a number in decimals, a dash where there is none."""
-    return f"{value:.{digits}f}" if isinstance(value, float) else "–"
-
-
-def _draw(
-    directory: Path,
-    held: heldout.HeldOut,
-    cells: pl.DataFrame,
-    by_drug: pl.DataFrame,
-    histories: pl.DataFrame,
-) -> tuple[list[Figure], list[str]]:
-    """Return the figures that can be drawn, and sentences on those that cannot."""
+def _of_the_rest(
+    directory: Path, held: heldout.HeldOut, cells: pl.DataFrame, histories: pl.DataFrame
+) -> Iterator[Picture]:
+    """Yield the figures of predictions, ranks, training, and of tiles where there were any."""
     told, runs = figures.told(held), f"{held.name}: {len(held.runs):,} runs"
-    wanted: dict[str, tuple[str, Callable[[], p9.ggplot]]] = {
-        "errors": (
-            f"Error of each {held.kind.title}",
-            lambda: errors.plot(by_drug, title=told, kind=held.kind),
-        ),
-        "predictions": (
-            "True and predicted AUC",
-            lambda: predictions.plot(held.rows, title=told),
-        ),
-        "ranking": ("How well drugs are ranked for a cell", lambda: ranks.plot(cells, title=told)),
-        "convergence": ("Loss by epoch", lambda: training.plot(histories, title=runs)),
-    }
+    yield Picture(
+        "predictions", "True and predicted AUC", lambda: predictions.plot(held.rows, title=told)
+    )
+    yield Picture(
+        "ranking",
+        "How well drugs are ranked for a cell",
+        lambda: ranks.plot(cells, title=told),
+    )
+    yield Picture("convergence", "Loss by epoch", lambda: training.plot(histories, title=runs))
     if (directory / usage.PILOT).exists():
-        wanted["tiles"] = "Runs on tiles", lambda: figures.of_tiles(directory)
-    drawn, left_out = [], []
-    for name, (title, make) in wanted.items():
-        try:
-            drawn.append(_render(name, title, make()))
-        except InputError as error:
-            left_out.append(f"the figure “{title}” is left out: {error}")
-    return drawn, left_out
-
-
-def _render(name: str, title: str, plot: p9.ggplot) -> Figure:
-    """Return a figure as a small PNG."""
-    drawn, small = io.BytesIO(), io.BytesIO()
-    plot.save(drawn, format="png", dpi=DPI, verbose=False)
-    image = Image.open(drawn).convert("RGB").quantize(PALETTE, dither=Image.Dither.NONE)
-    image.save(small, format="png", optimize=True)
-    text = " ".join(str(plot.labels.caption).split())
-    return Figure(name, title, text, small.getvalue(), *image.size)
+        yield Picture("tiles", "Runs on tiles", lambda: figures.of_tiles(directory))

@@ -2,6 +2,7 @@
 
 import base64
 import re
+from collections.abc import Sequence
 from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import jinja2
 
 from hed import __version__, files
+from hed.answers.explanation import NO_OTHER, Sources
 from hed.answers.report import contents
 from hed.answers.report.contents import Contents
 from hed.answers.report.packing import encode_json
@@ -19,14 +21,21 @@ LICENSES = ("datatables.LICENSE", "chart.js.LICENSE", "kurkle-color.LICENSE")
 WORST_CELLS = 20
 
 
-def write(directory: Path, output: Path) -> None:
+def write(
+    directory: Path, output: Path, sources: Sources = NO_OTHER, others: Sequence[Path] = ()
+) -> None:
     """Write the report of an experiment.
 
+    Args:
+        directory: the experiment.
+        output: the file to write.
+        sources: of features and structures, which may explain errors.
+        others: experiments to be shown beside it.
+
     Raises:
-        InputError: if the directory is not an experiment that holds out drugs, or no run has
-            predictions.
+        InputError: as `contents.read` does.
     """
-    files.write_text(output, render(contents.read(directory)))
+    files.write_text(output, render(contents.read(directory, sources, others)))
 
 
 def render(found: Contents) -> str:
@@ -48,6 +57,7 @@ def render(found: Contents) -> str:
         baseline=found.kind.best,
         meaning=found.kind.baselines[found.kind.best],
         repeated=(found.drugs["repeats"] > 1).any(),
+        levels=() if found.levels is None else found.levels.rows(named=True),
         drugs=found.drugs.rows(named=True),
         data=encode_json(_data(found)),
         rows=found.predictions.columns,
@@ -74,6 +84,7 @@ def _data(found: Contents) -> dict[str, Any]:
         "worst": WORST_CELLS,
         "baseline": found.kind.best,
         "unit": found.kind.unit,
+        "others": found.others,
         "drugs": drugs,
     }
 

@@ -38,7 +38,7 @@ function predictions(all, drug) {
   });
 }
 
-function describe(drug, baseline) {
+function describe(drug, { baseline, others }) {
   const range = `${fixed(drug.rmse_low, 4)} to ${fixed(drug.rmse_high, 4)}`;
   return [
     ["rmse", fixed(drug.rmse, 4)],
@@ -46,6 +46,7 @@ function describe(drug, baseline) {
     ["sd over repeats", fixed(drug.rmse_repeats_sd, 4)],
     [`${baseline} rmse`, fixed(drug.baseline_rmse, 4)],
     ["training mean rmse", fixed(drug.train_mean_rmse, 4)],
+    ...others.map((name) => [`${name} rmse`, fixed(drug[name], 4)]),
     ["skill", fixed(drug.skill, 3)],
     ["bias", fixed(drug.bias, 4)],
     ["pcc", fixed(drug.pcc, 3)],
@@ -57,8 +58,17 @@ function describe(drug, baseline) {
     ["probability of high", fixed(drug.probability, 2)],
     ["mean true AUC", fixed(drug.auc_mean, 4)],
     ["sd of true AUC", fixed(drug.auc_sd, 4)],
+    ...EXPLAINED.filter(([, name]) => drug[name] !== null).map(([title, name, digits]) => [title, fixed(drug[name], digits)]),
   ];
 }
+
+// What may explain an error: title, name, decimals.
+const EXPLAINED = [
+  ["share of sensitive cells", "sensitive", 3],
+  ["sd between replicates", "noise", 4],
+  ["distance to the nearest", "distance", 2],
+  ["1 − Tanimoto to the nearest", "tanimoto", 3],
+];
 
 function element(tag, text) {
   const made = document.createElement(tag);
@@ -72,10 +82,26 @@ function row(tag, cells) {
   return made;
 }
 
-function listFacts(drug, baseline) {
-  const known = describe(drug, baseline).filter(([name]) => drug.repeats > 1 || name !== "sd over repeats");
+function listFacts(drug, all) {
+  const known = describe(drug, all).filter(([name]) => drug.repeats > 1 || name !== "sd over repeats");
   const pairs = known.map(([name, value]) => [element("dt", name), element("dd", value)]);
   byId("drug-facts").replaceChildren(...pairs.map((pair) => row("div", pair)));
+}
+
+// A drug that was held out, too, is a button that opens it.
+function listNearest(drug, all) {
+  const lines = (drug.nearest ?? []).map((name) => {
+    const number = all.drugs.findIndex((other) => other.drug === name);
+    if (number < 0) return row("li", [element("span", `${name}: was not held out`)]);
+    const button = element("button", name);
+    button.type = "button";
+    button.className = "open";
+    button.addEventListener("click", () => open(number).catch(complain));
+    const other = all.drugs[number];
+    return row("li", [button, element("span", `: rmse ${fixed(other.rmse, 4)}${other.high ? ", high" : ""}`)]);
+  });
+  byId("nearest").hidden = lines.length === 0;
+  byId("nearest").querySelector("ul").replaceChildren(...lines);
 }
 
 function listWorst(points, most) {
@@ -127,9 +153,10 @@ async function open(number) {
   const index = drug.index === null ? "" : `, index ${drug.index}`;
   byId("drug-name").textContent = drug.drug;
   byId("drug-place").textContent = `${drug.run}${index}; ${points.length} rows, ${drug.cells} ${all.unit}s`;
-  listFacts(drug, all.baseline);
+  listFacts(drug, all);
+  listNearest(drug, all);
   listWorst(points, all.worst);
-  byId("drug").showModal();
+  if (!byId("drug").open) byId("drug").showModal();
   byId("drug").scrollTop = 0;
   drawPoints(points, drug.drug);
 }

@@ -1,0 +1,96 @@
+"""Other experiments beside one: other models, baselines or controls that held out the same."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from hed.answers import compare, mean_ranks, pairing, scores
+from hed.answers.mean_ranks import Contest
+from hed.errors import InputError
+
+METRIC = "rmse"
+# As many as a figure has colours for.
+MOST = 5
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Several experiments, the first of which is the one that all is about.
+
+    Attributes:
+        by: drug or index, whatever matches their drugs.
+        paired: drug, index, and the `METRIC` of each experiment by its name.
+        contest: their ranks; None of fewer than three.
+    """
+
+    by: str
+    paired: pl.DataFrame
+    contest: Contest | None
+
+    @property
+    def others(self) -> list[str]:
+        """The names of the other experiments."""
+        return self.paired.columns[3:]
+
+    def join(self, table: pl.DataFrame) -> pl.DataFrame:
+        """Return a table of the first experiment's drugs with a column for each other one."""
+        taken = [name for name in self.others if name in table.columns]
+        if taken:
+            raise InputError(
+                f"an experiment cannot be named {taken[0]!r} here: rename its directory"
+            )
+        others = self.paired.select(self.by, *self.others).drop_nulls(self.by)
+        return table.join(others, on=self.by, how="left", maintain_order="left")
+
+    def differences(self) -> pl.DataFrame:
+        """Return the differences of the others with the first, as `compare.differences`."""
+        return compare.differences(self.paired)
+
+    def levels(self) -> pl.DataFrame:
+        """Return a row per experiment, over the drugs of all of them.
+
+        Columns: experiment, mean, median; better (drugs on which it is better than the first); of
+        three or more experiments also rank, best, letters (see `mean_ranks.Contest`).
+        """
+        first, *others = self.paired.columns[2:]
+        both = self.paired.drop_nulls([first, *others])
+        table = pl.DataFrame(
+            {
+                "experiment": [first, *others],
+                "mean": [both[name].mean() for name in (first, *others)],
+                "median": [both[name].median() for name in (first, *others)],
+                "better": [None, *(int((both[name] < both[first]).sum()) for name in others)],
+            }
+        )
+        if self.contest is None:
+            return table
+        ranks = self.contest.table.select("experiment", "rank", "best", "letters")
+        return table.join(ranks, on="experiment").sort("rank", maintain_order=True)
+
+
+def read(directory: Path, others: Sequence[Path]) -> Beside | None:
+    """Read the scores of an experiment and of others; None if there are no others.
+
+    Raises:
+        InputError: if they are too many, cannot be compared, or have no drug in common.
+    """
+    if not others:
+        return None
+    if len(others) > MOST:
+        raise InputError(f"{len(others)} experiments beside one are too many: give {MOST} at most")
+    tables = {name: scores.read(path) for name, path in compare.name([directory, *others]).items()}
+    paired = compare.pair(tables, METRIC)
+    if paired.drop_nulls(paired.columns[2:]).is_empty():
+        raise InputError(f"no drug has scores in all of {', '.join(tables)}")
+    by = pairing.key(list(tables.values()))
+    return Beside(by, paired, _contest(paired))
+
+
+def _contest(paired: pl.DataFrame) -> Contest | None:
+    """Return the ranks of experiments; None where too few, or none that differ, have any."""
+    try:
+        return mean_ranks.contest(paired, METRIC)
+    except InputError:
+        return None

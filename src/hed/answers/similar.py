@@ -1,0 +1,77 @@
+"""The drugs nearest to a drug, by descriptors or by structure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial.distance import cdist
+
+from hed.answers.grid import Floats
+from hed.data import dataset, smiles, tables
+
+NEAREST = 3
+
+
+@dataclass(frozen=True)
+class Similar:
+    """The drugs nearest to each of n drugs, and how far the nearest is.
+
+    Attributes:
+        names: n lists of `NEAREST` drugs, the nearest first.
+        distance: n, to the nearest one.
+    """
+
+    names: list[list[str]]
+    distance: Floats
+
+
+def by_descriptors(data: Path, drugs: Sequence[str]) -> Similar:
+    """Return the nearest drugs by the scaled descriptors (Euclidean), among all of a data set.
+
+    A drug without descriptors has none, and no distance.
+    """
+    features = dataset.read_features(data, tables.DESCRIPTORS)
+    place = {drug: row for row, drug in enumerate(features.ids)}
+    values = features.values.astype(np.float64)
+    rows = np.array([place.get(drug, -1) for drug in drugs])
+    distance = cdist(values[rows], values)
+    distance[rows < 0] = np.nan
+    return _nearest(distance, drugs, features.ids.to_list())
+
+
+def by_fingerprints(structures: Mapping[str, str], drugs: Sequence[str]) -> Similar:
+    """Return the nearest drugs by 1 - Tanimoto similarity of Morgan fingerprints.
+
+    A drug without SMILES that rdkit reads has none, and no distance.
+
+    Args:
+        structures: SMILES by drug, of all drugs among which to look.
+        drugs: those whose neighbours are wanted.
+
+    Raises:
+        InputError: if rdkit is not installed.
+    """
+    prints = smiles.fingerprints(structures)
+    known = list(prints.values())
+    distance = np.full((len(drugs), len(known)), np.nan)
+    for row, drug in enumerate(drugs):
+        if drug in prints:
+            distance[row] = smiles.dissimilarity(prints[drug], known)
+    return _nearest(distance, drugs, list(prints))
+
+
+def _nearest(distance: Floats, drugs: Sequence[str], others: Sequence[str]) -> Similar:
+    """Return the nearest of others, apart from each drug itself."""
+    place = {name: column for column, name in enumerate(others)}
+    for row, drug in enumerate(drugs):
+        if drug in place:
+            distance[row, place[drug]] = np.nan
+    far = np.where(np.isfinite(distance), distance, np.inf)
+    order = np.argsort(far, axis=1, kind="stable")[:, :NEAREST]
+    names = [
+        [others[column] for column in chosen if np.isfinite(far[row, column])]
+        for row, chosen in enumerate(order)
+    ]
+    least = far.min(axis=1, initial=np.inf)
+    return Similar(names, np.where(np.isfinite(least), least, np.nan))

@@ -1,0 +1,85 @@
+"""Other experiments stand beside one in tables and figures, drug by drug."""
+
+import json
+
+import pytest
+from answers import draw, write
+from experiments import assert_is_refused, run_script, write_json
+
+from hed.answers import beside, compare, figures, scores
+from hed.answers.report import contents
+from hed.errors import InputError
+
+
+@pytest.fixture
+def three(tmp_path):
+    """Three experiments of the same drugs, each worse than the one before."""
+    return [
+        write(tmp_path / name, draw(8, 12, noise=noise, decimals=4))
+        for name, noise in (("uno", 0.02), ("ridge", 0.1), ("naive", 0.2))
+    ]
+
+
+def test_each_drug_has_the_errors_of_the_others(three):
+    found = beside.read(three[0], three[1:])
+    assert found.others == ["ridge", "naive"]
+    table = found.join(scores.read(three[0]))
+    for name, directory in zip(("ridge", "naive"), three[1:], strict=True):
+        assert table[name].to_list() == scores.read(directory)["rmse"].to_list()
+
+
+def test_levels_are_means_wins_and_of_three_ranks(three):
+    found = beside.read(three[0], three[1:]).levels()
+    assert found["experiment"].to_list() == ["uno", "ridge", "naive"]
+    assert found["rank"].is_sorted()
+    assert found["mean"].to_list() == [scores.read(e)["rmse"].mean() for e in three]
+    assert found["better"].to_list() == [None, 0, 0]
+    two = beside.read(three[1], three[:1]).levels()
+    assert two["better"].to_list() == [None, 8]
+    assert "rank" not in two.columns
+
+
+def test_no_others_are_nothing_and_too_many_or_strange_ones_are_refused(three, tmp_path):
+    assert beside.read(three[0], []) is None
+    with pytest.raises(InputError, match="7 experiments beside one are too many: give 5 at most"):
+        beside.read(three[0], three[1:2] * 7)
+    apart = write(tmp_path / "apart", {20: draw(1, 5)[0]}, states=["running"] * 20 + ["done"])
+    with pytest.raises(InputError, match="no drug has scores in all of uno, apart"):
+        beside.read(three[0], [apart])
+    with pytest.raises(InputError, match="an experiment cannot be named 'rmse' here"):
+        rmse = write(tmp_path / "rmse", draw(8, 12))
+        beside.read(three[0], [rmse]).join(scores.read(three[0]))
+
+
+def test_a_control_says_in_every_table_what_was_permuted(three):
+    run = three[1] / "run" / "RUN000"
+    begun = json.loads((run / "parameters.txt").read_text())
+    write_json(run / "parameters.txt", {**begun, "randomise": "drugs"})
+    assert list(compare.name(three)) == ["uno", "ridge (drugs permuted)", "naive"]
+    result = run_script("compare.py", *three[:2], "--format", "csv")
+    assert "\nridge (drugs permuted),uno,rmse" in result.stdout
+
+
+def test_the_figure_of_errors_has_a_series_for_each(three):
+    plot = figures.of_errors(three[0], three[1:])
+    assert [*plot.data["series"].unique()][:3] == ["model", "ridge", "naive"]
+    assert plot.data["series"].n_unique() == 5
+
+
+@pytest.mark.parametrize(("count", "figure"), [(1, "comparison"), (2, "contest")])
+def test_the_report_compares_them(three, count, figure):
+    found = contents.read(three[0], others=three[1 : 1 + count])
+    assert found.others == ("ridge", "naive")[:count]
+    assert figure in [each.name for each in found.figures]
+    facts = {fact.label: fact for fact in found.facts}
+    assert facts["drugs predicted better than by ridge"].value == "8"
+    assert found.drugs["ridge"].null_count() == 0
+
+
+def test_what_holds_out_something_else_is_refused(three, tmp_path):
+    record = json.loads((three[1] / "experiment.json").read_text())
+    record["identity"] = {"partition": {"mode": "by_cell"}}
+    write_json(three[1] / "experiment.json", record)
+    result = run_script("report.py", three[0], tmp_path / "r.html", "--beside", three[1])
+    assert_is_refused(result, "compare experiments that hold out the same")
+    assert not (tmp_path / "r.html").exists()
