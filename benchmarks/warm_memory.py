@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from hed import names, warm
+from hed import variables, warm
 from hed.data import preprocess
 from hed.warm import client
 
@@ -27,7 +27,7 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
-        os.environ[names.WARM] = warm.directory(os.getpid(), directory)
+        os.environ[variables.WARM] = warm.directory(os.getpid(), directory)
         os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         scaled = {"ge_scaling": "std", "md_scaling": "std"}
         preprocess.preprocess(ROOT / "data" / "gdsc2-demo", place / "data", **scaled)

@@ -5,7 +5,7 @@ Later rules of a run have higher priorities, so that a run is finished before an
 
 from pathlib import Path
 
-from hed import names, warm
+from hed import variables, warm
 from hed.experiment import messages, opening
 
 ROOT = Path(workflow.basedir)
@@ -30,7 +30,7 @@ logger.addFilter(messages.is_shown)
 
 
 envvars:
-    names.VARIABLE,
+    variables.EXPERIMENT,
 
 
 onsuccess:

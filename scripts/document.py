@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from hed import command, packages
+from hed import command, packages, variables
 from hed.config import hyperparameters, original, reference
 from hed.files import write_text
 from hed.pilot import timers
@@ -29,7 +29,11 @@ def main() -> None:
             "site": reference.table(reference.rows(site.definition())),
             "queues": reference.table(reference.rows(site.definition_of_queue())),
         },
-        "developing.md": {"packages": packages.picture(), "timers": timers.table()},
+        "developing.md": {
+            "packages": packages.picture(),
+            "timers": timers.table(),
+            "variables": variables.table(),
+        },
         "commands.md": {"commands": packages.commands(ROOT / "scripts")},
     }
     for name, tables in parts.items():

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hed import names
+from hed import variables
 from hed.config import hyperparameters
 from hed.config.hyperparameters import UpfLine
 from hed.data import tables
@@ -40,7 +40,7 @@ for line in sys.stdin:
 @pytest.fixture(autouse=True)
 def own_environment(monkeypatch):
     """Let no test see which experiment another one opened."""
-    for variable in (names.VARIABLE, names.LAUNCHER, names.WARM):
+    for variable in (variables.EXPERIMENT, variables.LAUNCHER, variables.WARM):
         monkeypatch.setenv(variable, "")
         monkeypatch.delenv(variable)
 

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from experiments import write_experiment
 
-from hed import names
+from hed import variables
 from hed.config.hyperparameters import UpfLine, format_upf
 from hed.data import tables
 from hed.experiment import opening
@@ -47,7 +47,7 @@ def snakemake(config, *options):
     """Run snakemake as a user does, with a configuration."""
     keys = [f"{key}={value}" for key, value in config.items()]
     environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
-    environment.pop(names.VARIABLE, None)
+    environment.pop(variables.EXPERIMENT, None)
     return subprocess.run(
         [BIN / "snakemake", *options, "--config", *keys],
         cwd=ROOT,
@@ -96,7 +96,7 @@ def config(tmp_path, data):
 @pytest.fixture
 def begun(config, monkeypatch):
     """Return a function that makes the directory of an experiment as its start does."""
-    monkeypatch.setenv(names.VARIABLE, "")
+    monkeypatch.setenv(variables.EXPERIMENT, "")
 
     def begun(**keys):
         text = {key: str(value) for key, value in {**config, **keys}.items()}

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from hed import variables
 from hed.config.hyperparameters import UpfLine
 from hed.errors import InputError
 from hed.experiment import inspection
-from hed.site import profile
 
 MODEL = """
 def initialize_parameters():
@@ -26,7 +26,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     """Return a function that writes a module where the jobs of a user would find it."""
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.delenv(profile.VARIABLE, raising=False)
+    monkeypatch.delenv(variables.PROFILE, raising=False)
 
     def write(name: str, text: str) -> None:
         (tmp_path / f"{name}.py").write_text(text)
@@ -103,6 +103,6 @@ def test_what_only_the_nodes_of_a_cluster_can_import_is_a_note(
     module: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module("deep", "import of_the_nodes_alone")
-    monkeypatch.setenv(profile.VARIABLE, "/profiles/aurora")
+    monkeypatch.setenv(variables.PROFILE, "/profiles/aurora")
     (note,) = inspect({"model": "deep", "depht": 1}).notes
     assert note.startswith("model 'deep' cannot be imported here (No module named 'of_the_nodes_al")

@@ -16,7 +16,7 @@ import psutil
 import pytest
 import tiny
 
-from hed import modules, names, warm
+from hed import modules, variables, warm
 from hed.training import precision
 from hed.warm import client, server
 
@@ -65,7 +65,7 @@ def wait_for(condition: Callable[[], Any]) -> None:
 def environment(place: Path | None, **more: str) -> dict[str, str]:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     own = {"PATH": path, "PYTHONPATH": f"{ROOT / 'src'}:{MODELS}", **more}
-    return {**os.environ, **own} | ({names.WARM: str(place)} if place else {})
+    return {**os.environ, **own} | ({variables.WARM: str(place)} if place else {})
 
 
 def command(script: str, *arguments: object) -> list[str]:
@@ -211,7 +211,7 @@ def test_only_modules_that_say_so_are_shared(tmp_path: Path, monkeypatch: Any) -
 
 
 def test_both_sides_have_the_same_names() -> None:
-    assert client.VARIABLE == names.WARM
+    assert client.VARIABLE == variables.WARM
     assert all((ROOT / "scripts" / name).is_file() for name in server.COMMANDS)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hed import candle
+from hed import candle, variables
 from hed.config import hyperparameters, schema
 from hed.data import controls, dataset
 from hed.data.dataset import Data, Features, Rows
@@ -122,8 +122,8 @@ def build(params: Mapping[str, Any], cells: Features, drugs: Features) -> Networ
 
 def _place(device: str) -> str:
     """Return where this process runs, one `KEY: value` a line."""
-    block = _first_set("HED_BLOCK", "PBS_JOBID", "SLURM_JOB_ID")
-    tile = _first_set("HED_TILE", "ZE_AFFINITY_MASK", "CUDA_VISIBLE_DEVICES")
+    block = _first_set(variables.BLOCK, "PBS_JOBID", "SLURM_JOB_ID")
+    tile = _first_set(variables.TILE, "ZE_AFFINITY_MASK", "CUDA_VISIBLE_DEVICES")
     return f"block: {block}\nnode: {socket.gethostname()}\ntile: {tile}\ndevice: {device}\n"
 
 

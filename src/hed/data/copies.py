@@ -4,13 +4,12 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-# Set by the block, once its copy is whole: the data set, and where its copy is.
-DATA, STAGED = "HED_DATA", "HED_STAGED"
+from hed import variables
 
 
 def nearest(data: Path, environ: Mapping[str, str] = os.environ) -> Path:
     """Return the node-local copy of a data set if there is one, however its path is written."""
-    shared, staged = environ.get(DATA), environ.get(STAGED)
+    shared, staged = environ.get(variables.DATA), environ.get(variables.STAGED)
     if not shared or not staged or data.resolve() != Path(shared).resolve():
         return data.resolve()
     return Path(staged)

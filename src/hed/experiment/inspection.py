@@ -13,12 +13,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from hed import candle, command, modules
+from hed import candle, command, modules, variables
 from hed.config import hyperparameters
 from hed.config.hyperparameters import OURS, UpfLine
 from hed.config.original import Parameters
 from hed.errors import InputError
-from hed.site import profile
 
 MODEL, LOSS = "model", "custom_loss_module"
 SECONDS = 300.0
@@ -92,7 +91,7 @@ def _check_lines(
 
 def _unchecked(kind: str, name: str, error: ElsewhereError) -> str:
     """Return a note, where jobs run in an environment of their own; elsewhere refuse."""
-    if profile.VARIABLE in os.environ:
+    if variables.PROFILE in os.environ:
         return f"{kind} {name!r} cannot be imported here ({error}): it is checked when a run begins"
     raise InputError(
         f"{kind} {name!r} cannot be imported ({error}): install what is missing, "

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from hed import command, lock, warm
+from hed import command, lock, variables, warm
 from hed.config import hyperparameters
 from hed.config import settings as settings_of
 from hed.config.settings import Settings
@@ -28,7 +28,7 @@ from hed.experiment import description, plan, record
 from hed.experiment.plan import Plan, Run
 from hed.experiment.record import RESERVED
 from hed.files import write_bytes
-from hed.names import LAUNCHER, PRECISION, RECORD, VARIABLE, WARM
+from hed.names import PRECISION, RECORD
 
 
 @dataclass
@@ -74,13 +74,13 @@ def open_or_exit(config: dict[str, Any], root: Path, *, main: bool) -> Experimen
     """
     try:
         config.update(settings_of.complete(config, root))
-        if not main and VARIABLE in os.environ:
-            return _recorded(Path(os.environ[VARIABLE]))
-        os.environ[LAUNCHER] = str(config["launcher"])
-        os.environ.pop(WARM, None)
+        if not main and variables.EXPERIMENT in os.environ:
+            return _recorded(Path(os.environ[variables.EXPERIMENT]))
+        os.environ[variables.LAUNCHER] = str(config["launcher"])
+        os.environ.pop(variables.WARM, None)
         if config["warm"]:
-            os.environ[WARM] = warm.directory(os.getpid())
-            atexit.register(shutil.rmtree, os.environ[WARM], ignore_errors=True)
+            os.environ[variables.WARM] = warm.directory(os.getpid())
+            atexit.register(shutil.rmtree, os.environ[variables.WARM], ignore_errors=True)
         return _planned(settings_of.read(config, root))
     except InputError as error:
         sys.exit(f"error: {error}")
@@ -118,7 +118,7 @@ def _planned(settings: Settings) -> Experiment:
     if settings.restart_from:
         record.refuse_source(settings.restart_from, planned)
     directory, locked = _locate(settings, planned)
-    os.environ[VARIABLE] = str(directory)
+    os.environ[variables.EXPERIMENT] = str(directory)
     source = str(settings.data_source)
     upf, dflts = _copies(settings)
     is_raw = layout.is_raw(settings.data_source)

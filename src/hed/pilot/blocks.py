@@ -12,6 +12,7 @@ from parsl.addresses import address_by_interface
 from parsl.executors.high_throughput.executor import DEFAULT_LAUNCH_CMD
 from parsl.providers.base import ExecutionProvider
 
+from hed import variables
 from hed.errors import InputError
 from hed.experiment import description
 from hed.pilot import allocation, script
@@ -36,7 +37,7 @@ def make(site: Site, spool: Spool, name: str, tools: Path) -> Blocks:
     """
     here = allocation.within(site)
     inside = here is not site
-    period = int(os.environ.get("HED_PILOT_PERIOD", TIMERS.heartbeat))
+    period = int(os.environ.get(variables.PILOT_PERIOD, TIMERS.heartbeat))
     blocks = Blocks(
         label=re.sub(r"[^A-Za-z0-9._+-]", "_", name),
         provider=_provider(here, spool, tools, inside=inside),

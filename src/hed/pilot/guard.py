@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from hed import variables
 from hed.pilot import inner, names, node, processes
 from hed.pilot.spool import End, Spool
 from hed.pilot.timers import TIMERS
@@ -110,9 +111,9 @@ def _record(job: str, run: str, start: float, end: End) -> dict[str, str | float
     return {
         "job": job,
         "run": run,
-        "block": os.environ.get("HED_BLOCK", ""),
+        "block": os.environ.get(variables.BLOCK, ""),
         "node": os.uname().nodename,
-        "tile": os.environ.get("HED_TILE", ""),
+        "tile": os.environ.get(variables.TILE, ""),
         "start": round(start, 3),
         "end": round(time.time(), 3),
         "state": "success" if end == "success" else "failed",

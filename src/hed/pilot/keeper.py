@@ -21,18 +21,17 @@ from typing import IO, NoReturn
 
 import psutil
 
-from hed import command
+from hed import command, variables
 from hed.errors import InputError
 from hed.experiment import description
 from hed.pilot import allocation, node, processes, scratch
 from hed.pilot.node import Unfit
-from hed.pilot.spool import SPOOL, Spool
+from hed.pilot.spool import Spool
 from hed.pilot.tile import Tiles
 from hed.pilot.timers import TIMERS, QuickDeaths
 from hed.site import cores
 
-# When the block began, in seconds since 1970, and after how long a worker pool takes no new run.
-BLOCK_START = "HED_BLOCK_START"
+# After how long a worker pool takes no new run.
 DRAIN = "--drain_period="
 # What a worker imports to begin a run.
 WORKER = "hed.pilot.worker"
@@ -46,7 +45,7 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
     _outlive_parent()
     processes.adopt_orphans()
-    arguments, spool = sys.argv[1:], Spool(Path(os.environ[SPOOL]))
+    arguments, spool = sys.argv[1:], Spool(Path(os.environ[variables.SPOOL]))
     with ExitStack() as stack:
         try:
             tiles = spool.node()
@@ -72,7 +71,7 @@ def _outlive_parent() -> None:
 
 def _restore_stderr() -> None:
     """Write errors where the block's go; until here they went to a file of this node's."""
-    if errors := os.environ.pop("HED_ERRORS", ""):
+    if errors := os.environ.pop(variables.ERRORS, ""):
         os.dup2(3, 2)
         os.close(3)
         Path(errors).unlink(missing_ok=True)
@@ -209,9 +208,9 @@ def from_now(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) 
 
     Parsl counts it from the start of the pool, after the copies, or after other pools have died.
     """
-    if BLOCK_START not in environ:
+    if variables.BLOCK_START not in environ:
         return list(arguments)
-    gone = int(time.time()) - int(environ[BLOCK_START])
+    gone = int(time.time()) - int(environ[variables.BLOCK_START])
     told = {part: part.removeprefix(DRAIN) for part in arguments if part.startswith(DRAIN)}
     # Parsl takes 0 for never.
     left = {p: f"{DRAIN}{max(1, int(n) - gone)}" for p, n in told.items() if n.isdigit()}

@@ -9,9 +9,9 @@ from pathlib import Path
 from parsl.launchers.base import Launcher
 
 import hed
-from hed.data import copies, layout
-from hed.pilot import keeper
-from hed.pilot.spool import SPOOL, Spool
+from hed import variables
+from hed.data import layout
+from hed.pilot.spool import Spool
 from hed.pilot.timers import TIMERS
 from hed.site.site import Site
 
@@ -68,18 +68,19 @@ class Staging:
         script = shlex.quote(str(ROOT / "scripts/stage.py"))
         limit = LIMIT.format(kill=TIMERS.copy_kill, copy=TIMERS.copy)
         environment = shlex.quote(self.environment)
-        stage = f"HED_ENVIRONMENT={environment} {limit} {start} tile python {script}"
+        stage = f"{variables.ENVIRONMENT}={environment} {limit} {start} tile python {script}"
         data = (
             f"if {stage} {sources} --to {shlex.quote(self.to)}; then "
-            f"export {copies.DATA}={shlex.quote(str(self.data))} "
-            f"{copies.STAGED}={shlex.quote(self.to)}; "
+            f"export {variables.DATA}={shlex.quote(str(self.data))} "
+            f"{variables.STAGED}={shlex.quote(self.to)}; "
             'else echo "the data are read from the shared file system"; fi'
         )
         if self.software is None:
             return data
         local, software = shlex.quote(self.local), shlex.quote(str(self.software))
         return (
-            f"{data}\nexport HED_LOCAL={local}\n{stage} --to {local} --unpack {software} || "
+            f"{data}\nexport {variables.LOCAL}={local}\n"
+            f"{stage} --to {local} --unpack {software} || "
             'echo "the software is started from the shared file system"'
         )
 
@@ -160,8 +161,8 @@ def prologue(spool: Spool, tools: Path, local: Path, *, start: str = "$(date +%s
     return "\n".join(
         [
             f"cd {shlex.quote(str(spool.directory / 'parsl'))} || exit",
-            f"export {keeper.BLOCK_START}={start}",
-            f"export {SPOOL}={shlex.quote(str(spool.directory))}",
+            f"export {variables.BLOCK_START}={start}",
+            f"export {variables.SPOOL}={shlex.quote(str(spool.directory))}",
             f"export PATH={shlex.quote(path)}:$PATH",
             # A launcher's own may be too long for the sockets in it.
             f"export TMPDIR={shlex.quote(str(local))}",

@@ -16,9 +16,9 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from hed import command, lock
+from hed import command, lock, variables
 from hed.errors import InputError
-from hed.names import LAUNCHER, RECORD
+from hed.names import RECORD
 from hed.pilot import allocation, journal, processes, release, spool
 from hed.pilot.journal import REFUSED
 from hed.pilot.spool import Spool
@@ -86,7 +86,7 @@ def _refuse_launcher(profile: Path) -> None:
     Raises:
         InputError: if nothing starts them; Snakemake's --configfile replaces the profile's.
     """
-    if os.environ.get(LAUNCHER) == "":
+    if os.environ.get(variables.LAUNCHER) == "":
         raise InputError(
             "launcher is empty, but on a tile each science command needs `tile`: --configfile "
             "replaces the profile's own, so name both, as in "

@@ -37,8 +37,6 @@ State = Literal["success", "failed"]
 End = State | Literal["cancelled", "lost"]
 PARTS = ("new", "queue", "begun", "lost", "cancel", "state", "out", "blocks", "nodes")
 LOGS = (usage.TILES, "parsl")
-# How the processes of a block find the spool.
-SPOOL = "HED_SPOOL"
 
 
 @dataclass(frozen=True)

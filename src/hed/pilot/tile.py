@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hed.names import WARM
+from hed import variables
 from hed.pilot import allocation
 from hed.site import cores
 
@@ -50,7 +50,7 @@ def of(site: Site) -> Tiles:
         environment=str(site.environment or ""),
         local=str(site.local_dir),
         cores=site.cores,
-        warm=WARM in os.environ,
+        warm=variables.WARM in os.environ,
     )
 
 
@@ -69,10 +69,10 @@ def environment(tiles: Tiles, rank: int, environ: Mapping[str, str] = os.environ
     mask = tiles.masks[rank]
     block = allocation.job(environ)
     own = {
-        "HED_TILE": mask,
-        "HED_BLOCK": block or f"block-{environ.get('PARSL_WORKER_BLOCK_ID', '0')}",
-        "HED_DEVICE_VARIABLE": tiles.variable,
-        "HED_ENVIRONMENT": tiles.environment,
+        variables.TILE: mask,
+        variables.BLOCK: block or f"block-{environ.get('PARSL_WORKER_BLOCK_ID', '0')}",
+        variables.DEVICE_VARIABLE: tiles.variable,
+        variables.ENVIRONMENT: tiles.environment,
         "TMPDIR": tiles.local,
     }
     if tiles.variable:
@@ -80,7 +80,7 @@ def environment(tiles: Tiles, rank: int, environ: Mapping[str, str] = os.environ
     if tiles.hierarchy:
         own |= {"ZE_FLAT_DEVICE_HIERARCHY": tiles.hierarchy, "ZE_ENABLE_PCI_ID_DEVICE_ORDER": "1"}
     if tiles.check:
-        own["HED_DEVICES"] = "1"
+        own[variables.DEVICES] = "1"
     if tiles.cores:
         own |= _threads(cores.parse(tiles.cores[rank]))
     return {**environ, **own}

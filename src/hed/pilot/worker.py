@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from hed import warm
-from hed.names import WARM
+from hed import variables, warm
 from hed.pilot import processes, tile
 from hed.pilot.guard import STATUS
 from hed.pilot.spool import End, Spool
@@ -77,7 +76,7 @@ def run(spool: str, job: str, attempt: int, script: str, tiles: Tiles) -> End:
     start = time.monotonic()
     end = _attend([spool, job, str(attempt), script], environment, ahead=tiles.warm)
     if wait := _trouble.wait(end, time.monotonic() - start):
-        where = f"tile {environment['HED_TILE']} of {os.uname().nodename}"
+        where = f"tile {environment[variables.TILE]} of {os.uname().nodename}"
         log.warning("%s waits %.0f s: %d runs in a row failed soon", where, wait, _trouble.runs)
         time.sleep(wait)
     return end
@@ -85,10 +84,10 @@ def run(spool: str, job: str, attempt: int, script: str, tiles: Tiles) -> End:
 
 def _warm(tiles: Tiles, environment: dict[str, str]) -> None:
     """Have the science commands of this tile executed by one Python, or each by its own."""
-    environment.pop(WARM, None)
+    environment.pop(variables.WARM, None)
     if tiles.warm:
-        environment[WARM] = warm.directory(os.getpid(), environment["TMPDIR"])
-        _server(environment[WARM]).ensure("tile", environment)
+        environment[variables.WARM] = warm.directory(os.getpid(), environment["TMPDIR"])
+        _server(environment[variables.WARM]).ensure("tile", environment)
 
 
 @cache

@@ -4,10 +4,9 @@ import inspect
 import os
 from pathlib import Path
 
+from hed import variables
 from hed.errors import InputError
 
-# How the sidecar knows the profile; Snakemake starts it without arguments.
-VARIABLE = "HED_PROFILE"
 SITE = "site.yaml"
 # The commands of the pilot, which all profiles share.
 PILOT = Path(__file__).parents[3] / "profiles" / "pilot"
@@ -33,5 +32,5 @@ def enter() -> Path:
 def _enter(directory: Path) -> Path:
     if not (directory / SITE).is_file():
         raise InputError(f"{directory} has no {SITE}: copy that of the profile it was made from")
-    os.environ[VARIABLE] = str(directory)
+    os.environ[variables.PROFILE] = str(directory)
     return directory

@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import ModuleType
 
+from hed import variables
 from hed.errors import InputError
 from hed.staging import checksums, local, source
 from hed.staging.clock import Clock, Report, report
@@ -24,7 +25,7 @@ from hed.staging.transfer import Transfer
 from hed.staging.unpack import TarSink
 
 # Seconds in which MPI must have connected all nodes.
-START = int(os.environ.get("HED_STAGE_START", 180))
+START = int(os.environ.get(variables.STAGE_START, 180))
 CHUNK = 64 * checksums.BLOCK
 
 

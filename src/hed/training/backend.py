@@ -6,6 +6,7 @@ Import this module before anything else that imports TensorFlow.
 import os
 import sys
 
+from hed import variables
 from hed.training.quiet import without_start_lines
 
 # Keras imports these when it finds them, only to accept their objects as input: half of the
@@ -79,7 +80,7 @@ def accelerators() -> list["tf.config.PhysicalDevice"]:
 
 
 def _require(found: int) -> None:
-    wanted = os.environ.get("HED_DEVICES")
+    wanted = os.environ.get(variables.DEVICES)
     if wanted and found != int(wanted):
         raise InputError(
             f"TensorFlow sees {found} devices where a run needs {wanted}: scripts/preflight.py "

@@ -22,7 +22,7 @@ from pathlib import Path
 if __name__ == "__main__":  # started as a file, in whatever environment the commands have
     sys.path[0] = str(Path(__file__).parents[2])
 
-from hed import modules
+from hed import modules, variables
 from hed.warm import client
 
 # Of the directory `scripts` beside the Snakefile.
@@ -32,7 +32,7 @@ LIGHT = ("partition.py",)
 # What libraries read once, when they start: a command that needs it otherwise runs cold.
 READ_ONCE = (
     *("TF_", "ITEX_", "XLA_", "MKL_", "DNNL_", "ONEDNN_", "OMP_", "KMP_", "GOMP_"),
-    *("ZE_", "SYCL_", "ONEAPI_", "CUDA_", "HED_DEVICES", "PYTHON", "LD_"),
+    *("ZE_", "SYCL_", "ONEAPI_", "CUDA_", variables.DEVICES, "PYTHON", "LD_"),
 )
 # A server ends after so many commands, or when it has grown by so many bytes since its first ten.
 MOST_COMMANDS = 3000
@@ -100,7 +100,7 @@ def serve(listener: socket.socket, watch: "Watch", added: dict[str, str]) -> Non
 def added_by_launcher(directory: Path, slot: str) -> dict[str, str]:
     """Return what a launcher, such as a script of modules, has added to this environment."""
     text = (directory / f"{slot}.environment").read_bytes()
-    before = variables(decoded(text))
+    before = mapping(decoded(text))
     return {name: value for name, value in os.environ.items() if before.get(name) != value}
 
 
@@ -109,7 +109,7 @@ def decoded(text: bytes) -> list[str]:
     return [os.fsdecode(word) for word in text.split(b"\0")[:-1]]
 
 
-def variables(words: list[str]) -> dict[str, str]:
+def mapping(words: list[str]) -> dict[str, str]:
     """Return an environment that was sent as words."""
     return dict(word.split("=", 1) for word in words)
 
@@ -122,7 +122,7 @@ def receive(connection: socket.socket) -> Request:
     if not text:
         raise ConnectionResetError
     directory, count, *rest = decoded(text)
-    command, environment = rest[: int(count)], variables(rest[int(count) :])
+    command, environment = rest[: int(count)], mapping(rest[int(count) :])
     return Request(directory, command, environment, list(output))
 
 
