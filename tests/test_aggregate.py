@@ -57,7 +57,7 @@ def test_scores_csv_is_index_and_metric_in_index_order(tmp_path):
     experiment = write_experiment(tmp_path / "EXP000", ["done"] * 3, original=True)
     lines = [{"id": f"RUN00{i}", "index": index} for i, index in enumerate((11, 2, 0))]
     write_upf(experiment / "hed-gen.json", lines)
-    aggregate.write_scores(experiment, "rmse")
+    aggregate.write_all(experiment, "rmse")
     expected = "000,0.100000000\n002,0.090000000\n011,0.080000000\n"
     assert (experiment / "scores.csv").read_text() == expected
 
@@ -65,27 +65,27 @@ def test_scores_csv_is_index_and_metric_in_index_order(tmp_path):
 def test_both_runs_of_one_index_are_in_scores_csv(tmp_path):
     experiment = write_experiment(tmp_path / "EXP000", ["done"] * 2, original=True)
     write_upf(experiment / "hed-gen.json", [{"id": f"RUN00{i}", "index": 0} for i in (0, 1)])
-    aggregate.write_scores(experiment, "rmse")
+    aggregate.write_all(experiment, "rmse")
     assert (experiment / "scores.csv").read_text() == "000,0.080000000\n000,0.090000000\n"
 
 
 def test_an_undefined_correlation_is_null_in_the_table_and_nan_in_the_text(mixed):
     write_json(mixed / "run/RUN000/test_scores.json", make_scores(0.1, pcc=None))
     write_json(mixed / "run/RUN002/test_scores.json", make_scores(0.1, pcc=math.nan))
-    aggregate.write_scores(mixed, "pcc")
+    aggregate.write_all(mixed, "pcc")
     assert (mixed / "scores.csv").read_text() == "000,nan\n002,nan\n"
     assert pl.read_parquet(mixed / "scores.parquet")["pcc"].to_list() == [None, None]
 
 
 def test_scores_parquet_holds_the_table(mixed):
-    aggregate.write_scores(mixed, "mse")
+    aggregate.write_all(mixed, "mse")
     assert pl.read_parquet(mixed / "scores.parquet").equals(aggregate.scores(mixed))
 
 
 def test_a_run_that_nothing_gives_an_index_is_in_the_table_but_not_in_the_text(mixed):
     run = write_run(mixed, 50, state="done")
     (run / "parameters.txt").write_text("{")
-    aggregate.write_scores(mixed, "mse")
+    aggregate.write_all(mixed, "mse")
     assert aggregate.scores(mixed)["index"].to_list() == [0, 2, None]
     assert len((mixed / "scores.csv").read_text().splitlines()) == 2
 
@@ -102,7 +102,7 @@ def test_half_written_scores_are_no_scores(mixed):
 
 
 def test_epochs_are_aligned_and_end_with_their_total(mixed):
-    aggregate.write_epochs(mixed)
+    aggregate.write_all(mixed, "mse")
     assert (mixed / "epochs.txt").read_text().splitlines() == [
         "RUN000 20/20 done",
         "RUN001  7/20 running",
@@ -114,7 +114,7 @@ def test_epochs_are_aligned_and_end_with_their_total(mixed):
 
 def test_an_unknown_metric_is_refused_with_the_known_ones(mixed):
     with pytest.raises(InputError, match="no metric 'auc': choose one of mse, rmse, pcc, scc, r2"):
-        aggregate.write_scores(mixed, "auc")
+        aggregate.write_all(mixed, "auc")
     assert not (mixed / "scores.csv").exists()
 
 

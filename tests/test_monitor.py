@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from hed.training import monitor
+from hed.site import monitor
 
 
 def put_tool(directory: Path, name: str, script: str) -> None:

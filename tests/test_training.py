@@ -15,7 +15,7 @@ import pytest
 import tiny
 
 from hed import uno
-from hed.config import hyperparameters
+from hed.config import hyperparameters, schema
 from hed.data import dataset
 from hed.data.dataset import Data, Features, Rows
 from hed.errors import InputError
@@ -153,13 +153,14 @@ def test_saving_a_model_says_nothing(
     assert not caplog.records
 
 
-@pytest.mark.parametrize("space", ["block", "layer", "global"])
-def test_parameters_are_counted_as_keras_counts_them(space: str) -> None:
-    net = build(hyperparam_space=space)
-    count = architecture.parameter_count(
-        net.architecture, cell_features=CELL_FEATURES, drug_features=DRUG_FEATURES
-    )
-    assert count == net.model.count_params()
+def test_the_default_network_has_the_published_number_of_parameters() -> None:
+    shape = architecture.architecture(schema.defaults(hyperparameters.definition()))
+    net = network.build(shape, cell_features=958, drug_features=1613, precision="float32", seed=0)
+    cell = (958 + 1) * 1000 + 2 * 1001 * 1000
+    drug = (1613 + 1) * 1000 + 2 * 1001 * 1000
+    count = net.model.count_params()
+    assert count == cell + drug + 2001 * 1000 + 4 * 1001 * 1000 + 1001
+    assert round(count / 1e6, 1) == 12.6
 
 
 def test_initial_weights_are_a_function_of_the_seed() -> None:

@@ -14,8 +14,8 @@ from hed.config.original import Parameters
 from hed.data import partition, tables
 from hed.experiment import outcome, parameters
 from hed.files import read_json, write_json
+from hed.site.monitor import monitoring
 from hed.training import checkpoint, metrics, predictions
-from hed.training.monitor import monitoring
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,19 @@
 """Uno as a CANDLE model: `initialize_parameters()` and `run(params)`."""
 
 import math
-import os
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hed import candle, variables
+from hed import candle
 from hed.config import hyperparameters, schema
 from hed.data import controls, dataset
 from hed.data.dataset import Data, Features, Rows
 from hed.files import write_json, write_text
 from hed.names import RECORD
+from hed.site import place
 from hed.training import architecture, backend, checkpoint, network, precision, predictions, weights
 from hed.training.backend import tf
 from hed.training.kept import Shelf
@@ -62,7 +61,7 @@ def run(params: Mapping[str, Any]) -> dict[str, list[float | None]]:
     directory = Path(params["output_dir"])
     params = resolve(params)
     device = backend.configure(threads=params["threads"])
-    write_text(directory / "rank.txt", _place(device))
+    write_text(directory / "rank.txt", place.describe(device))
     kept = _SHELF.find(params)
     cells, drugs = (kept.cells, kept.drugs) if kept else controls.features(params)
     data = Data(
@@ -85,14 +84,14 @@ def predict_test(params: Mapping[str, Any]) -> np.ndarray:
         params: as for `run`.
     """
     precision.require(params["precision"], backend.configure(threads=params["threads"]))
-    place = checkpoint.predicting(Path(params["output_dir"]), params["predict_with"])
+    chosen = checkpoint.predicting(Path(params["output_dir"]), params["predict_with"])
     if kept := _SHELF.find(params):
-        weights.load(kept.trainer.network, place / checkpoint.MODEL)
+        weights.load(kept.trainer.network, chosen / checkpoint.MODEL)
         return kept.trainer.predict(read_rows(params, "test", kept.cells, kept.drugs))
     cells, drugs = controls.features(params)
     rows = read_rows(params, "test", cells, drugs)
     net = build(params, cells, drugs)
-    weights.load(net, place / checkpoint.MODEL)
+    weights.load(net, chosen / checkpoint.MODEL)
     auc = tf.function(predict, autograph=False)(
         net,
         matrix(cells, params["precision"]),
@@ -120,18 +119,6 @@ def build(params: Mapping[str, Any], cells: Features, drugs: Features) -> Networ
     )
 
 
-def _place(device: str) -> str:
-    """Return where this process runs, one `KEY: value` a line."""
-    block = _first_set(variables.BLOCK, "PBS_JOBID", "SLURM_JOB_ID")
-    tile = _first_set(variables.TILE, "ZE_AFFINITY_MASK", "CUDA_VISIBLE_DEVICES")
-    return f"block: {block}\nnode: {socket.gethostname()}\ntile: {tile}\ndevice: {device}\n"
-
-
-def _first_set(*names: str) -> str:
-    """Return the first of some environment variables that is set, `-` if none is."""
-    return next((value for name in names if (value := os.environ.get(name))), "-")
-
-
 def _finish(
     trainer: Trainer, data: Data, state: State, params: Mapping[str, Any], directory: Path
 ) -> None:
@@ -141,8 +128,8 @@ def _finish(
         write_text(stopped, f"early stopping: {state.epoch}/{params['epochs']}\n")
     else:
         stopped.unlink(missing_ok=True)
-    place = checkpoint.predicting(directory, params["predict_with"])
-    weights.load(trainer.network, place / checkpoint.MODEL)
+    chosen = checkpoint.predicting(directory, params["predict_with"])
+    weights.load(trainer.network, chosen / checkpoint.MODEL)
     predicted = trainer.predict(data.val)
     predictions.write(
         directory, "val", true=data.val.auc, labels=data.val.labels, predicted=predicted

@@ -83,16 +83,26 @@ def standardise(values: Floats, by: str, noise: float = 0.0) -> Floats:
     """
     if by in ("quantile", "top"):
         return _placed(values, by)
-    if by == "z":
-        centre = values.mean(axis=-1, keepdims=True)
-        spread = values.std(axis=-1, keepdims=True, ddof=min(1, values.shape[-1] - 1))
-    else:
-        centre = np.median(values, axis=-1, keepdims=True)
-        spread = np.median(np.abs(values - centre), axis=-1, keepdims=True) / NORMAL_MAD
+    centre, spread = _location(values, by)
     spread = np.sqrt(np.maximum(spread**2 - noise, spread**2 / 2)) if noise else spread
     undefined = np.full_like(values, np.nan)
     scores: Floats = np.divide(values - centre, spread, out=undefined, where=spread > 0)
     return scores
+
+
+def limit(badness: Floats, rule: Rule) -> float | None:
+    """Return the value from which on a rule of scores lists a drug; None if there is no spread."""
+    centre, spread = (float(part[0]) for part in _location(badness, rule.by))
+    return centre + rule.least * spread if spread > 0 else None
+
+
+def _location(values: Floats, by: str) -> tuple[Floats, Floats]:
+    """Return centre and spread over the last axis, which stays: by `z` or by `robust_z`."""
+    if by == "z":
+        centre = values.mean(axis=-1, keepdims=True)
+        return centre, values.std(axis=-1, keepdims=True, ddof=min(1, values.shape[-1] - 1))
+    centre = np.median(values, axis=-1, keepdims=True)
+    return centre, np.median(np.abs(values - centre), axis=-1, keepdims=True) / NORMAL_MAD
 
 
 def _placed(values: Floats, by: str) -> Floats:

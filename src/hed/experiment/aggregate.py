@@ -62,20 +62,6 @@ def tabulate(runs: Sequence[Run]) -> pl.DataFrame:
     return table.sort("index", nulls_last=True, maintain_order=True)
 
 
-def write_scores(experiment: Path, metric: str) -> None:
-    """Write scores.csv (`%03i,%.9f`: index, metric) and scores.parquet (all of `scores`).
-
-    Raises:
-        InputError: if the directory is not an experiment or there is no such metric.
-    """
-    write_table(experiment, scores(experiment), metric=metric)
-
-
-def write_epochs(experiment: Path) -> None:
-    """Write epochs.txt: each run's epochs done and planned, its state, and the total."""
-    files.write_text(experiment / EPOCHS_FILE, render_epochs(read_runs(experiment)))
-
-
 def write_all(directory: Path, metric: str) -> None:
     """Write scores.csv, scores.parquet, epochs.txt and progress.txt from one reading.
 

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hed.errors import InputError
-
 # Uno's own names for its blocks of layers; `canc` is the cell.
 BLOCKS = ("canc", "drug", "interaction")
 # Layers of each block in the hyperparameter space `global`, all of the same width.
@@ -69,21 +67,3 @@ def _layer(parameters: Mapping[str, Any], name: str) -> tuple[Layer, ...]:
 
 
 _SPACES = {"global": _global, "block": _block, "layer": _layer}
-
-
-def parameter_count(shape: Architecture, *, cell_features: int, drug_features: int) -> int:
-    """Return the number of weights and biases.
-
-    Raises:
-        InputError: if there are no features.
-    """
-    if not cell_features or not drug_features:
-        raise InputError("the feature tables have no feature columns")
-    count = _dense(cell_features, shape.canc) + _dense(drug_features, shape.drug)
-    count += _dense(shape.canc[-1].size + shape.drug[-1].size, shape.interaction)
-    return count + shape.interaction[-1].size + 1
-
-
-def _dense(inputs: int, layers: tuple[Layer, ...]) -> int:
-    sizes = [inputs, *(layer.size for layer in layers)]
-    return sum((n + 1) * m for n, m in zip(sizes, sizes[1:], strict=False))

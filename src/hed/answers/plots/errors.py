@@ -6,12 +6,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import plotnine as p9
 import polars as pl
 
+from hed.answers import rule
 from hed.answers.plots import theme
-from hed.answers.rule import NORMAL_MAD, THRESHOLDS
 from hed.answers.summary import LEVELS, known
 from hed.errors import InputError
 from hed.experiment.kind import BY_DRUG, Kind, drug_label, shorten
@@ -76,14 +75,8 @@ def plot(
 
 
 def high_error_limit(table: pl.DataFrame) -> float | None:
-    """Return the rmse from which on a drug is a high error drug, by the robust z-score.
-
-    None if the errors of the drugs have no spread about their median.
-    """
-    errors = table["rmse"].drop_nulls().to_numpy()
-    median = np.median(errors)
-    spread = float(np.median(np.abs(errors - median)))
-    return float(median + THRESHOLDS["robust_z"] * spread / NORMAL_MAD) if spread > 0 else None
+    """Return the rmse from which on a drug is a high error drug; None if errors have no spread."""
+    return rule.limit(table["rmse"].drop_nulls().to_numpy(), rule.Rule())
 
 
 def arrange(table: pl.DataFrame, kind: Kind = BY_DRUG, others: Sequence[str] = ()) -> pl.DataFrame:
@@ -201,7 +194,7 @@ def _labels(
     """Return title, axis and the sentences that explain the rows."""
     explained = "black bar: median"
     if limit is not None:
-        score = f"robust z-score {THRESHOLDS['robust_z']}, rmse {limit:.3f}"
+        score = f"{rule.Rule().text}, rmse {limit:.3f}"
         found = f"{high or 'no'} {kind.noun}{'' if high == 1 else 's'}"
         explained += f"; dashed: high error {kind.noun}s reach it ({score}): {found}"
     drawn = set(points["series"])
