@@ -14,6 +14,9 @@ AURORA_PYTHON ?= $(shell for p in python3.10 "$$(pyenv root 2>/dev/null)"/versio
     $(PYTHON); do $$p -m venv -h >/dev/null 2>&1 && echo $$p && break; done)
 AURORA_TESTS := $(patsubst %,tests/test_%.py,architecture checkpoint dataset precision resume sampling schedule training warm)
 
+# Its links are checked; it has a word on its successor, every time.
+SITE := $(ACTIVATE) && NO_MKDOCS_2_WARNING=1 mkdocs build --quiet
+
 .PHONY: help setup dev demo test test-aurora check format lock docs bench clean
 
 help:
@@ -61,12 +64,13 @@ test: dev ## all tests, those of the training on both TensorFlows
 test-aurora: $(AURORA)/installed
 	@PYTHONPATH=src $(AURORA)/bin/python -m pytest $(AURORA_TESTS)
 
-check: dev ## what CI checks: style, types, the graph's lint, tests
+check: dev ## what CI checks: style, types, the graph's lint, the links of docs/, tests
 	@$(ACTIVATE) && ruff check . && ruff format --check .
 	@$(ACTIVATE) && snakefmt --check Snakefile rules
 	@$(ACTIVATE) && mypy
 	@$(ACTIVATE) && shellcheck -x envs/aurora/*.sh
 	@$(ACTIVATE) && snakemake --lint --config output=$$(mktemp -d)
+	@$(SITE) --site-dir $$(mktemp -d)
 	@$(MAKE) --no-print-directory test
 
 format: dev ## format Python and Snakemake files
@@ -80,8 +84,9 @@ lock: dev ## renew the locks of the environments
 	@$(LOCK) 3.10 envs/aurora/added.in --no-annotate --constraint envs/training-tf2.15.lock \
 	    --output-file envs/aurora/added.lock
 
-docs: setup ## renew the generated pages of docs/
+docs: dev ## renew the generated pages of docs/, and build the site of them into site/
 	@$(ACTIVATE) && python scripts/document.py docs && python benchmarks/table.py
+	@$(SITE)
 
 bench: dev ## measure speed on this machine (GDSC2=DIR, raw tables, adds accuracy and time to quality)
 	@$(ACTIVATE) && python benchmarks/graph.py && python benchmarks/partition.py && \
