@@ -5,13 +5,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import psutil
+from waiting import PATIENCE, wait_for
 
 ROOT = Path(__file__).parent.parent
 TILES = 3
@@ -122,7 +120,7 @@ class Chain:
     def run(self) -> str:
         """Type the command, wait for its success and return what it printed."""
         command = self.start()
-        printed = command.communicate(timeout=300)[0]
+        printed = command.communicate(timeout=PATIENCE)[0]
         assert command.returncode == 0, printed
         return printed
 
@@ -163,11 +161,3 @@ class Chain:
         """Check that no process is left, and that every block was given back."""
         wait_for(lambda: not self.processes())
         assert not list((self.spool / "blocks").iterdir())
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 240) -> None:
-    """Wait for a condition."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"waited {seconds} s in vain"
-        time.sleep(0.1)

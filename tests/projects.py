@@ -16,6 +16,7 @@ from chains import MORTAL, QUICKLY
 from nodes import command
 from pbs.cluster import Cluster
 from pbs.user import until
+from waiting import PATIENCE
 
 from hed.data import preprocess
 from hed.pilot.spool import Spool
@@ -104,7 +105,7 @@ class Project:
 
     def finish(self) -> str:
         """Wait for the success of the command that was typed last; return what it printed."""
-        printed: str = self.commands[-1].communicate(timeout=900)[0]
+        printed: str = self.commands[-1].communicate(timeout=PATIENCE)[0]
         assert self.commands[-1].returncode == 0, printed
         return printed
 

@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE
 
 from hed.site import site
 
@@ -66,7 +67,9 @@ class Project:
 
     def _run(self, command, modules, environ=None):
         environ = {**self.environ(modules=modules), **(environ or {})}
-        return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
+        return subprocess.run(
+            command, env=environ, capture_output=True, text=True, timeout=PATIENCE
+        )
 
     @property
     def built(self) -> Path:

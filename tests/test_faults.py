@@ -16,6 +16,7 @@ from held import RUNS, SCORES, UNTIL, Held, contents, expire, run_here, running,
 from pbs.cluster import Cluster
 from pbs.rules import HOOK, PER_USER, QUEUE_LIMIT
 from projects import Project
+from waiting import PATIENCE
 
 UNO = {
     "epochs": 60,
@@ -45,7 +46,7 @@ def test_one_command_survives_refusals_a_killed_training_a_killed_pool_and_a_wal
     project.start()
     held = project.fill(())
     second = project.start()
-    assert "error: EXP000 is being run by process " in second.communicate(timeout=300)[0]
+    assert "error: EXP000 is being run by process " in second.communicate(timeout=PATIENCE)[0]
     assert second.returncode != 0
     project.commands.remove(second)
     project.let(min(held.values()))
@@ -83,7 +84,7 @@ def test_after_a_killed_sidecar_and_a_killed_command_the_same_command_finishes(
     project.let(min(held.values()))
     (sidecar,) = (each for each in command.children() if "hed.pilot.sidecar" in each.cmdline())
     sidecar.kill()
-    printed = command.communicate(timeout=300)[0]
+    printed = command.communicate(timeout=PATIENCE)[0]
     assert command.returncode == 1
     assert "the pilot has ended; start Snakemake again" in printed
 
@@ -102,7 +103,7 @@ def test_after_a_killed_sidecar_and_a_killed_command_the_same_command_finishes(
 def test_a_site_that_refuses_every_block_ends_the_command_with_a_sentence(project: Held) -> None:
     project.cluster.server.refusals = itertools.repeat(HOOK)
     command = project.start()
-    printed = command.communicate(timeout=300)[0]
+    printed = command.communicate(timeout=PATIENCE)[0]
     assert command.returncode == 1
     (sentence,) = (line for line in printed.splitlines() if "no block can start" in line)
     assert "a rule of the site rejects it: qsub: Job rejected by a hook of the site" in sentence

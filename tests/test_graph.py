@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from experiments import write_experiment
+from waiting import PATIENCE
 
 from hed import variables
 from hed.config.hyperparameters import UpfLine, format_upf
@@ -55,7 +56,7 @@ def snakemake(config, *options):
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=PATIENCE,
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from chains import wait_for
+from waiting import PATIENCE, wait_for
 
 from hed.pilot import keeper, scratch
 from hed.pilot.spool import Spool
@@ -60,7 +60,7 @@ class Keeper:
         """Yield what a keeper reports that finds its node, or its pool, of no use."""
         with self.start(text, **more) as process:
             try:
-                wait_for(self.spool.reported_nodes, 60)
+                wait_for(self.spool.reported_nodes)
                 assert process.poll() is None
                 yield self.spool.reported_nodes()["7", NODE]
             finally:
@@ -70,7 +70,7 @@ class Keeper:
     def run(self, text: str, *options: str, **more: str) -> int:
         """Return the exit status of a keeper whose pool comes to its end."""
         process = self.start(text, *options, **more)
-        process.communicate(timeout=300)
+        process.communicate(timeout=PATIENCE)
         return process.returncode
 
 

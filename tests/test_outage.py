@@ -8,6 +8,7 @@ from held import Held, running
 from pbs.cluster import Cluster
 from pbs.rules import DISABLED, UNKNOWN_QUEUE
 from pbs.user import until
+from waiting import PATIENCE
 
 RETRY = "Trying to restart"
 
@@ -65,7 +66,7 @@ def test_a_command_waits_for_a_server_that_is_away_and_for_a_queue_that_is_close
 def test_a_wrong_queue_ends_the_command_at_the_first_refusal(project: Held) -> None:
     project.cluster.server.refusals = iter([UNKNOWN_QUEUE])
     command = project.start()
-    printed = command.communicate(timeout=300)[0]
+    printed = command.communicate(timeout=PATIENCE)[0]
     assert command.returncode == 1
     (sentence,) = (line for line in printed.splitlines() if "no block can start" in line)
     assert sentence.endswith("qsub refused a block (qsub: Unknown queue)")
@@ -79,7 +80,7 @@ def test_nodes_without_the_cores_of_the_tiles_end_the_command_with_a_sentence(
 ) -> None:
     project.change(cores=["0", "7777"])
     command = project.start()
-    printed = command.communicate(timeout=300)[0]
+    printed = command.communicate(timeout=PATIENCE)[0]
     assert command.returncode == 1
     (sentence,) = (line for line in printed.splitlines() if "no block can start" in line)
     assert "has no node on which a run begins (x0n0: tile 1 has cores 7777, but a run" in sentence

@@ -16,8 +16,9 @@ from typing import Any
 
 import psutil
 import pytest
-from chains import ROOT, wait_for
+from chains import ROOT
 from parsl.jobs.states import JobState, JobStatus
+from waiting import wait_for
 
 from hed.data import layout
 from hed.errors import InputError
@@ -260,7 +261,7 @@ def test_a_mortal_command_dies_with_its_parent(tmp_path: Path) -> None:
         f"while not os.path.exists({str(born)!r}) or not os.path.getsize({str(born)!r}): pass\n"
     )
     subprocess.run([sys.executable, "-c", text], check=True)
-    wait_for(lambda: not processes.born(int(born.read_text())), 60)
+    wait_for(lambda: not processes.born(int(born.read_text())))
 
 
 def test_a_tile_is_named_in_the_words_of_the_site(site: Site) -> None:

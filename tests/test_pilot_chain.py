@@ -12,7 +12,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from chains import TILES, Chain, wait_for
+from chains import TILES, Chain
+from waiting import PATIENCE, wait_for
 
 from hed import lock
 from hed.experiment import archive
@@ -57,7 +58,7 @@ def test_a_run_whose_process_or_guard_is_killed_is_repeated(chain: Chain) -> Non
     chain.await_trainings(3)
     psutil.Process(chain.notes("start")[0][2]).kill()
     chain.kill("hed.pilot.guard")
-    printed = command.communicate(timeout=300)[0]
+    printed = command.communicate(timeout=PATIENCE)[0]
     assert command.returncode == 0, printed
     chain.assert_is_finished()
 
@@ -66,7 +67,7 @@ def test_the_runs_of_a_killed_worker_pool_go_on_in_another(chain: Chain) -> None
     command = chain.start()
     chain.await_trainings(3)
     chain.kill("bin/process_worker_pool.py")
-    printed = command.communicate(timeout=300)[0]
+    printed = command.communicate(timeout=PATIENCE)[0]
     assert command.returncode == 0, printed
     assert len(chain.notes("start")) == 6
     assert RETRY not in printed
@@ -77,7 +78,7 @@ def test_a_killed_dispatcher_is_replaced(chain: Chain) -> None:
     command = chain.start()
     chain.await_trainings(3)
     chain.kill("hed.pilot.dispatcher")
-    printed = command.communicate(timeout=300)[0]
+    printed = command.communicate(timeout=PATIENCE)[0]
     assert command.returncode == 0, printed
     assert "the dispatcher died" in printed
     assert RETRY not in printed
@@ -91,7 +92,7 @@ def test_a_killed_sidecar_ends_the_command_in_a_sentence_and_the_next_one_finish
     command = chain.start()
     chain.await_trainings(3)
     chain.kill("hed.pilot.sidecar")
-    printed = command.communicate(timeout=300)[0]
+    printed = command.communicate(timeout=PATIENCE)[0]
     assert command.returncode == 1
     assert printed.count("the pilot has ended; start Snakemake again") == 1
     lines = [line for line in printed.splitlines() if not line.startswith("Submitted group job")]
@@ -105,7 +106,7 @@ def test_nothing_outlives_a_killed_command_and_the_next_one_finishes(chain: Chai
     command = chain.start()
     chain.await_trainings(3)
     command.kill()
-    command.communicate(timeout=300)
+    command.communicate(timeout=PATIENCE)
     chain.assert_is_gone()
     chain.run()
     chain.assert_is_finished()
@@ -116,7 +117,7 @@ def test_nothing_outlives_an_interrupted_command(chain: Chain, number: int) -> N
     command = chain.start()
     chain.await_trainings(1)
     command.send_signal(number)
-    command.communicate(timeout=300)
+    command.communicate(timeout=PATIENCE)
     chain.assert_is_gone()
     assert not Spool(chain.spool).unfinished()
 
@@ -126,7 +127,7 @@ def test_a_command_under_nohup_survives_the_hangup_of_a_logout(chain: Chain) -> 
     chain.await_trainings(1)
     # To the whole job, as a shell does.
     os.killpg(command.pid, signal.SIGHUP)
-    printed = command.communicate(timeout=300)[0]
+    printed = command.communicate(timeout=PATIENCE)[0]
     assert command.returncode == 0, printed
     chain.assert_is_finished()
 
@@ -138,12 +139,12 @@ def test_a_second_start_of_a_live_experiment_is_refused_in_a_sentence(chain: Cha
     with lock.acquire(chain.output) as held:
         assert held is not None
         second = chain.start()
-        printed = second.communicate(timeout=300)[0]
+        printed = second.communicate(timeout=PATIENCE)[0]
     assert second.returncode != 0
     holder = f"process {os.getpid()} on {socket.gethostname()} since "
     assert f"error: EXP000 is being run by {holder}" in printed
     assert "Traceback" not in printed
-    printed = command.communicate(timeout=300)[0]
+    printed = command.communicate(timeout=PATIENCE)[0]
     assert command.returncode == 0, printed
     chain.assert_is_finished()
 
@@ -155,7 +156,7 @@ def test_a_start_waits_while_the_blocks_of_an_earlier_one_are_given_back(chain: 
         log = chain.spool / "pilot.log"
         wait_for(lambda: log.exists() and "which gives its blocks back" in log.read_text())
         assert not (chain.spool / "pid").exists()
-    printed = command.communicate(timeout=300)[0]
+    printed = command.communicate(timeout=PATIENCE)[0]
     assert command.returncode == 0, printed
     chain.assert_is_finished()
 
@@ -171,5 +172,5 @@ def test_a_cancelled_run_ends_with_all_its_processes(chain: Chain) -> None:
     wait_for(lambda: not any(process.is_running() for process in tree))
     wait_for(lambda: Spool(chain.spool).state(job) == "failed")
     command.send_signal(signal.SIGINT)
-    command.communicate(timeout=300)
+    command.communicate(timeout=PATIENCE)
     chain.assert_is_gone()

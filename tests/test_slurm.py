@@ -20,7 +20,8 @@ from parsl.executors import HighThroughputExecutor
 from parsl.launchers import SrunLauncher
 from parsl.providers import SlurmProvider
 from slurm import install
-from slurm.cluster import Cluster, environment, start, wait_for
+from slurm.cluster import Cluster, environment, start
+from waiting import PATIENCE, wait_for
 
 from hed.pilot import release
 from hed.pilot.spool import Spool
@@ -151,7 +152,7 @@ def test_parsl_fills_every_tile_of_a_block_with_one_task_at_a_time(
     with parsl.load(parsl_config(tmp_path)):
         app = parsl.python_app(subprocess.check_output)
         tasks = [app(["bash", "-c", script], text=True) for _ in range(12)]
-        lines = [task.result(timeout=300) for task in tasks]
+        lines = [task.result(timeout=PATIENCE) for task in tasks]
     assert_each_tile_takes_one_at_a_time(line.split() for line in lines)
 
 
@@ -214,9 +215,9 @@ def test_the_pilot_fills_all_tiles_and_goes_on_elsewhere_when_a_node_is_lost(
 ) -> None:
     command = chain.start()
     tiles = set(product(("n0", "n1"), TILES))
-    wait_for(lambda: set(busy_tiles(slurm)) == tiles, "all tiles are busy", seconds=300)
+    wait_for(lambda: set(busy_tiles(slurm)) == tiles, "all tiles are busy")
     slurm.lose("n1")
-    printed = command.communicate(timeout=300)[0]
+    printed = command.communicate(timeout=PATIENCE)[0]
     assert command.returncode == 0, printed
     chain.assert_is_finished()
     assert {record["node"] for record in Spool(chain.spool).tiles()} >= {"n0", "n2"}
@@ -239,11 +240,11 @@ def test_the_runs_of_a_block_that_ends_too_soon_go_on_in_another(
     # Slurm looks only every 30 seconds whose walltime has ended.
     chain.settings["seconds"] = 45
     command = chain.start()
-    wait_for(lambda: len(busy_tiles(slurm)) == 6, "all tiles are busy", seconds=300)
+    wait_for(lambda: len(busy_tiles(slurm)) == 6, "all tiles are busy")
     (job,) = slurm.jobs()
     end(slurm, job)
     slurm.wait_for_state(job, state)
-    printed = command.communicate(timeout=300)[0]
+    printed = command.communicate(timeout=PATIENCE)[0]
     assert command.returncode == 0, printed
     assert len(chain.notes("start")) > 6
     chain.assert_is_finished()
@@ -260,10 +261,10 @@ def test_what_an_allocation_did_not_finish_goes_on_in_the_next_of_a_chain(
     options = [f"--nodes={nodes}", "--exclusive", "--time=30"]
     first = slurm.submit(script, *options)
     second = slurm.submit(script, *options, f"--dependency=afterany:{first}")
-    wait_for(lambda: len(busy_tiles(slurm)) == 3 * nodes, "all tiles are busy", seconds=120)
+    wait_for(lambda: len(busy_tiles(slurm)) == 3 * nodes, "all tiles are busy")
     slurm.run("scancel", first)
     slurm.wait_for_state(first, "CANCELLED")
-    slurm.wait_for_state(second, "COMPLETED", seconds=240)
+    slurm.wait_for_state(second, "COMPLETED")
     assert len(chain.notes("start")) == 6 * nodes
     assert (chain.output / "jobid.txt").read_text().split() == [first, second]
     assert {record["block"] for record in Spool(chain.spool).tiles()} >= {second}
@@ -290,7 +291,7 @@ def test_killed_tests_leave_no_daemon(slurm: Cluster, tmp_path: Path) -> None:
     program = KILLED.format(path=sys.path, directory=str(tmp_path))
     result = subprocess.run([sys.executable, "-c", program], check=False)
     assert result.returncode == -signal.SIGKILL
-    wait_for(lambda: using(tmp_path) == [], "all daemons have ended", seconds=60)
+    wait_for(lambda: using(tmp_path) == [], "all daemons have ended")
 
 
 def using(directory: Path) -> list[psutil.Process]:

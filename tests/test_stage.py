@@ -10,15 +10,16 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import time
 import types
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from waiting import PATIENCE, wait_for
 
 from hed import lock
 from hed.staging import checksums, local, sinks, stage, transfer, unpack
@@ -26,7 +27,6 @@ from hed.staging.nodes import Alone, NoSpace, StageError, started_by_mpi
 
 SCRIPT = Path(__file__).parents[1] / "scripts/stage.py"
 MIB = 2**20
-TIMEOUT = 60
 
 # Prepended to the command in a process of its own.
 PRELUDE = """
@@ -132,7 +132,7 @@ def on_nodes(to, *arguments, count=4, **options):
 
 def run(line, status=0):
     """Run a command line to its end and return its output and errors."""
-    done = subprocess.run(line, capture_output=True, text=True, timeout=TIMEOUT)
+    done = subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout, done.stderr
 
@@ -234,9 +234,9 @@ def test_only_one_rank_of_a_node_reads_and_writes(tmp_path, data):
 
 def test_a_node_that_does_not_start_its_process_keeps_the_others_for_a_while_only(tmp_path, data):
     staging = shlex.join(map(str, command("--to", tmp_path / "to", data / "large")))
-    line = ["mpiexec", "-n", "2", "sh", "-c", f"[ $PMI_RANK = 1 ] && exec sleep 300; {staging}"]
+    line = ["mpiexec", "-n", "2", "sh", "-c", f"[ $PMI_RANK = 1 ] && exec sleep 3000; {staging}"]
     environment = {**os.environ, "HED_STAGE_START": "2"}
-    done = subprocess.run(line, env=environment, capture_output=True, timeout=TIMEOUT)
+    done = subprocess.run(line, env=environment, capture_output=True, timeout=PATIENCE)
     assert done.returncode != 0
     assert not (tmp_path / "to").exists()
 
@@ -253,7 +253,7 @@ def test_a_python_that_has_no_safe_way_to_unpack_unpacks_safely(tmp_path, tar, p
             pytest.skip("this machine has another Python than Debian 12's")
     packages = Path(psutil.__file__).parents[1]
     paths = {"PYTHONPATH": f"{SCRIPT.parents[1] / 'src'}:{packages}"}
-    subprocess.run(line, env={**os.environ, **paths}, check=True, timeout=TIMEOUT)
+    subprocess.run(line, env={**os.environ, **paths}, check=True, timeout=PATIENCE)
     assert (tmp_path / "to" / "env" / "bin" / "tool").stat().st_mode & 0o111
     with tarfile.open(tmp_path / "bad.tar", "w") as archive:
         member = tarfile.TarInfo("../outside")
@@ -270,14 +270,18 @@ def await_line(stream, text):
     assert any(line.strip() == text for line in stream), f"no line {text!r}"
 
 
+def is_free(work):
+    """Tell whether nobody holds a directory."""
+    held = lock.acquire(work)
+    if held is not None:
+        held.close()
+    return held is not None
+
+
 def gone(directory):
     """Wait until no living staging holds its working directory."""
-    deadline = time.monotonic() + TIMEOUT
     for work in leftovers(directory):
-        while (held := lock.acquire(work)) is None:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        held.close()
+        wait_for(partial(is_free, work), f"nobody holds {work}")
 
 
 @pytest.mark.parametrize("what", ["large", "env"])
@@ -346,7 +350,7 @@ def test_an_error_that_nobody_foresaw_on_one_node_does_not_hang_the_others(tmp_p
         on_nodes(tmp_path, data, count=3, prelude=BROKEN),
         capture_output=True,
         text=True,
-        timeout=TIMEOUT,
+        timeout=PATIENCE,
     )
     assert done.returncode not in (0, 3) and "Error" in done.stderr
     assert not tree(tmp_path / "2")
@@ -366,7 +370,7 @@ def test_a_mistake_of_the_user_is_said_once(tmp_path):
 
 def test_without_mpi4py_each_process_copies_for_itself(tmp_path, data):
     line = command("--to", tmp_path / "to", data, prelude="sys.modules['mpi4py'] = None")
-    subprocess.run(line, check=True, env={**os.environ, "PMI_RANK": "0"}, timeout=TIMEOUT)
+    subprocess.run(line, check=True, env={**os.environ, "PMI_RANK": "0"}, timeout=PATIENCE)
     expected = tree(Path(shutil.copytree(data, tmp_path / "followed")))
     assert tree(tmp_path / "to" / "data") == expected
     _, errors = run([*line, "--mpi"], status=1)

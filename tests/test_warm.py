@@ -7,14 +7,14 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 import tiny
+from waiting import PATIENCE, wait_for
 
 from hed import modules, variables, warm
 from hed.training import precision
@@ -52,14 +52,6 @@ def servers(directory: Path) -> list[psutil.Process]:
         if str(directory) in (words := process.info["cmdline"] or []) and client.SERVER in words:
             found.append(process)
     return found
-
-
-def wait_for(condition: Callable[[], Any]) -> None:
-    """Wait until something is so; a busy machine may need its time."""
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def environment(place: Path | None, **more: str) -> dict[str, str]:
@@ -249,7 +241,7 @@ def test_a_killed_client_ends_its_training_at_once(
 ) -> None:
     (found,) = servers(place)
     training.kill()
-    found.wait(timeout=10)
+    found.wait(timeout=PATIENCE)
     assert call(place, split(data, tmp_path / "out")).returncode == 0
     assert servers(place)[0].pid != found.pid
 
@@ -258,7 +250,7 @@ def test_a_server_that_dies_fails_the_command_that_it_was_in(
     training: subprocess.Popen[str], place: Path, data: Path, tmp_path: Path
 ) -> None:
     servers(place)[0].kill()
-    assert training.wait(timeout=10) == 1
+    assert training.wait(timeout=PATIENCE) == 1
     assert training.stderr and "error: the warm server died" in training.stderr.read()
     assert call(place, split(data, tmp_path / "out")).returncode == 0
 
@@ -268,7 +260,7 @@ def test_the_end_of_the_owner_ends_a_training(
 ) -> None:
     owner.send_signal(signal.SIGKILL)
     owner.wait()
-    assert training.wait(timeout=10) == 1
+    assert training.wait(timeout=PATIENCE) == 1
     wait_for(lambda: not servers(place) and not place.exists())
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from chains import wait_for
 from parsl.serialize import deserialize, serialize
+from waiting import wait_for
 
 from hed.pilot import worker
 from hed.pilot.spool import End, Spool, State
@@ -72,7 +72,7 @@ def test_a_failure_is_known_before_its_tile_waits_and_the_wait_ends_with_the_poo
     assert Spool(tmp_path / ".pilot").state("job") == "failed"
     assert waiting.is_running()
     pool.kill()
-    wait_for(lambda: not waiting.is_running(), 60)
+    wait_for(lambda: not waiting.is_running())
 
 
 @pytest.mark.parametrize(

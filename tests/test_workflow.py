@@ -14,6 +14,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import tiny
+from waiting import PATIENCE
 
 ROOT = Path(__file__).parents[1]
 RUNS = ("RUN000", "RUN007")
@@ -83,7 +84,7 @@ def snakemake(directory: Path, *more: str) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=600,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stdout
     return done.stdout
@@ -100,7 +101,7 @@ def start_and_kill(directory: Path, when: Callable[[], bool]) -> None:
             stderr=log,
             start_new_session=True,
         )
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + PATIENCE
         while not when():
             assert process.poll() is None, (directory / "killed.txt").read_text()
             assert time.monotonic() < deadline, (directory / "killed.txt").read_text()

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from waiting import PATIENCE
+
 ROOT = Path(__file__).parents[1]
 MODELS = ROOT / "tests" / "models"
 
@@ -32,7 +34,7 @@ def snakemake(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=600,
+        timeout=PATIENCE,
         check=False,
     )
 

@@ -4,8 +4,7 @@ import os
 import random
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from string import Template
 import psutil
 import pytest
 from nodes import Nodes
+from waiting import wait_for
 
 from slurm import install
 
@@ -130,9 +130,9 @@ class Cluster:
         """Return the state of a job, such as RUNNING, also after its end."""
         return self.run("squeue", "-h", "--states=all", "--format=%T", f"--jobs={job}").strip()
 
-    def wait_for_state(self, job: str, state: str, *, seconds: float = 60) -> None:
+    def wait_for_state(self, job: str, state: str) -> None:
         """Wait until a job has a state."""
-        wait_for(lambda: self.state(job) == state, f"job {job} is {state}", seconds=seconds)
+        wait_for(lambda: self.state(job) == state, f"job {job} is {state}")
 
     def jobs(self) -> list[str]:
         """Return the ids of all jobs that wait or run."""
@@ -197,12 +197,3 @@ def free_ports(count: int) -> list[int]:
                 server.bind(("", port))
                 ports.append(port)
         return ports
-
-
-def wait_for(condition: Callable[[], object], what: str, *, seconds: float = 60) -> None:
-    """Wait until a condition holds; TimeoutError says what did not happen."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not true after {seconds:.0f} seconds: {what}")
-        time.sleep(0.2)
