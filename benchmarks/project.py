@@ -49,7 +49,7 @@ read -r -d '' script <"$1"
 [[ $script =~ :run=([^\\ \\',]+) ]]
 run=${{BASH_REMATCH[1]}}
 {plain}
-job=$({root}/profiles/pilot/submit "$1") || exit
+job=$({root}/src/hed/pilot/tools/submit "$1") || exit
 echo "$job $EPOCHREALTIME $run" >>{project}/submitted.txt
 echo "$job"
 """

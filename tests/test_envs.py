@@ -13,6 +13,7 @@ import pytest
 from waiting import PATIENCE
 
 from hed.site import site
+from hed.site.profile import PILOT
 
 ROOT = Path(__file__).parents[1]
 # An old shell's way to hand a function to the shells that it starts.
@@ -199,7 +200,7 @@ def test_a_run_on_a_tile_gets_the_software_and_its_device(built):
         "HED_DEVICE_VARIABLE": "ZE_AFFINITY_MASK",
         "ZE_AFFINITY_MASK": "3",
     }
-    tile = [ROOT / "profiles" / "pilot" / "tile", "sh", "-c", "echo $ZE_AFFINITY_MASK; probe"]
+    tile = [PILOT / "tile", "sh", "-c", "echo $ZE_AFFINITY_MASK; probe"]
     done = subprocess.run(tile, env=environ, capture_output=True, text=True)
     assert done.stdout.split() == ["3", str(built.built)], done.stderr
 

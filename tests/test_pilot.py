@@ -16,7 +16,6 @@ from typing import Any
 
 import psutil
 import pytest
-from chains import ROOT
 from parsl.jobs.states import JobState, JobStatus
 from waiting import wait_for
 
@@ -40,9 +39,8 @@ from hed.pilot.script import PerNode
 from hed.pilot.spool import End, Spool, State
 from hed.pilot.timers import TIMERS
 from hed.site import site as sites
+from hed.site.profile import PILOT
 from hed.site.site import Site
-
-PILOT = ROOT / "profiles" / "pilot"
 
 
 @pytest.fixture

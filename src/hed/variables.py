@@ -50,15 +50,15 @@ MEANINGS = {
     DATA: Meaning("the script of a block", "trainings, scorings", "the data set that was copied"),
     STAGED: Meaning("the script of a block", "trainings, scorings", "its copy on this node"),
     LOCAL: Meaning("the script of a block", "environment.sh", "where the software was unpacked"),
-    ENVIRONMENT: Meaning("a tile's worker", "profiles/pilot/tile", "script to source first, or ''"),
+    ENVIRONMENT: Meaning("a tile's worker", "pilot/tools/tile", "script to source first, or ''"),
     BLOCK: Meaning("a tile's worker", "rank.txt, the pilot's records", "id of the block's job"),
     TILE: Meaning("a tile's worker", "rank.txt, the pilot's records", "the tile's mask"),
     DEVICE_VARIABLE: Meaning(
-        "a tile's worker", "profiles/pilot/tile", "name of the variable that binds a device, or ''"
+        "a tile's worker", "pilot/tools/tile", "name of the variable that binds a device, or ''"
     ),
     DEVICES: Meaning("a tile's worker", "trainings, scorings", "how many devices there must be"),
     PILOT_PERIOD: Meaning("tests", "the dispatcher", "s between two signs of life of a node"),
-    STAGE_START: Meaning("tests", "stage.py", "s in which MPI must have connected all nodes"),
+    STAGE_START: Meaning("tests", "hed.staging", "s in which MPI must have connected all nodes"),
 }
 
 

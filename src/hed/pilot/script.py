@@ -15,7 +15,8 @@ from hed.pilot.spool import Spool
 from hed.pilot.timers import TIMERS
 from hed.site.site import Site
 
-ROOT = Path(hed.__file__).parents[2]
+# Where this package is, in a checkout or an installation.
+SOURCES = Path(hed.__file__).parents[1]
 # A copy runs in the process group of its block, which would not reach it elsewhere.
 LIMIT = "timeout --foreground -k {kill} {copy}"
 # Ends the name of a file that a block writes when its worker pools are being started.
@@ -65,10 +66,9 @@ class Staging:
         Trainings and scorings read features alone; the responses are read once, by the partition.
         """
         sources = " ".join(shlex.quote(str(self.data / name)) for name in layout.FEATURE_FILES)
-        script = shlex.quote(str(ROOT / "scripts/stage.py"))
         limit = LIMIT.format(kill=TIMERS.copy_kill, copy=TIMERS.copy)
         environment = shlex.quote(self.environment)
-        stage = f"{variables.ENVIRONMENT}={environment} {limit} {start} tile python {script}"
+        stage = f"{variables.ENVIRONMENT}={environment} {limit} {start} tile python -m hed.staging"
         data = (
             f"if {stage} {sources} --to {shlex.quote(self.to)}; then "
             f"export {variables.DATA}={shlex.quote(str(self.data))} "
@@ -157,7 +157,6 @@ def prologue(spool: Spool, tools: Path, local: Path, *, start: str = "$(date +%s
         start: when the block's walltime began, in seconds since 1970, for the shell.
     """
     path = f"{Path(sys.executable).parent}:{tools}"
-    source = ROOT / "src"
     return "\n".join(
         [
             f"cd {shlex.quote(str(spool.directory / 'parsl'))} || exit",
@@ -166,6 +165,6 @@ def prologue(spool: Spool, tools: Path, local: Path, *, start: str = "$(date +%s
             f"export PATH={shlex.quote(path)}:$PATH",
             # A launcher's own may be too long for the sockets in it.
             f"export TMPDIR={shlex.quote(str(local))}",
-            f"export PYTHONPATH={shlex.quote(str(source))}${{PYTHONPATH:+:$PYTHONPATH}}",
+            f"export PYTHONPATH={shlex.quote(str(SOURCES))}${{PYTHONPATH:+:$PYTHONPATH}}",
         ]
     )

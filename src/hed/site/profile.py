@@ -4,12 +4,13 @@ import inspect
 import os
 from pathlib import Path
 
+import hed
 from hed import variables
 from hed.errors import InputError
 
 SITE = "site.yaml"
-# The commands of the pilot, which all profiles share.
-PILOT = Path(__file__).parents[3] / "profiles" / "pilot"
+# The commands by which Snakemake talks to the pilot, and a run to its tile.
+PILOT = Path(hed.__file__).parent / "pilot" / "tools"
 
 
 def enter() -> Path:
