@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 ROW = re.compile(r"^\| (?P<what>.+?) \|.*\| (?P<tests>[^|]*) \|$")
 
@@ -32,3 +34,33 @@ def test_the_files_that_developers_are_sent_to_are_there() -> None:
     for name in named:
         places = (ROOT, ROOT / "src" / "hed", ROOT / "src", ROOT / "tests", ROOT / "src/hed/config")
         assert any((place / name).exists() for place in places), name
+
+
+PAGES = ["README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_names_of_the_project_is_there(page: str) -> None:
+    text = (ROOT / page).read_text()
+    folders = "scripts|benchmarks|src|rules|envs|config|profiles|tests"
+    for name in set(re.findall(rf"(?<![\w/.-])((?:{folders})/[\w./-]*[\w])", text)):
+        assert (ROOT / name).exists() or "NAME" in name, name
+    # hed.sh is the user's own script.
+    for name in set(re.findall(r"\bhed\.(?!sh\b)((?:[a-z_]+\.)*[a-z_]+)\b", text)):
+        assert is_there(name.split(".")), name
+
+
+def is_there(parts: list[str]) -> bool:
+    """Tell whether `hed.` and these parts are a module, or something in one."""
+    for count in range(len(parts), 0, -1):
+        place = ROOT.joinpath("src", "hed", *parts[:count])
+        if place.is_dir():
+            return count == len(parts) or is_in(place / "__init__.py", parts[count])
+        if place.with_suffix(".py").is_file():
+            return count == len(parts) or is_in(place.with_suffix(".py"), parts[count])
+    return False
+
+
+def is_in(module: Path, name: str) -> bool:
+    """Tell whether a module defines a name."""
+    return re.search(rf"^(?:def |class )?{name}\b", module.read_text(), re.MULTILINE) is not None
