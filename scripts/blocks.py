@@ -9,12 +9,9 @@ import argparse
 import os
 from pathlib import Path
 
-import yaml
-
 from hed import command
-from hed.config import hyperparameters, settings
 from hed.errors import InputError
-from hed.experiment import plan, runs
+from hed.experiment import outstanding
 from hed.site import capacity, outlook, site
 
 ROOT = Path(__file__).parents[1]
@@ -22,34 +19,12 @@ ROOT = Path(__file__).parents[1]
 MOST_HOURS = 10_000
 
 
-def count_runs(source: Path | None) -> int:
-    """Return the runs of an experiment that are not done, of a UPF, or of a data set.
-
-    Raises:
-        InputError: if `source` is none of these.
-    """
-    if source is None:
-        return _planned({})
-    if (source / "run").is_dir() or (source / "experiment.json").exists():
-        return sum(run.state != "done" for run in runs.read_runs(source))
-    if source.is_dir():
-        return _planned({"data_source": str(source.resolve())})
-    return len(hyperparameters.read_upf(source))
-
-
-def _planned(changes: dict[str, str]) -> int:
-    """Return the runs of the project's configuration with some keys changed."""
-    config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
-    completed = settings.complete({**config, **changes}, ROOT)
-    return len(plan.make(settings.read(completed, ROOT)).runs)
-
-
 def main() -> None:
     """Parse the arguments, count the runs, refuse or print what will happen."""
     args = _parse()
     path = args.profile / "site.yaml" if args.profile.is_dir() else args.profile
     found = site.read(path)
-    count = args.runs or sum(map(count_runs, args.source or [None]))
+    count = args.runs or sum(outstanding.count(each, ROOT) for each in args.source or [None])
     if not count:
         print("no run is left to do")
     elif args.suggest:

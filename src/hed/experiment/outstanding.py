@@ -1,0 +1,35 @@
+"""How many runs are still to be done: of an experiment, a UPF, a data set, the configuration."""
+
+from pathlib import Path
+
+import yaml
+
+from hed.config import hyperparameters, settings
+from hed.experiment import plan, runs
+from hed.names import RECORD
+
+
+def count(source: Path | None, root: Path) -> int:
+    """Return the runs of an experiment that are not done, of a UPF, or of a data set.
+
+    Args:
+        source: a directory or a file; None: the project's configuration.
+        root: the project's directory.
+
+    Raises:
+        InputError: if `source` is none of these.
+    """
+    if source is None:
+        return _planned(root, {})
+    if (source / "run").is_dir() or (source / RECORD).exists():
+        return sum(run.state != "done" for run in runs.read_runs(source))
+    if source.is_dir():
+        return _planned(root, {"data_source": str(source.resolve())})
+    return len(hyperparameters.read_upf(source))
+
+
+def _planned(root: Path, changes: dict[str, str]) -> int:
+    """Return the runs of the project's configuration with some keys changed."""
+    config = yaml.safe_load((root / "config" / "config.yaml").read_text())
+    completed = settings.complete({**config, **changes}, root)
+    return len(plan.make(settings.read(completed, root)).runs)
