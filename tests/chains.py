@@ -66,6 +66,7 @@ rule mark:
 NOTE = """\
 echo "$1 $ZE_AFFINITY_MASK $$ $(date +%s.%N) start" >>notes.txt
 sleep "$2"
+while [ -e "${0%/*}/hold" ]; do sleep 0.1; done
 echo "$1 $ZE_AFFINITY_MASK $$ $(date +%s.%N) end" >>notes.txt
 """
 
@@ -117,12 +118,28 @@ class Chain:
             start_new_session=True,
         )
 
+    def hold(self) -> None:
+        """Let no training end until `release`, so that a test meets all of them."""
+        (self.root / "hold").touch()
+
+    def release(self) -> None:
+        """Let trainings end."""
+        (self.root / "hold").unlink(missing_ok=True)
+
     def run(self) -> str:
         """Type the command, wait for its success and return what it printed."""
-        command = self.start()
-        printed = command.communicate(timeout=PATIENCE)[0]
+        return self.finish(self.start())
+
+    def finish(self, command: subprocess.Popen[str]) -> str:
+        """Let trainings end, wait for the success of a command and return what it printed."""
+        printed = self.end(command)
         assert command.returncode == 0, printed
         return printed
+
+    def end(self, command: subprocess.Popen[str]) -> str:
+        """Let trainings end, wait for the end of a command and return what it printed."""
+        self.release()
+        return command.communicate(timeout=PATIENCE)[0]
 
     def notes(self, kind: str = "") -> list[tuple[str, str, int, float, str]]:
         """Return what the trainings said: run, tile, process, time, and start or end."""

@@ -12,8 +12,8 @@ from typing import Any
 import psutil
 from pbs.cluster import Cluster
 from pbs.job import WALLTIME, Job
-from pbs.user import until
 from projects import MODELS, ROOT, Project
+from waiting import wait_for
 
 from hed.experiment import archive
 from hed.experiment.runs import read_experiment
@@ -91,7 +91,7 @@ class Held(Project):
     def assert_nothing_is_left(self) -> None:
         """Check that every block was given back, and what the nodes keep: copies of data."""
         # A block that was given back clears up for some seconds, the command does not wait for it.
-        until(lambda: all(job.state == "F" for job in self.cluster.server.jobs.values()), 60)
+        wait_for(lambda: all(job.state == "F" for job in self.cluster.server.jobs.values()))
         assert not list((self.experiment / ".pilot" / "blocks").iterdir())
         for node in self.cluster.nodes.names:
             assert self.cluster.nodes.processes(node) == []
@@ -157,5 +157,5 @@ def expire(cluster: Cluster) -> None:
     """Let the block that runs reach its walltime, and wait for its end."""
     job = running(cluster)
     cluster.server.expire(job)
-    until(lambda: job.state == "F")
+    wait_for(lambda: job.state == "F")
     assert job.exit_status == WALLTIME

@@ -15,8 +15,7 @@ import yaml
 from chains import MORTAL, QUICKLY
 from nodes import command
 from pbs.cluster import Cluster
-from pbs.user import until
-from waiting import PATIENCE
+from waiting import PATIENCE, wait_for
 
 from hed.data import preprocess
 from hed.pilot.spool import Spool
@@ -109,10 +108,10 @@ class Project:
         assert self.commands[-1].returncode == 0, printed
         return printed
 
-    def reach(self, condition: Any, seconds: float = 240) -> Any:
+    def reach(self, condition: Any) -> Any:
         """Return what a condition gives as soon as it holds, unless the command ends before."""
         last = self.commands[-1]
-        found = until(lambda: condition() or last.poll() is not None, seconds, pause=0.2)
+        found = wait_for(lambda: condition() or last.poll() is not None)
         assert last.poll() is None, last.communicate()[0]
         return found
 

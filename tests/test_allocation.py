@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from held import Held, expire
 from pbs.cluster import Cluster
-from pbs.user import call, until
+from pbs.user import call
 from projects import MODELS, ROOT
+from waiting import wait_for
 
 pytestmark = [pytest.mark.xdist_group("outage"), pytest.mark.flaky(reruns=1)]
 
@@ -54,17 +55,17 @@ class Inside(Held):
         number = len(self.cluster.server.jobs)
         return (self.root / f"hed.sh.o{number}").read_text()
 
-    def reach(self, condition: Any, seconds: float = 240) -> Any:
+    def reach(self, condition: Any) -> Any:
         """Return what a condition gives as soon as it holds, unless the job ends before."""
         job = self.cluster.server.jobs[len(self.cluster.server.jobs)]
-        found = until(lambda: condition() or job.state == "F", seconds, pause=0.2)
+        found = wait_for(lambda: condition() or job.state == "F")
         assert job.state != "F", self.printed()
         return found
 
     def await_end(self) -> int | None:
         """Wait for the end of the last job and return its exit status."""
         job = self.cluster.server.jobs[len(self.cluster.server.jobs)]
-        until(lambda: job.state == "F", 300)
+        wait_for(lambda: job.state == "F")
         return job.exit_status
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 from pbs.cluster import Cluster
-from pbs.user import until
 from projects import MODELS, Project
+from waiting import wait_for
 
 from hed.data import partition, responses
 
@@ -52,7 +52,7 @@ def test_24_drugs_on_two_blocks_of_which_a_node_is_lost(project: Project) -> Non
     name = "ge_merged_data.parquet"
     staged = [node for node in project.cluster.nodes.names if find(project, node, name)]
     assert len(staged) >= 3
-    until(lambda: all(job.state == "F" for job in project.cluster.server.jobs.values()), 60)
+    wait_for(lambda: all(job.state == "F" for job in project.cluster.server.jobs.values()))
     assert pl.read_parquet(project.experiment / "scores.parquet").height == 24
     assert_has_logs_of_blocks(project)
 

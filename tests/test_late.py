@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 from pbs.cluster import Cluster
-from pbs.user import until
+from waiting import wait_for
 
 from hed.pilot import release
 from hed.pilot.providers import Pbs, Refused
@@ -73,7 +73,7 @@ def test_a_block_that_comes_after_its_qsub_was_given_up_is_given_back_before_the
     with pytest.raises(Refused, match="does not answer") as caught:
         provider.submit("true", 1, "parsl.EXP000.block-0")
     assert caught.value.kind == "passes"
-    until(lambda: cluster.server.jobs)
+    wait_for(lambda: cluster.server.jobs)
     hasten(cluster)
     assert provider.submit("true", 1, "parsl.EXP000.block-1") == "2.stand-in"
     assert [job.state for job in cluster.server.jobs.values()] == ["F", "Q"]
@@ -86,7 +86,7 @@ def test_the_end_of_the_pilot_gives_back_a_block_of_which_only_the_name_is_known
     delay(cluster, ARRIVES_LATE)
     with pytest.raises(Refused):
         provider.submit("true", 1, "parsl.EXP000.block-0")
-    until(lambda: cluster.server.jobs)
+    wait_for(lambda: cluster.server.jobs)
     ((name, how),) = provider.spool.blocks().items()
     cluster.server.is_down = True
     assert not release.give_back(name, how)

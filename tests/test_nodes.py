@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 from nodes import Nodes
-from pbs.user import until
+from waiting import wait_for
 
 # Makes a node, starts a program on it and waits to be killed.
 MAKER = """
@@ -57,16 +57,16 @@ def test_a_signal_reaches_every_process_of_a_node_and_no_other(nodes: Nodes) -> 
     started = [
         nodes.popen(name, ["sh", "-c", "setsid sleep 66 & sleep 67"]) for name in nodes.names
     ]
-    until(lambda: [len(nodes.processes(name)) for name in nodes.names] == [3, 3])
+    wait_for(lambda: [len(nodes.processes(name)) for name in nodes.names] == [3, 3])
     nodes.signal("x0n0", signal.SIGTERM)
     assert started[0].wait() == 128 + signal.SIGTERM
-    until(lambda: nodes.processes("x0n0") == [])
+    wait_for(lambda: nodes.processes("x0n0") == [])
     assert len(nodes.processes("x0n1")) == 3
 
 
 def test_a_lost_node_takes_its_processes_along_and_comes_back_empty(nodes: Nodes) -> None:
     running = nodes.popen("x0n1", ["sh", "-c", "touch /tmp/on; sleep 68"])
-    until((nodes.disk("x0n1") / "on").exists)
+    wait_for((nodes.disk("x0n1") / "on").exists)
     started = nodes.processes("x0n1")
     nodes.lose("x0n1")
     assert running.wait() == 255
@@ -94,9 +94,9 @@ def test_nodes_end_with_the_process_that_made_them(tmp_path: Path) -> None:
     argv: list[str | Path] = [sys.executable, "-c", MAKER, tmp_path / "nodes"]
     with subprocess.Popen(argv, cwd=Path(__file__).parent, stdout=subprocess.PIPE) as maker:
         assert maker.stdout is not None and maker.stdout.readline() == b"up\n"
-        started = until(lambda: processes_below(maker))
+        started = wait_for(lambda: processes_below(maker))
         maker.kill()
-    until(lambda: not any(process.is_running() for process in started))
+    wait_for(lambda: not any(process.is_running() for process in started))
 
 
 def processes_below(maker: subprocess.Popen[bytes]) -> list[psutil.Process]:

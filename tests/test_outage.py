@@ -7,8 +7,7 @@ import pytest
 from held import Held, running
 from pbs.cluster import Cluster
 from pbs.rules import DISABLED, UNKNOWN_QUEUE
-from pbs.user import until
-from waiting import PATIENCE
+from waiting import PATIENCE, wait_for
 
 RETRY = "Trying to restart"
 
@@ -30,7 +29,7 @@ def project(cluster: Cluster) -> Iterator[Held]:
     made = Held(root, cluster)
     yield made
     made.close()
-    until(lambda: all(job.state == "F" for job in cluster.server.jobs.values()), 120)
+    wait_for(lambda: all(job.state == "F" for job in cluster.server.jobs.values()))
     cluster.server.is_down, cluster.server.refusals = False, iter(())
 
 
@@ -136,7 +135,7 @@ def test_the_runs_of_a_block_that_has_ended_do_not_wait_for_a_heartbeat(
     held = project.fill(())
     block = running(project.cluster)
     project.cluster.server.expire(block)
-    until(lambda: block.state == "F")
+    wait_for(lambda: block.state == "F")
     project.fill(held)
     project.let_all()
     printed = project.finish()

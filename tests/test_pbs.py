@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from parsl.launchers import MpiExecLauncher
 from pbs.cluster import Cluster
-from pbs.user import call, file, look, output, reach, submit, until
+from pbs.user import call, file, look, output, reach, submit
+from waiting import wait_for
 
 from hed.pilot.providers import Pbs
 from hed.pilot.spool import Spool
@@ -101,7 +102,7 @@ def test_mpiexec_takes_the_options_of_pals_and_numbers_the_ranks(cluster: Cluste
 def test_jobs_wait_for_nodes_and_never_share_them(cluster: Cluster) -> None:
     nap = "mkdir /tmp/here && until [ -e $PBS_O_WORKDIR/go ]; do sleep 0.1; done; rmdir /tmp/here"
     jobs = [submit(cluster, nap, OPTIONS) for _ in range(3)]
-    until(lambda: "Not enough free nodes" in look(cluster, jobs[2]).get("comment", ""))
+    wait_for(lambda: "Not enough free nodes" in look(cluster, jobs[2]).get("comment", ""))
     (cluster.root.parent / "go").touch()
     assert [reach(cluster, job, "F")["Exit_status"] for job in jobs] == [0, 0, 0]
 
@@ -110,7 +111,7 @@ def test_a_user_has_so_many_jobs_in_a_queue_and_so_many_running(cluster: Cluster
     jobs = [submit(cluster, "sleep 60", f"{OPTIONS} -q two") for _ in range(3)]
     assert call(cluster, f"qsub {OPTIONS} -q two", input="echo").returncode == 38
     reach(cluster, jobs[0], "R")
-    until(lambda: "running job limit" in look(cluster, jobs[1]).get("comment", ""))
+    wait_for(lambda: "running job limit" in look(cluster, jobs[1]).get("comment", ""))
     assert look(cluster, jobs[1])["job_state"] == "Q"
     call(cluster, f"qdel {jobs[2]}")
     assert call(cluster, f"qsub {OPTIONS} -q two", input="echo").returncode == 0
@@ -260,7 +261,7 @@ def test_without_its_log_directory_a_job_is_held_for_ever(cluster: Cluster) -> N
 @pytest.mark.parametrize("chunks", ["3:ncpus=8", "1:ncpus=9", "1:ncpus=1:ngpus=4"])
 def test_what_the_nodes_do_not_have_can_never_run(cluster: Cluster, chunks: str) -> None:
     job = submit(cluster, "true", f"{SCATTERED} -l select={chunks}")
-    until(lambda: "Can Never Run" in look(cluster, job).get("comment", ""))
+    wait_for(lambda: "Can Never Run" in look(cluster, job).get("comment", ""))
     assert look(cluster, job)["job_state"] == "Q"
 
 
@@ -282,7 +283,7 @@ def test_the_pilot_submits_follows_and_cancels_blocks(
     first, second = (provider.submit(f"touch /tmp/on; {rest}", 1) for rest in ("true", "sleep 60"))
     for node in cluster.nodes.names:
         file(cluster, node, "on")
-    until(lambda: cluster.server.jobs[2].state == "R")
+    wait_for(lambda: cluster.server.jobs[2].state == "R")
     states = [state.state.name for state in provider.status([first, second])]
     assert states == ["COMPLETED", "RUNNING"]
     assert provider.cancel([second]) == [True]

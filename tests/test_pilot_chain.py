@@ -29,7 +29,7 @@ RETRY = "Trying to restart"
 
 @pytest.fixture
 def chain(tmp_path: Path) -> Iterator[Chain]:
-    made = Chain(tmp_path, runs=3, seconds=3)
+    made = Chain(tmp_path, runs=3, seconds=1)
     yield made
     for process in made.processes():
         with suppress(psutil.Error):
@@ -54,32 +54,32 @@ def test_every_tile_is_used_and_never_by_two_runs_at_once(chain: Chain) -> None:
 
 
 def test_a_run_whose_process_or_guard_is_killed_is_repeated(chain: Chain) -> None:
+    chain.hold()
     command = chain.start()
     chain.await_trainings(3)
     psutil.Process(chain.notes("start")[0][2]).kill()
     chain.kill("hed.pilot.guard")
-    printed = command.communicate(timeout=PATIENCE)[0]
-    assert command.returncode == 0, printed
+    chain.finish(command)
     chain.assert_is_finished()
 
 
 def test_the_runs_of_a_killed_worker_pool_go_on_in_another(chain: Chain) -> None:
+    chain.hold()
     command = chain.start()
     chain.await_trainings(3)
     chain.kill("bin/process_worker_pool.py")
-    printed = command.communicate(timeout=PATIENCE)[0]
-    assert command.returncode == 0, printed
+    printed = chain.finish(command)
     assert len(chain.notes("start")) == 6
     assert RETRY not in printed
     chain.assert_is_finished()
 
 
 def test_a_killed_dispatcher_is_replaced(chain: Chain) -> None:
+    chain.hold()
     command = chain.start()
     chain.await_trainings(3)
     chain.kill("hed.pilot.dispatcher")
-    printed = command.communicate(timeout=PATIENCE)[0]
-    assert command.returncode == 0, printed
+    printed = chain.finish(command)
     assert "the dispatcher died" in printed
     assert RETRY not in printed
     chain.assert_is_finished()
@@ -89,10 +89,11 @@ def test_a_killed_sidecar_ends_the_command_in_a_sentence_and_the_next_one_finish
     chain: Chain,
 ) -> None:
     chain.settings = {"runs": 40, "seconds": 0.5}
+    chain.hold()
     command = chain.start()
     chain.await_trainings(3)
     chain.kill("hed.pilot.sidecar")
-    printed = command.communicate(timeout=PATIENCE)[0]
+    printed = chain.end(command)
     assert command.returncode == 1
     assert printed.count("the pilot has ended; start Snakemake again") == 1
     lines = [line for line in printed.splitlines() if not line.startswith("Submitted group job")]
@@ -103,10 +104,11 @@ def test_a_killed_sidecar_ends_the_command_in_a_sentence_and_the_next_one_finish
 
 
 def test_nothing_outlives_a_killed_command_and_the_next_one_finishes(chain: Chain) -> None:
+    chain.hold()
     command = chain.start()
     chain.await_trainings(3)
     command.kill()
-    command.communicate(timeout=PATIENCE)
+    chain.end(command)
     chain.assert_is_gone()
     chain.run()
     chain.assert_is_finished()
@@ -114,25 +116,27 @@ def test_nothing_outlives_a_killed_command_and_the_next_one_finishes(chain: Chai
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_nothing_outlives_an_interrupted_command(chain: Chain, number: int) -> None:
+    chain.hold()
     command = chain.start()
     chain.await_trainings(1)
     command.send_signal(number)
-    command.communicate(timeout=PATIENCE)
+    chain.end(command)
     chain.assert_is_gone()
     assert not Spool(chain.spool).unfinished()
 
 
 def test_a_command_under_nohup_survives_the_hangup_of_a_logout(chain: Chain) -> None:
+    chain.hold()
     command = chain.start("nohup")
     chain.await_trainings(1)
     # To the whole job, as a shell does.
     os.killpg(command.pid, signal.SIGHUP)
-    printed = command.communicate(timeout=PATIENCE)[0]
-    assert command.returncode == 0, printed
+    chain.finish(command)
     chain.assert_is_finished()
 
 
 def test_a_second_start_of_a_live_experiment_is_refused_in_a_sentence(chain: Chain) -> None:
+    chain.hold()
     command = chain.start()
     chain.await_trainings(1)
     # As Snakemake does for an experiment of the project, which this chain is not.
@@ -144,8 +148,7 @@ def test_a_second_start_of_a_live_experiment_is_refused_in_a_sentence(chain: Cha
     holder = f"process {os.getpid()} on {socket.gethostname()} since "
     assert f"error: EXP000 is being run by {holder}" in printed
     assert "Traceback" not in printed
-    printed = command.communicate(timeout=PATIENCE)[0]
-    assert command.returncode == 0, printed
+    printed = chain.finish(command)
     chain.assert_is_finished()
 
 
@@ -156,13 +159,13 @@ def test_a_start_waits_while_the_blocks_of_an_earlier_one_are_given_back(chain: 
         log = chain.spool / "pilot.log"
         wait_for(lambda: log.exists() and "which gives its blocks back" in log.read_text())
         assert not (chain.spool / "pid").exists()
-    printed = command.communicate(timeout=PATIENCE)[0]
-    assert command.returncode == 0, printed
+    chain.finish(command)
     chain.assert_is_finished()
 
 
 def test_a_cancelled_run_ends_with_all_its_processes(chain: Chain) -> None:
     chain.settings = {"runs": 1, "seconds": 300}
+    chain.hold()
     command = chain.start()
     chain.await_trainings(1)
     training = psutil.Process(chain.notes("start")[0][2])
@@ -172,5 +175,5 @@ def test_a_cancelled_run_ends_with_all_its_processes(chain: Chain) -> None:
     wait_for(lambda: not any(process.is_running() for process in tree))
     wait_for(lambda: Spool(chain.spool).state(job) == "failed")
     command.send_signal(signal.SIGINT)
-    command.communicate(timeout=PATIENCE)
+    chain.end(command)
     chain.assert_is_gone()

@@ -13,7 +13,7 @@ from hed.answers import moments, repeats, scores
 from hed.answers.bootstrap import Resampling
 from hed.answers.grid import arrange
 from hed.answers.heldout import predictions, read, with_baselines
-from hed.answers.high_error import tabulate
+from hed.answers.high_error import Draws, tabulate
 from hed.answers.rule import Rule
 from hed.config.hyperparameters import UpfLine, generate_upf
 from hed.config.repeats import expand, first_of_each
@@ -214,3 +214,14 @@ def test_a_repeat_that_is_missing_is_told(repeated):
     shown = run_script("summary.py", repeated).stdout
     assert "1 of 8 runs missing: RUN001-2" in shown
     assert "4 of 4 runs" in shown
+
+
+def test_the_freedom_of_a_spread_is_that_of_welch_and_satterthwaite():
+    rng = np.random.default_rng(0)
+    n = np.ones((4000, 2))
+    cells, trainings = rng.normal(0, 3, (4000, 2)), rng.normal(0, [4, 0], (4000, 2))
+    both, alone = {"n": n, "e": cells + trainings}, {"n": n, "e": trainings}
+    found = Draws(both, alone, np.array([3, 3])).freedom("bias")
+    assert found[0] == pytest.approx(2 * (25 / 16) ** 2, rel=0.1)
+    assert found[1] > 1e9
+    assert Draws(both, {}, np.array([1, 1])).freedom("bias") is None

@@ -24,6 +24,7 @@ from experiments import (
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
+from waiting import PATIENCE
 
 from hed.answers.report import packing, page
 
@@ -107,7 +108,7 @@ def open_drug(browser, name):
     """Open a drug by the keyboard; return the button."""
     button = browser.find_element(By.XPATH, f"//button[.='{name}']")
     button.send_keys(Keys.ENTER)
-    WebDriverWait(browser, 30).until(lambda b: b.find_element(By.ID, "drug").is_displayed())
+    WebDriverWait(browser, PATIENCE).until(lambda b: b.find_element(By.ID, "drug").is_displayed())
     return button
 
 
@@ -144,7 +145,7 @@ def test_a_search_without_a_match_says_so(opened):
 
 def await_order(browser, column, order):
     """Wait until a column says that it is sorted so: a busy machine takes its time."""
-    WebDriverWait(browser, 30).until(lambda _: column.get_attribute("aria-sort") == order)
+    WebDriverWait(browser, PATIENCE).until(lambda _: column.get_attribute("aria-sort") == order)
 
 
 def test_the_keyboard_sorts_by_a_column_and_screen_readers_hear_it(opened):
@@ -197,7 +198,7 @@ def test_a_drug_leads_to_those_that_are_most_similar(opened):
     assert lines[2].startswith("Drug-2: ")
     opened.find_element(By.XPATH, "//*[@id='nearest']//button[.='Drug-1']").click()
     name = opened.find_element(By.ID, "drug-name")
-    WebDriverWait(opened, 30).until(lambda _: name.text == "Drug-1")
+    WebDriverWait(opened, PATIENCE).until(lambda _: name.text == "Drug-1")
     assert "index 1;" in opened.find_element(By.ID, "drug-place").text
     assert opened.get_log("browser") == []
 
@@ -249,7 +250,7 @@ def test_a_drugs_name_is_text_whatever_it_says(opened):
     search(opened, "broken")
     assert names(opened) == [EVIL]
     opened.find_element(By.CSS_SELECTOR, "button.open").click()
-    WebDriverWait(opened, 30).until(lambda b: b.find_element(By.ID, "drug").is_displayed())
+    WebDriverWait(opened, PATIENCE).until(lambda b: b.find_element(By.ID, "drug").is_displayed())
     assert opened.find_element(By.ID, "drug-name").text == EVIL
     assert "EXP000" in opened.title
     assert opened.find_elements(By.CSS_SELECTOR, "#drug-name b, #table b") == []

@@ -2,16 +2,20 @@
 
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 # Seconds after which nothing comes any more: only what hangs waits so long, and no law is about it.
-PATIENCE = 900
-STEP = 0.1
+PATIENCE = 600
+PAUSE = 0.1  # seconds between two looks
+
+T = TypeVar("T")
 
 
-def wait_for(condition: Callable[[], object], what: str = "a condition") -> None:
-    """Wait until a condition holds; TimeoutError says what did not come true."""
+def wait_for(condition: Callable[[], T], what: str = "a condition") -> T:
+    """Return what a condition gives as soon as it holds; TimeoutError says what never did."""
     deadline = time.monotonic() + PATIENCE
-    while not condition():
+    while not (value := condition()):
         if time.monotonic() > deadline:
             raise TimeoutError(f"not true after {PATIENCE} seconds: {what}")
-        time.sleep(STEP)
+        time.sleep(PAUSE)
+    return value

@@ -2,10 +2,10 @@
 
 import json
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from waiting import wait_for
 
 from .cluster import Cluster
 
@@ -38,19 +38,10 @@ def look(cluster: Cluster, job: str) -> dict[str, Any]:
     return attributes
 
 
-def until(condition: Callable[[], Any], seconds: float = 30, pause: float = 0.02) -> Any:
-    """Return what a condition gives as soon as it holds."""
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < end, "it never came true"
-        time.sleep(pause)
-    return value
-
-
 def reach(cluster: Cluster, job: str, state: str) -> dict[str, Any]:
     """Wait for a state of a job and return its attributes."""
     number = int(job.split(".")[0])
-    until(lambda: cluster.server.jobs[number].state == state)
+    wait_for(lambda: cluster.server.jobs[number].state == state)
     return look(cluster, job)
 
 
@@ -62,5 +53,5 @@ def output(cluster: Cluster, job: str) -> str:
 def file(cluster: Cluster, node: str, name: str) -> Path:
     """Wait for a file on a node's disk."""
     path = cluster.disk(node) / name
-    until(path.exists)
+    wait_for(path.exists)
     return path

@@ -13,7 +13,7 @@ from string import Template
 import psutil
 import pytest
 from nodes import Nodes
-from waiting import wait_for
+from waiting import PATIENCE, wait_for
 
 from slurm import install
 
@@ -103,7 +103,7 @@ class Cluster:
         if result.returncode:
             raise RuntimeError(f"slurmd of {name}: {result.stderr.strip()}")
 
-    def run(self, *command: str, seconds: float = 60) -> str:
+    def run(self, *command: str) -> str:
         """Run a command outside of the nodes, as on a login node, and return what it prints.
 
         RuntimeError with what it says if it fails.
@@ -114,7 +114,7 @@ class Cluster:
             cwd=self.directory,
             capture_output=True,
             text=True,
-            timeout=seconds,
+            timeout=PATIENCE,
             check=False,
         )
         if result.returncode:

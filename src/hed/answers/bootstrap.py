@@ -69,7 +69,11 @@ def median_places(count: int, how: Resampling) -> tuple[Integers, Integers]:
 
 
 def bca(
-    estimate: Floats, replicates: Floats, without: Floats, level: float = 0.95
+    estimate: Floats,
+    replicates: Floats,
+    without: Floats,
+    level: float = 0.95,
+    freedom: Floats | None = None,
 ) -> tuple[Floats, Floats]:
     """Return the bias-corrected and accelerated interval of each of n estimates.
 
@@ -79,6 +83,9 @@ def bca(
         estimate: n values.
         replicates: B x n; NaN where a replicate has nothing to compute the value from.
         without: m x n, the values without each of m things; NaN for a thing that is not part of it.
+        level: what an interval covers.
+        freedom: n degrees of freedom, where so few things were drawn that the spread of replicates
+            is itself uncertain: tails are then those of Student's t. None: as many as one likes.
 
     Returns:
         The lower and the upper ends; NaN where all replicates are equal.
@@ -90,16 +97,28 @@ def bca(
     varies = np.isfinite(estimate) & (spread > ROUNDING * np.abs(estimate))
     if varies.any():
         some = estimate[varies], replicates[:, varies], without[:, varies]
-        low[varies], high[varies] = _bca(*some, level=level)
+        tail = _tail(level, None if freedom is None else freedom[varies])
+        low[varies], high[varies] = _bca(*some, tail=tail)
     return low, high
 
 
+def _tail(level: float, freedom: Floats | None) -> Floats:
+    """Return how many standard errors an interval reaches to either side, one or n."""
+    upper = (1 + level) / 2
+    if freedom is None:
+        return np.array([_NORMAL.inv_cdf(upper)])
+    from scipy.special import stdtrit
+
+    tail: Floats = stdtrit(freedom, upper)
+    return tail
+
+
 def _bca(
-    estimate: Floats, replicates: Floats, without: Floats, *, level: float
+    estimate: Floats, replicates: Floats, without: Floats, *, tail: Floats
 ) -> tuple[Floats, Floats]:
     """Return the intervals of estimates that are defined and vary."""
     centre = ndtri(_share_below(estimate, replicates))
-    tails = ndtri(np.array([(1 - level) / 2, (1 + level) / 2]))[:, None] + centre
+    tails = np.stack([-tail + centre, tail + centre])
     low, high = _quantiles(replicates, ndtr(centre + tails / (1 - acceleration(without) * tails)))
     return low, high
 

@@ -6,6 +6,7 @@ training; what another one would change, `stability` shows for two experiments.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -13,7 +14,7 @@ import polars as pl
 
 from hed.answers import errors, moments, repeats
 from hed.answers.bootstrap import ROUNDING, Resampling, bca
-from hed.answers.grid import Floats, arrange
+from hed.answers.grid import Floats, Integers, arrange
 from hed.answers.heldout import HeldOut, with_baselines
 from hed.answers.moments import Sums
 from hed.answers.repeats import Repeats
@@ -25,6 +26,8 @@ DEFAULT = Resampling()
 # What the repeats of a drug say, and what its bootstrap draws do.
 OF_REPEATS = ("rmse_repeats", "rmse_repeats_sd", "high_repeats")
 DRAWN = ("probability", "rank_low", "rank_high")
+# Of a variance, what few repeats tell of: less counts as so little.
+LEAST_SHARE = 1e-6
 
 COLUMNS = (
     *("rank", "run", "index", "drug", "repeats", "rows", "cells", "auc_mean", "auc_sd", "auc_iqr"),
@@ -87,10 +90,16 @@ def tabulate(
     # the level is taken, and the pattern over cells of the recomputed one.
     drawn_metrics = {rule.metric, *intervals, *({"mse"} if "funnel_z" in columns else ())}
     needed = sorted(moments.needed(drawn_metrics))
-    drawn = moments.replicate({name: of_runs[name] for name in needed}, how, same)
+    of_runs = {name: of_runs[name] for name in needed}
+    chosen = same.draw(how)
+    drawn = moments.replicate(of_runs, how, same, chosen)
     cells, drawn = _scaled(cells, needed, scale), _scaled(drawn, needed, scale)
     if intervals:
-        table = _with_intervals(table, intervals, cells, drawn, level=how.level)
+        of_repeats: Sums = {}
+        if held.repeat_of:
+            of_repeats = _scaled(moments.replicate_repeats(of_runs, same, chosen), needed, scale)
+        draws = Draws(drawn, of_repeats, same.counts)
+        table = _with_intervals(table, intervals, cells, draws, level=how.level)
     if "funnel_z" in columns:
         table = table.with_columns(funnel_z=_funnel(table["mse"].to_numpy(), drawn))
     if set(OF_REPEATS) & set(columns):
@@ -120,16 +129,47 @@ def _scaled(sums: Sums, names: Sequence[str], scale: Sums) -> dict[str, Floats]:
     return {name: sums[name] * scale.get(name, 1.0) for name in names}
 
 
+@dataclass(frozen=True)
+class Draws:
+    """Sums of each bootstrap draw, replicates x drugs.
+
+    Attributes:
+        both: of draws of cells and repeats.
+        repeats: of the draws of repeats alone; empty without repeats.
+        counts: how many repeats each drug has.
+    """
+
+    both: Sums
+    repeats: Sums
+    counts: Integers
+
+    def freedom(self, metric: str) -> Floats | None:
+        """Return the degrees of freedom of a metric's spread, one per drug; None without repeats.
+
+        Welch (1947) and Satterthwaite (1946): the part of the variance that few repeats tell of is
+        itself uncertain. ASSUME: cells are many.
+        """
+        if not self.repeats:
+            return None
+        whole = np.nanvar(moments.compute(metric, self.both), axis=0)
+        part = np.nanvar(moments.compute(metric, self.repeats), axis=0)
+        share = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+        own = np.maximum(self.counts - 1, 1)
+        freedom: Floats = own / np.clip(share, LEAST_SHARE, 1.0) ** 2
+        return freedom
+
+
 def _with_intervals(
-    table: pl.DataFrame, metrics: Sequence[str], cells: Sums, drawn: Sums, *, level: float
+    table: pl.DataFrame, metrics: Sequence[str], cells: Sums, draws: Draws, *, level: float
 ) -> pl.DataFrame:
     """Add the BCa intervals of the metrics."""
     without = moments.without_each(cells)
     ends: dict[str, Floats] = {}
     for metric in metrics:
         estimate = table[metric].fill_null(np.nan).to_numpy()
-        values = moments.compute(metric, drawn)
-        low, high = bca(estimate, values, moments.compute(metric, without), level)
+        values = moments.compute(metric, draws.both)
+        free = draws.freedom(metric)
+        low, high = bca(estimate, values, moments.compute(metric, without), level, free)
         ends |= {f"{metric}_low": low, f"{metric}_high": high}
     return table.with_columns(pl.Series(k, v).fill_nan(None) for k, v in ends.items())
 

@@ -38,6 +38,10 @@ class Repeats:
         """Return B x m means over the drawn repeats of B x n values, by the weights of `draw`."""
         return self._added(values[:, self.order] * weights)
 
+    def spread(self, values: Floats, weights: Floats) -> Floats:
+        """Return B x m means over the drawn repeats of n values that are the same in each draw."""
+        return self._added(values[self.order] * weights)
+
     def _added(self, values: Floats) -> Floats:
         added: Floats = np.add.reduceat(values, np.cumsum(self.counts) - self.counts, axis=-1)
         return added

@@ -16,8 +16,8 @@ BAR = 0.06  # of a rank, between two bars
 def plot(found: Contest, *, noun: str = "drug") -> p9.ggplot:
     """Return the figure of a contest; `noun` is what is held out."""
     table = found.table.with_row_index("place").with_columns(y=-pl.col("place").cast(pl.Float64))
-    text = pl.format("{} {}", pl.lit(found.metric), pl.col("mean").round(4))
-    table = table.with_columns(text=text)
+    text = [f"{found.metric} {mean:.4f}" for mean in table["mean"]]
+    table = table.with_columns(text=pl.Series(text))
     worst = len(table) + 0.5
     return (
         p9.ggplot(table, p9.aes("rank", "y"))
