@@ -65,8 +65,8 @@ rule mark:
 # Stands for a training: says when it starts and ends, on which tile, in which process.
 NOTE = """\
 echo "$1 $ZE_AFFINITY_MASK $$ $(date +%s.%N) start" >>notes.txt
-sleep "$2"
 while [ -e "${0%/*}/hold" ]; do sleep 0.1; done
+sleep "$2"
 echo "$1 $ZE_AFFINITY_MASK $$ $(date +%s.%N) end" >>notes.txt
 """
 
@@ -166,6 +166,11 @@ class Chain:
     def await_trainings(self, number: int) -> None:
         """Wait until so many trainings have started."""
         wait_for(lambda: len(self.notes("start")) >= number)
+
+    def await_losses(self, number: int) -> None:
+        """Wait until the pilot has taken so many runs to be lost."""
+        lost = self.spool / "lost"
+        wait_for(lambda: len(list(lost.iterdir())) >= number, f"{number} runs are lost")
 
     def assert_is_finished(self) -> None:
         """Check that each run ended once, that no tile had two, and that nothing is left."""

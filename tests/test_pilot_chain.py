@@ -29,7 +29,7 @@ RETRY = "Trying to restart"
 
 @pytest.fixture
 def chain(tmp_path: Path) -> Iterator[Chain]:
-    made = Chain(tmp_path, runs=3, seconds=1)
+    made = Chain(tmp_path, runs=3, seconds=3)
     yield made
     for process in made.processes():
         with suppress(psutil.Error):
@@ -68,6 +68,7 @@ def test_the_runs_of_a_killed_worker_pool_go_on_in_another(chain: Chain) -> None
     command = chain.start()
     chain.await_trainings(3)
     chain.kill("bin/process_worker_pool.py")
+    chain.await_losses(3)
     printed = chain.finish(command)
     assert len(chain.notes("start")) == 6
     assert RETRY not in printed
