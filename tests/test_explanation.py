@@ -10,6 +10,7 @@ from scipy import stats
 from hed.answers import explanation, similar
 from hed.answers.bootstrap import Resampling
 from hed.answers.high_error import tabulate
+from hed.answers.report import contents
 from hed.answers.rule import Rule
 from hed.errors import InputError
 
@@ -111,3 +112,15 @@ def test_an_experiment_that_does_not_tell_its_data_is_refused_in_a_sentence(tmp_
     result = run_script("explain_errors.py", experiment)
     assert result.returncode == 1
     assert "give them with --data" in result.stderr
+
+
+def test_the_report_of_three_drugs_says_that_they_are_too_few(tmp_path):
+    experiment = write(tmp_path / "EXP000", draw(3, 12, decimals=4))
+    describe_drugs(experiment, [0.0, 1.0, 3.0])
+    found = contents.read(experiment)
+    assert "reasons" not in [figure.name for figure in found.figures]
+    (note,) = (note for note in found.notes if "What goes with the error" in note)
+    assert "fewer than four drugs have scores" in note
+    assert found.drugs.filter(drug=name_drug(0))["nearest"].to_list() == [
+        [name_drug(1), name_drug(2)]
+    ]

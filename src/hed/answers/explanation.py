@@ -37,6 +37,13 @@ REASONS = {
 }
 
 
+CORRELATIONS = {
+    "reason": pl.String(),
+    "drugs": pl.Int64(),
+    **dict.fromkeys(("spearman", "low", "high"), pl.Float64()),
+}
+
+
 @dataclass(frozen=True)
 class Sources:
     """Where what may explain an error is read.
@@ -146,8 +153,7 @@ def correlate(table: pl.DataFrame, metric: str, how: Resampling) -> pl.DataFrame
         chosen = np.random.default_rng(how.seed).integers(0, len(both), (how.replicates, len(both)))
         ends = np.nanquantile(_spearman(both[chosen]), [(1 - how.level) / 2, (1 + how.level) / 2])
         rows.append((reason, len(both), float(found), *map(float, ends)))
-    names = ("reason", "drugs", "spearman", "low", "high")
-    table = pl.DataFrame(rows, schema=names, orient="row")
+    table = pl.DataFrame(rows, schema=CORRELATIONS, orient="row")
     return table.sort(pl.col("spearman").abs(), descending=True, maintain_order=True)
 
 
