@@ -14,7 +14,7 @@ AURORA_PYTHON ?= $(shell for p in python3.10 "$$(pyenv root 2>/dev/null)"/versio
     $(PYTHON); do $$p -m venv -h >/dev/null 2>&1 && echo $$p && break; done)
 AURORA_TESTS := $(patsubst %,tests/test_%.py,architecture checkpoint dataset precision resume sampling schedule training warm)
 
-# Its links are checked; it has a word on its successor, every time.
+# Strict: a broken link is an error. The variable silences an advertisement.
 SITE := $(ACTIVATE) && NO_MKDOCS_2_WARNING=1 mkdocs build --quiet
 
 .PHONY: help setup dev demo test test-aurora check format lock docs bench clean
