@@ -15,7 +15,7 @@ from typing import Any
 
 from hed.config import hyperparameters
 from hed.config.hyperparameters import UpfLine
-from hed.data import raw
+from hed.data import raw, tables
 
 ROOT = Path(__file__).parents[1]
 FIRST, STEP = 4, 9
@@ -36,19 +36,20 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="raw tables, such as those of GDSC2")
     parser.add_argument("output", type=Path, help="directory for the experiments")
     args = parser.parse_args()
-    args.output.mkdir(parents=True, exist_ok=True)
-    upf = write_upf(args.data, args.output / "upf.json")
+    data, output = args.data.resolve(), args.output.resolve()
+    output.mkdir(parents=True, exist_ok=True)
+    upf = write_upf(data, output / "upf.json")
     for name, dflts in models().items():
-        path = args.output / f"{name}.json"
+        path = output / f"{name}.json"
         path.write_text(json.dumps(dflts))
-        settings = (f"output={args.output}", f"experiment={name}", f"dflts={path}", f"upf={upf}")
-        call("snakemake", "--config", *settings, f"data_source={args.data.resolve()}")
-    compare(args.output)
+        settings = (f"output={output}", f"experiment={name}", f"dflts={path}", f"upf={upf}")
+        call("snakemake", "--config", *settings, f"data_source={data}")
+    compare(output)
 
 
 def write_upf(data: Path, path: Path) -> Path:
     """Write a UPF with every ninth drug of a data set."""
-    drugs = raw.read(data).response["improve_chem_id"].n_unique()
+    drugs = raw.read(data).response[tables.DRUG].n_unique()
     runs = [UpfLine(f"RUN{i:03d}", i, {}) for i in range(FIRST, drugs, STEP)]
     path.write_text(hyperparameters.format_upf(runs))
     return path

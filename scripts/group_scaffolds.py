@@ -12,6 +12,7 @@ from pathlib import Path
 from hed import command, files, output
 from hed.data import smiles
 from hed.data.groups import GROUP
+from hed.data.tables import DRUG
 from hed.words import listed
 
 
@@ -21,7 +22,7 @@ def main() -> None:
     given = smiles.read(args.smiles)
     table = smiles.cluster(given, args.similarity)
     files.write_text(args.output, table.write_csv(separator="\t"))
-    unread = [drug for drug in given if drug not in set(table[table.columns[0]])]
+    unread = sorted(given.keys() - set(table[DRUG]))
     if unread:
         output.say(f"{len(unread)} SMILES cannot be read, in no group: {listed(unread)}")
     sizes = table[GROUP].value_counts()["count"]

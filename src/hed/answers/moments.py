@@ -101,7 +101,7 @@ def replicate(
 
 def replicate_repeats(cells: Sums, repeats: Repeats, chosen: Floats) -> dict[str, Floats]:
     """Return the sums of each draw of repeats, all cells being taken, replicates x drugs."""
-    return {name: repeats.spread(values, chosen) for name, values in total(cells).items()}
+    return {name: repeats.weighted(values, chosen) for name, values in total(cells).items()}
 
 
 def without_each(cells: Sums) -> dict[str, Floats]:

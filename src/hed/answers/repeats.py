@@ -35,12 +35,12 @@ class Repeats:
         return self._added(values[..., self.order]) / self.counts
 
     def weighted(self, values: Floats, weights: Floats) -> Floats:
-        """Return B x m means over the drawn repeats of B x n values, by the weights of `draw`."""
-        return self._added(values[:, self.order] * weights)
+        """Return B x m means over the drawn repeats, by the weights of `draw`.
 
-    def spread(self, values: Floats, weights: Floats) -> Floats:
-        """Return B x m means over the drawn repeats of n values that are the same in each draw."""
-        return self._added(values[self.order] * weights)
+        Args:
+            values: B x n, or n that are the same in each draw.
+        """
+        return self._added(values[..., self.order] * weights)
 
     def _added(self, values: Floats) -> Floats:
         added: Floats = np.add.reduceat(values, np.cumsum(self.counts) - self.counts, axis=-1)

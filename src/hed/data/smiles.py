@@ -96,15 +96,19 @@ def cluster(smiles: Mapping[str, str], similarity: float) -> pl.DataFrame:
 
 def _centres(each: list[str], similarity: float) -> dict[str, str]:
     """Return the scaffold at the centre of each scaffold's cluster."""
-    prints = list(fingerprints(dict(zip(each, each, strict=True))).values())
+    own = dict(zip(each, each, strict=True))
+    # One that rdkit cannot read again is a group by itself.
+    found = fingerprints(own)
+    names, prints = list(found), list(found.values())
     apart = [d for i in range(1, len(prints)) for d in dissimilarity(prints[i], prints[:i])]
-    found = _rdkit().butina.ClusterData(apart, len(prints), 1 - similarity, isDistData=True)
-    return {each[member]: each[members[0]] for members in found for member in members}
+    clusters = _rdkit().butina.ClusterData(apart, len(prints), 1 - similarity, isDistData=True)
+    return own | {names[one]: names[members[0]] for members in clusters for one in members}
 
 
 def _molecules(smiles: Mapping[str, str]) -> dict[str, Any]:
     """Return the molecules of the drugs whose SMILES can be read."""
-    read = {drug: _rdkit().chem.MolFromSmiles(each) for drug, each in smiles.items()}
+    parse = _rdkit().chem.MolFromSmiles
+    read = {drug: parse(each) for drug, each in smiles.items()}
     return {drug: molecule for drug, molecule in read.items() if molecule is not None}
 
 

@@ -21,7 +21,7 @@ DPI = 200
 # Okabe and Ito's colours, which the colour-blind can tell apart.
 BLUE, ORANGE, SKY = "#0072B2", "#D55E00", "#56B4E9"
 # Further ones of theirs, for experiments beside one.
-FURTHER = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+FURTHER = ("#009E73", "#CC79A7", "#E69F00", SKY, "#000000")
 GREY = "#666666"
 # From light to dark, so that grey print and the colour-blind see the order.
 DENSITY = ("#d4e4f1", "#0072B2", "#05233f")
