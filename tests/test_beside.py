@@ -46,9 +46,11 @@ def test_no_others_are_nothing_and_too_many_or_strange_ones_are_refused(three, t
     apart = write(tmp_path / "apart", {20: draw(1, 5)[0]}, states=["running"] * 20 + ["done"])
     with pytest.raises(InputError, match="no drug has scores in all of uno, apart"):
         beside.read(three[0], [apart])
-    with pytest.raises(InputError, match="an experiment cannot be named 'rmse' here"):
-        rmse = write(tmp_path / "rmse", draw(8, 12))
-        beside.read(three[0], [rmse]).join(scores.read(three[0]))
+    # As a column of the table, and as a series of the figure.
+    for name in ("rmse", "model"):
+        other = write(tmp_path / name, draw(8, 12))
+        with pytest.raises(InputError, match=f"an experiment cannot be named '{name}' here"):
+            beside.read(three[0], [other]).join(scores.read(three[0]))
 
 
 def test_a_control_says_in_every_table_what_was_permuted(three):

@@ -8,6 +8,7 @@ import polars as pl
 
 from hed.answers import compare, mean_ranks, pairing, scores
 from hed.answers.mean_ranks import Contest
+from hed.answers.summary import LEVELS
 from hed.errors import InputError
 
 METRIC = "rmse"
@@ -36,7 +37,7 @@ class Beside:
 
     def join(self, table: pl.DataFrame) -> pl.DataFrame:
         """Return a table of the first experiment's drugs with a column for each other one."""
-        taken = [name for name in self.others if name in table.columns]
+        taken = [name for name in self.others if name in table.columns or name in LEVELS]
         if taken:
             raise InputError(
                 f"an experiment cannot be named {taken[0]!r} here: rename its directory"

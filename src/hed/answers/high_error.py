@@ -92,12 +92,13 @@ def tabulate(
     needed = sorted(moments.needed(drawn_metrics))
     of_runs = {name: of_runs[name] for name in needed}
     chosen = same.draw(how)
-    drawn = moments.replicate(of_runs, how, same, chosen)
+    drawn = moments.of_drugs(moments.replicate(of_runs, how), same, chosen)
     cells, drawn = _scaled(cells, needed, scale), _scaled(drawn, needed, scale)
     if intervals:
         of_repeats: Sums = {}
         if held.repeat_of:
-            of_repeats = _scaled(moments.replicate_repeats(of_runs, same, chosen), needed, scale)
+            alone = moments.of_drugs(moments.total(of_runs), same, chosen)
+            of_repeats = _scaled(alone, needed, scale)
         draws = Draws(drawn, of_repeats, same.counts)
         table = _with_intervals(table, intervals, cells, draws, level=how.level)
     if "funnel_z" in columns:

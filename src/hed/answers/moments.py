@@ -77,31 +77,25 @@ def total(cells: Sums) -> dict[str, Floats]:
     return {name: values.sum(axis=0) for name, values in cells.items()}
 
 
-def replicate(
-    cells: Sums, how: Resampling, repeats: Repeats | None = None, chosen: Floats | None = None
-) -> dict[str, Floats]:
+def replicate(cells: Sums, how: Resampling) -> dict[str, Floats]:
     """Return the sums over the cells of each draw, by name, replicates x runs.
 
     A draw takes whole cells and the same for all runs. ASSUME: the rows of one cell depend on each
-    other, cells do not. Of repeats it also takes some, independently for each drug, and the sums
-    are those of drugs.
+    other, cells do not.
+    """
+    weights = draw(len(cells["n"]), how)
+    return {name: weights @ values for name, values in cells.items()}
+
+
+def of_drugs(sums: Sums, repeats: Repeats, chosen: Floats) -> dict[str, Floats]:
+    """Return the sums of each draw of repeats, independently for each drug, replicates x drugs.
 
     Args:
-        cells: as `per_cell` returns them.
-        how: how often to draw.
+        sums: of runs: those of `replicate`, or those of `total`, the same in each draw.
         repeats: which runs repeat each other.
         chosen: their weights in each draw, as `Repeats.draw` returns them.
     """
-    weights = draw(len(cells["n"]), how)
-    sums = {name: weights @ values for name, values in cells.items()}
-    if repeats is None or chosen is None:
-        return sums
     return {name: repeats.weighted(values, chosen) for name, values in sums.items()}
-
-
-def replicate_repeats(cells: Sums, repeats: Repeats, chosen: Floats) -> dict[str, Floats]:
-    """Return the sums of each draw of repeats, all cells being taken, replicates x drugs."""
-    return {name: repeats.weighted(values, chosen) for name, values in total(cells).items()}
 
 
 def without_each(cells: Sums) -> dict[str, Floats]:

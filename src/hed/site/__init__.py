@@ -1,1 +1,1 @@
-"""A machine's settings, what its queues accept, and what a submission will do there."""
+"""A machine: its settings and queues, what a submission will do there, what a run uses of it."""

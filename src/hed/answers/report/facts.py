@@ -74,8 +74,8 @@ def beside(others: Beside | None, noun: str) -> Iterator[Fact]:
         return
     levels = others.levels()
     first = others.paired.columns[2]
+    both = others.paired.drop_nulls(others.paired.columns[2:])
     for row in levels.filter(pl.col("experiment") != first).iter_rows(named=True):
-        both = others.paired.drop_nulls(others.paired.columns[2:])
         better = int((both[first] < both[row["experiment"]]).sum())
         detail = f"of {len(both):,}; its median rmse {shown(row['median'], 4)}"
         title = f"{noun}s predicted better than by {row['experiment']}"
