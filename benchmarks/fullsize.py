@@ -53,7 +53,7 @@ def write(directory: Path, size: Size, *, seed: int = 0) -> Path:
         (directory / name).mkdir(parents=True)
     lines = [UpfLine(id=f"RUN{i:03d}", index=i, overrides={}) for i in range(size.runs)]
     upf = repeats.expand(lines, size.repeats, {})
-    _write_settings(directory, upf, size.epochs)
+    _write_settings(directory, upf, size)
     _write_descriptors(directory / "data", size)
     cells = np.array([f"ACH-{i:06d}" for i in range(size.cells)])
     shared = _write_shared(directory, size, seed)
@@ -66,7 +66,8 @@ def write(directory: Path, size: Size, *, seed: int = 0) -> Path:
             run = directory / "run" / line.id
             _write_run(run, line, pl.DataFrame({**table, "labels": cells[rows]}), baseline, size)
             _link_shared(run, *shared)
-            (directory / f"markers/marker-{line.id}.txt").write_text(f"run/{line.id}\n")
+            marker = _marker(line, repeat)
+            (directory / f"markers/marker-{marker}.txt").write_text(f"run/{line.id}\n")
             _write_log(directory / f"out/out-{line.id}-train.txt", size.epochs)
     for source in shared:
         source.unlink()
@@ -97,18 +98,23 @@ def _results(size: Size, seed: int) -> tuple[Floats, Floats, npt.NDArray[np.int6
     return true, predicted, np.sort(chosen, axis=1)
 
 
-def _write_settings(directory: Path, upf: list[UpfLine], epochs: int) -> None:
+def _marker(line: UpfLine, repeat: int) -> str:
+    """Return what names a run's marker: the id too, where an earlier run has the index."""
+    return f"{line.index:03d}-{line.id}" if repeat else f"{line.index:03d}"
+
+
+def _write_settings(directory: Path, upf: list[UpfLine], size: Size) -> None:
     """Write experiment.json, the UPF and DFLTS."""
     (directory / "upf.json").write_text(hyperparameters.format_upf(upf))
-    _write_json(directory / "dflts-e20.json", {"epochs": epochs})
+    _write_json(directory / "dflts-e20.json", {"epochs": size.epochs})
     runs = [
         {
             "id": line.id,
             "index": line.index,
             "held_out": f"Drug_{line.index:03d}",
-            "marker": line.id,
+            "marker": _marker(line, number // size.runs),
         }
-        for line in upf
+        for number, line in enumerate(upf)
     ]
     settings = {"name": directory.name, "upf": "upf.json", "dflts": "dflts-e20.json"}
     settings["data"] = "data"
