@@ -106,15 +106,22 @@ def test_a_job_that_lost_its_tile_goes_on_before_others_but_not_at_once(
     )
 
 
-def test_the_runs_of_a_block_that_has_ended_go_on_at_once(
-    spool: Spool, executor: Executor, caplog: pytest.LogCaptureFixture
+def test_the_runs_of_a_block_that_has_ended_go_on_when_their_processes_are_gone(
+    spool: Spool,
+    executor: Executor,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(dispatcher, "TIMERS", replace(TIMERS, kill_grace=0.2))
     jobs = give(spool, executor)
     executor.heartbeat_period = 300
     spool.begin("job", "3")
     jobs.give("other", "/script.sh")
     spool.begin("other", "4")
     executor.ended.put("3")
+    jobs.settle()
+    assert executor.given[2:] == []
+    time.sleep(0.2)
     jobs.settle()
     assert executor.given[2:] == [("job", 1, {"priority": 0})]
     assert "job job lost its tile and goes on on another: block 3 has ended" in caplog.text

@@ -33,7 +33,7 @@ from hed.pilot import (
     sidecar,
     tile,
 )
-from hed.pilot.providers import Pbs
+from hed.pilot.providers import Pbs, Slurm
 from hed.pilot.scaling import Limits
 from hed.pilot.script import PerNode
 from hed.pilot.spool import End, Spool, State
@@ -392,6 +392,31 @@ def test_a_block_that_pbs_will_never_start_is_given_back(
     (found,) = made.status(["17.server"])
     assert (found.state, found.message) == (JobState.FAILED, "Can Never Run: too large")
     assert (tmp_path / "deleted").read_text() == "17.server\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "state"),
+    [
+        ("R", JobState.RUNNING),
+        ("CG", JobState.COMPLETED),
+        ("OOM", JobState.FAILED),
+        ("PR", JobState.TIMEOUT),
+        ("S", JobState.PENDING),
+    ],
+)
+def test_a_block_that_slurm_is_ending_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, state: JobState
+) -> None:
+    (tmp_path / "sacct").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "squeue").write_text(f"#!/bin/sh\necho 17 {code}\n")
+    for name in ("sacct", "squeue"):
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    made = Slurm()
+    made.spool = Spool.make(tmp_path / "spool")
+    known = {"status": JobStatus(JobState.RUNNING), "job_stdout_path": "", "job_stderr_path": ""}
+    made.resources["17"] = known
+    assert made.status(["17"])[0].state == state
 
 
 def test_a_local_block_is_given_back_unless_its_number_is_another_s_by_now() -> None:

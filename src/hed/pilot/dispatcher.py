@@ -192,10 +192,10 @@ class Jobs:
                 log.warning("%s failed: %s", name, error)
 
     def _lose_block(self, block: str) -> None:
-        """Have the runs of a block that has ended go on in another at once."""
+        """Have the runs of a block that has ended go on in another, when their processes are gone."""
         for job in self._spool.begun_in(block):
             if job in self._attempts:
-                self._lose(job, f"block {block} has ended", 0.0)
+                self._lose(job, f"block {block} has ended", TIMERS.kill_grace)
 
     def _lose(self, job: str, why: str, wait: float) -> None:
         """Have a job that lost its tile go on, unless it has ended or loses every tile."""

@@ -24,6 +24,15 @@ from hed.pilot.timers import TIMERS
 TIMED_OUT = "timed out"
 SUBMIT = ("qsub", "sbatch")
 NEVER = "Can Never Run"
+# What Parsl does not know of squeue's states, or takes to go on: Slurm ends what is left of the job
+# and waits for its nodes, for minutes if one of them is lost.
+ENDED = {
+    "CG": JobState.COMPLETED,
+    "BF": JobState.FAILED,
+    "OOM": JobState.FAILED,
+    "DL": JobState.TIMEOUT,
+    "PR": JobState.TIMEOUT,
+}
 
 log = logging.getLogger("hed.pilot")
 
@@ -201,6 +210,11 @@ class Slurm(_Recorded, SlurmProvider):  # type: ignore[misc]
     """Blocks from Slurm."""
 
     command, answer = "scancel", "Submitted batch job {}\n"
+
+    def __init__(self, **settings: Any) -> None:
+        """Take Parsl's settings."""
+        super().__init__(**settings)
+        self._translate_table = {**self._translate_table, **ENDED}
 
     def execute_wait(self, cmd: str, timeout: int | None = None) -> tuple[int, str, str]:
         """Execute a command; a job that Slurm has forgotten has ended."""
