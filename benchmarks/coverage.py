@@ -131,7 +131,7 @@ def _runs(drugs: int, number: int) -> Iterator[Run]:
         own = f"{first}-{number + 1}" if number else first
         directory = Path("nowhere")
         repeat_of = first if number else ""
-        yield Run(own, drug, f"D{drug}", directory, 1, 1, "done", repeat_of=repeat_of)
+        yield Run(own, drug, f"D{drug}", directory, repeat_of=repeat_of)
 
 
 def _rows(runs: list[Run], error: np.ndarray) -> pl.DataFrame:

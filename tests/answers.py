@@ -19,9 +19,7 @@ Rows = dict[int, list[tuple[str, float, float]]]
 
 def hold(rows: Rows, directory: Path = Path("nowhere")) -> HeldOut:
     """Return held-out predictions from (cell, true, predicted) by the index of the drug."""
-    runs = tuple(
-        Run(name_run(i), i, name_drug(i), directory / name_run(i), 20, 20, "done") for i in rows
-    )
+    runs = tuple(Run(name_run(i), i, name_drug(i), directory / name_run(i)) for i in rows)
     table = [
         (run.id, run.index, run.drug, *row)
         for run, each in zip(runs, rows.values(), strict=True)

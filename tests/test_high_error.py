@@ -11,7 +11,7 @@ from experiments import assert_is_refused, name_run, run_script
 from improvelib.metrics import compute_metrics
 from scipy import stats
 
-from hed.answers import high_error, moments, rule, stability
+from hed.answers import high_error, moments, repeats, rule, stability
 from hed.answers.bootstrap import Resampling
 from hed.answers.grid import arrange
 from hed.answers.heldout import read, with_baselines
@@ -114,11 +114,17 @@ def test_the_worst_by_each_metric_is_first(metric):
     assert (table["probability"].null_count() == 0) == has_moments
 
 
+def replicate(rows, how):
+    """Return the drawn sums of runs of which none repeats another."""
+    grid = arrange(rows, by="run")
+    same = repeats.find(grid.drugs, {})
+    return moments.replicate(moments.per_cell(rows, grid), how, same, same.draw(how))
+
+
 def test_replicates_of_a_statistic_are_its_values_on_the_drawn_rows():
     held = hold(draw(3, 8))
     rows = with_baselines(held)
-    cells = moments.per_cell(rows, arrange(rows, by="run"))
-    drawn = moments.replicate(cells, Resampling(replicates=4, seed=5))
+    drawn = replicate(rows, Resampling(replicates=4, seed=5))
     weights = moments.draw(8, Resampling(replicates=4, seed=5))
     names = sorted(rows["cell"].unique())
     for b, run in ((b, r) for b in range(4) for r in range(3)):
@@ -136,7 +142,7 @@ def test_replicates_of_a_statistic_are_its_values_on_the_drawn_rows():
 
 def test_a_constant_truth_has_no_r2_in_any_draw():
     rows = with_baselines(hold({**draw(2, 49), 2: [(f"C{c:03d}", 0.9137, c) for c in range(49)]}))
-    drawn = moments.replicate(moments.per_cell(rows, arrange(rows, by="run")), QUICK)
+    drawn = replicate(rows, QUICK)
     for metric in ("r2", "pcc"):
         found = moments.compute(metric, drawn)
         assert np.isnan(found[:, 2]).all()

@@ -31,7 +31,7 @@ from hed.experiment.progress import (
     texts,
     write_progress,
 )
-from hed.experiment.runs import Run, list_runs, read_experiment, read_runs
+from hed.experiment.runs import TrackedRun, read_experiment, read_runs, track_runs
 from hed.pilot.spool import Spool
 
 KEYS = ["DIR", "JOB", "JSON", "PROCS", "PPN", "epochs", "alpha"]
@@ -47,7 +47,9 @@ def mixed(tmp_path):
 
 def make_run(directory, state, done):
     """Return a run of 20 epochs that has no files beyond `directory`."""
-    return Run("RUN000", 0, None, directory, done, 20, state)
+    return TrackedRun(
+        "RUN000", 0, None, directory, epochs_done=done, epochs_planned=20, state=state
+    )
 
 
 def test_every_key_is_told_in_the_originals_order_and_ours_after_them(mixed):
@@ -254,7 +256,7 @@ def test_an_experiment_that_nobody_works_on_has_no_rate_and_no_time_left(mixed):
 def draw(experiment, *, width=80, **size):
     """Return what the view of an experiment looks like without colours."""
     described = read_experiment(experiment)
-    runs = list_runs(described)
+    runs = track_runs(described)
     healths = diagnose(runs)
     view = watch.view(summarise(described, runs, healths), runs, healths, **size)
     console = Console(width=width, file=io.StringIO())

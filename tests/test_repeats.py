@@ -18,6 +18,7 @@ from hed.answers.rule import Rule
 from hed.config.hyperparameters import UpfLine, generate_upf
 from hed.config.repeats import expand, first_of_each
 from hed.errors import InputError
+from hed.experiment.aggregate import BASELINES
 from hed.experiment.runs import read_runs
 
 QUICK = Resampling(replicates=400)
@@ -73,10 +74,26 @@ def test_predictions_of_repeats_are_averaged_row_by_row():
 
 def test_what_some_repeats_do_not_predict_is_averaged_over_the_others():
     held = repeat({0: [("A", 0.5, 0.4), ("B", 0.7, 0.9)]}, 2)
-    rows, place = repeats.average(held.parts[1:], held.repeat_of)
+    parts = held.parts[1:]
+    rows, place = repeats.average(parts, arrange(parts, by="run"), held.repeat_of)
     b, a, also_b = held.parts["predicted"][1:]
     assert rows.select("cell", "predicted").rows() == [("B", (b + also_b) / 2), ("A", a)]
     assert place.tolist() == [0, 1, 0]
+
+
+def test_sums_that_repeats_share_are_drawn_once_and_as_if_for_each():
+    held = repeat(draw(5, 12, decimals=4), 4, noise=0.2)
+    parts = held.each(with_baselines(held))
+    same = repeats.find(held.by_run.drugs, held.repeat_of)
+    how = Resampling(replicates=20)
+    chosen = same.draw(how)
+    sums = moments.per_cell(parts, held.by_run)
+    assert {name for name, values in sums.items() if same.of_all(values) is not None} == {
+        *("n", "t", "tt", *BASELINES)
+    }
+    weights = moments.draw(12, how)
+    for name, values in moments.replicate(sums, how, same, chosen).items():
+        assert values == pytest.approx(same.weighted(weights @ sums[name], chosen)), name
 
 
 def test_shares_of_repeats_add_up_to_the_sums_of_their_average():

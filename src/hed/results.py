@@ -19,7 +19,7 @@ from hed.answers.heldout import HeldOut
 from hed.answers.rule import Rule
 from hed.experiment import aggregate
 from hed.experiment.kind import Kind, kind_of
-from hed.experiment.runs import Run, list_runs, read_experiment
+from hed.experiment.runs import TrackedRun, read_experiment, track_runs
 from hed.files import replacing
 
 PREDICTIONS = ("run", "repeat", "index", "held_out", "drug", "cell", "true", "predicted")
@@ -32,7 +32,7 @@ class Results:
     directory: Path
     name: str
     kind: Kind
-    _runs: tuple[Run, ...]
+    _runs: tuple[TrackedRun, ...]
 
     @cached_property
     def runs(self) -> pl.DataFrame:
@@ -104,7 +104,7 @@ def load(directory: str | Path) -> Results:
     """
     path = Path(directory)
     experiment = read_experiment(path)
-    return Results(path, experiment.name, kind_of(path), tuple(list_runs(experiment)))
+    return Results(path, experiment.name, kind_of(path), tuple(track_runs(experiment)))
 
 
 def write_parquet(found: Results, output: Path) -> None:

@@ -7,7 +7,7 @@ import polars as pl
 
 from hed.experiment import epochs
 from hed.experiment.epochs import BEST, MEASURES
-from hed.experiment.runs import Run
+from hed.experiment.runs import TrackedRun
 from hed.words import listed
 
 # A run is still falling if its least val_loss fell by more than this share in its last epochs.
@@ -27,7 +27,7 @@ SCHEMA: dict[str, type[pl.DataType]] = {
 }
 
 
-def read_histories(runs: Sequence[Run]) -> pl.DataFrame:
+def read_histories(runs: Sequence[TrackedRun]) -> pl.DataFrame:
     """Return a row per run and epoch of which a run recorded anything, in the order of `runs`.
 
     While a run trains, and after it was killed, its checkpoints have its epochs; history.txt is
@@ -67,7 +67,7 @@ def band(histories: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def per_run(runs: Sequence[Run], histories: pl.DataFrame) -> pl.DataFrame:
+def per_run(runs: Sequence[TrackedRun], histories: pl.DataFrame) -> pl.DataFrame:
     """Return a row per run that has recorded an epoch.
 
     Columns: run, index, drug, epochs, planned, best_epoch (of the least val_loss, the first of
@@ -98,7 +98,7 @@ def per_run(runs: Sequence[Run], histories: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _of_runs(runs: Sequence[Run]) -> pl.DataFrame:
+def _of_runs(runs: Sequence[TrackedRun]) -> pl.DataFrame:
     """Return what the runs' directories tell: epochs, planned, and how they ended."""
     rows = [
         (
@@ -152,7 +152,7 @@ def summarise(table: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={"quantity": pl.String, "runs": pl.Int64, **numbers})
 
 
-def remarks(runs: Sequence[Run], table: pl.DataFrame) -> Iterator[str]:
+def remarks(runs: Sequence[TrackedRun], table: pl.DataFrame) -> Iterator[str]:
     """Yield sentences on how the trainings ended, and on runs that recorded nothing."""
     counts = {status: table.filter(status=status)["run"].to_list() for status in STATUSES}
     told = [f"{len(found)} {status}" for status, found in counts.items() if found]

@@ -36,7 +36,7 @@ from hed.answers.rule import Rule
 from hed.errors import InputError
 from hed.experiment import usage
 from hed.experiment.kind import kind_of
-from hed.experiment.runs import count_first, list_runs, read_experiment, read_runs
+from hed.experiment.runs import count_first, read_experiment, read_runs, track_runs
 
 
 def draw(figure: str, directory: Path, output: Path) -> None:
@@ -112,7 +112,7 @@ def draw_by_epochs(directories: Sequence[Path], output: Path, *, metric: str) ->
 def of_errors(directory: Path, others: Sequence[Path] = ()) -> p9.ggplot:
     """Return the error of each held-out drug, cell or split beside baselines and experiments."""
     experiment, kind = read_experiment(directory), kind_of(directory)
-    runs = list_runs(experiment)
+    runs = track_runs(experiment)
     table = scores.tabulate(runs).drop_nulls("rmse")
     title = f"{experiment.name}: {len(table)} of {count_first(runs)} runs"
     tested = f"each tested on {kind.rows} that its training never saw"

@@ -55,7 +55,18 @@ class HeldOut:
         """The rows, and which of them each of `parts` belongs to."""
         if not self.repeat_of or self.parts.is_empty():
             return self.parts, np.arange(len(self.parts))
-        return repeats.average(self.parts, self.repeat_of)
+        return repeats.average(self.parts, self._by_cell, self.repeat_of)
+
+    @cached_property
+    def _by_cell(self) -> Grid:
+        """`parts` by run and cell."""
+        return arrange(self.parts, by="run")
+
+    @property
+    def by_run(self) -> Grid:
+        """`parts` by run and by what is resampled."""
+        unit = self.kind.unit
+        return self._by_cell if unit == "cell" else arrange(self.parts, by="run", of=unit)
 
     def each(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return `parts` with further columns of `rows`, and `average`, the mean prediction.

@@ -14,7 +14,7 @@ import polars as pl
 
 from hed.answers import errors, moments, repeats
 from hed.answers.bootstrap import ROUNDING, Resampling, bca
-from hed.answers.grid import Floats, Integers, arrange
+from hed.answers.grid import Floats, Integers
 from hed.answers.heldout import HeldOut, with_baselines
 from hed.answers.moments import Sums
 from hed.answers.repeats import Repeats
@@ -78,9 +78,11 @@ def tabulate(
         used |= {f"skill_{name}" for name in BASELINES}
     rows = with_baselines(held) if has_baselines else held.rows
     parts = held.each(rows)
-    grid = arrange(parts, by="run", of=held.kind.unit)
+    grid = held.by_run
     same = repeats.find(grid.drugs, held.repeat_of)
-    of_runs = moments.per_cell(parts, grid, used)
+    drawn_metrics = {rule.metric, *intervals, *({"mse"} if "funnel_z" in columns else ())}
+    skills = [name for name in used if name.startswith("skill")]
+    of_runs = moments.per_cell(parts, grid, {*drawn_metrics, *skills})
     cells = {name: same.mean(values) for name, values in of_runs.items()}
     table = errors.describe(rows, used).with_columns(_counts(cells, same))
     scale: Sums = {}
@@ -88,17 +90,15 @@ def tabulate(
         table, scale = errors.compared(table, moments.total(cells), held.runs)
     # Each sum that is drawn takes time. Of a recorded baseline, which saw the training rows only,
     # the level is taken, and the pattern over cells of the recomputed one.
-    drawn_metrics = {rule.metric, *intervals, *({"mse"} if "funnel_z" in columns else ())}
     needed = sorted(moments.needed(drawn_metrics))
     of_runs = {name: of_runs[name] for name in needed}
     chosen = same.draw(how)
-    drawn = moments.of_drugs(moments.replicate(of_runs, how), same, chosen)
+    drawn = moments.replicate(of_runs, how, same, chosen)
     cells, drawn = _scaled(cells, needed, scale), _scaled(drawn, needed, scale)
     if intervals:
         of_repeats: Sums = {}
         if held.repeat_of:
-            alone = moments.of_drugs(moments.total(of_runs), same, chosen)
-            of_repeats = _scaled(alone, needed, scale)
+            of_repeats = _scaled(moments.redraw(of_runs, same, chosen), needed, scale)
         draws = Draws(drawn, of_repeats, same.counts)
         table = _with_intervals(table, intervals, cells, draws, level=how.level)
     if "funnel_z" in columns:

@@ -10,7 +10,7 @@ from hed.data import layout, numbers, raw, responses, tables, text
 from hed.data.tables import CELL, DRUG, NOUN
 from hed.errors import InputError
 from hed.experiment.description import partition_mode
-from hed.experiment.runs import read_experiment, read_runs
+from hed.experiment.runs import list_runs, read_experiment
 
 
 def is_experiment(path: Path) -> bool:
@@ -64,7 +64,11 @@ def held_out_drugs(experiment: Path, indices: Iterable[int]) -> pl.DataFrame:
     mode = partition_mode(experiment)
     if mode != "by_drug":
         raise InputError(f"{experiment} was partitioned {mode}: give its DATA_SOURCE instead")
-    drugs = {r.index: r.drug for r in read_runs(experiment) if r.index is not None and r.drug}
+    drugs = {
+        r.index: r.drug
+        for r in list_runs(read_experiment(experiment))
+        if r.index is not None and r.drug
+    }
     unknown = [index for index in indices if index not in drugs]
     if unknown:
         raise InputError(f"no run of {experiment} has index {unknown[0]}")
@@ -81,7 +85,7 @@ def predicted_cells(experiment: Path) -> pl.DataFrame:
     Raises:
         InputError: if it is not an experiment, or no run has predictions.
     """
-    rows = heldout.predictions(read_runs(experiment)).parts
+    rows = heldout.predictions(list_runs(read_experiment(experiment))).parts
     if rows.is_empty():
         raise InputError(f"no run of {experiment} has predictions yet: wait for the first to end")
     return rows.group_by("cell").agg(runs=pl.col("run").n_unique(), rows=pl.len()).sort("cell")

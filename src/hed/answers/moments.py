@@ -77,25 +77,32 @@ def total(cells: Sums) -> dict[str, Floats]:
     return {name: values.sum(axis=0) for name, values in cells.items()}
 
 
-def replicate(cells: Sums, how: Resampling) -> dict[str, Floats]:
-    """Return the sums over the cells of each draw, by name, replicates x runs.
+def replicate(cells: Sums, how: Resampling, repeats: Repeats, chosen: Floats) -> dict[str, Floats]:
+    """Return the sums over the cells and repeats of each draw, by name, replicates x drugs.
 
-    A draw takes whole cells and the same for all runs. ASSUME: the rows of one cell depend on each
-    other, cells do not.
-    """
-    weights = draw(len(cells["n"]), how)
-    return {name: weights @ values for name, values in cells.items()}
-
-
-def of_drugs(sums: Sums, repeats: Repeats, chosen: Floats) -> dict[str, Floats]:
-    """Return the sums of each draw of repeats, independently for each drug, replicates x drugs.
+    A draw takes whole cells, the same for all runs, and repeats independently for each drug.
+    ASSUME: the rows of one cell depend on each other, cells do not.
 
     Args:
-        sums: of runs: those of `replicate`, or those of `total`, the same in each draw.
+        cells: sums of runs.
+        how: how cells are drawn.
         repeats: which runs repeat each other.
         chosen: their weights in each draw, as `Repeats.draw` returns them.
     """
-    return {name: repeats.weighted(values, chosen) for name, values in sums.items()}
+    weights = draw(len(cells["n"]), how)
+    drawn = {}
+    for name, values in cells.items():
+        alike = repeats.of_all(values)  # a product over drugs takes less than one over runs
+        if alike is None:
+            drawn[name] = repeats.weighted(weights @ values, chosen)
+        else:
+            drawn[name] = weights @ alike
+    return drawn
+
+
+def redraw(cells: Sums, repeats: Repeats, chosen: Floats) -> dict[str, Floats]:
+    """Return the sums over all cells and the repeats of each draw, as `replicate` does."""
+    return {name: repeats.weighted(v.sum(axis=0), chosen) for name, v in cells.items()}
 
 
 def without_each(cells: Sums) -> dict[str, Floats]:

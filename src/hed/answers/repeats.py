@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from hed.answers.bootstrap import Resampling
-from hed.answers.grid import Floats, Integers, arrange
+from hed.answers.grid import Floats, Grid, Integers
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,18 @@ class Repeats:
     def mean(self, values: Floats) -> Floats:
         """Return the means over repeats of the last axis, which has the n runs as they were."""
         return self._added(values[..., self.order]) / self.counts
+
+    def of_all(self, values: Floats) -> Floats | None:
+        """Return what all repeats of a drug have alike of k x n values, k x m; None if they differ.
+
+        Theirs is then the mean of any of them, whichever are drawn.
+        """
+        first = self.order[np.cumsum(self.counts) - self.counts]
+        alike = np.repeat(first, self.counts)
+        # Most sums differ in the first place, which is looked at alone.
+        looks = (slice(0, 1), slice(None))
+        same = all(np.array_equal(values[n][:, self.order], values[n][:, alike]) for n in looks)
+        return values[:, first] if same else None
 
     def weighted(self, values: Floats, weights: Floats) -> Floats:
         """Return B x m means over the drawn repeats, by the weights of `draw`.
@@ -66,7 +78,9 @@ def find(runs: Sequence[str], repeat_of: Mapping[str, str]) -> Repeats:
     return Repeats(order=order, counts=np.bincount(by_appearance))
 
 
-def average(parts: pl.DataFrame, repeat_of: Mapping[str, str]) -> tuple[pl.DataFrame, Integers]:
+def average(
+    parts: pl.DataFrame, grid: Grid, repeat_of: Mapping[str, str]
+) -> tuple[pl.DataFrame, Integers]:
     """Return predictions averaged over repeats, and for each single one the row of its average.
 
     Repeats are tested on the same rows in the same order. What only some of them predict is
@@ -74,12 +88,13 @@ def average(parts: pl.DataFrame, repeat_of: Mapping[str, str]) -> tuple[pl.DataF
 
     Args:
         parts: as `heldout.HeldOut.parts`.
+        grid: theirs, by run and cell.
     """
-    first = parts["run"].replace(dict(repeat_of)).alias("run")
-    pair = arrange(parts, by="run").pair
-    rows = parts.with_columns(first)
-    key = arrange(rows, by="run").pair
-    copy = _copies(pair)
+    firsts = [repeat_of.get(run, run) for run in grid.drugs]
+    number_of = {first: number for number, first in enumerate(dict.fromkeys(firsts))}
+    of_run = np.array([number_of[first] for first in firsts])
+    copy = _copies(grid.pair)
+    key = of_run[grid.drug] * len(grid.cells) + grid.cell
     key = key * (copy.max() + 1) + copy
     total, count = np.bincount(key, parts["predicted"].to_numpy()), np.bincount(key)
     # Of several rows with one key the last one that is written stays: the first of the table.
@@ -89,7 +104,8 @@ def average(parts: pl.DataFrame, repeat_of: Mapping[str, str]) -> tuple[pl.DataF
     number = np.zeros(len(count), dtype=np.int64)
     number[key[chosen]] = np.arange(len(chosen))
     mean = pl.Series("predicted", (total / np.maximum(count, 1))[key[chosen]])
-    return rows[chosen].with_columns(mean), number[key]
+    names = pl.Series("run", firsts)[grid.drug[chosen]]
+    return parts[chosen].with_columns(names, mean), number[key]
 
 
 def _copies(pair: Integers) -> Integers:

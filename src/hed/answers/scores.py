@@ -12,7 +12,7 @@ from hed.answers import errors, heldout
 from hed.answers.heldout import HeldOut
 from hed.experiment import aggregate
 from hed.experiment.aggregate import METRICS
-from hed.experiment.runs import Run, read_runs
+from hed.experiment.runs import TrackedRun, read_runs
 
 
 def read(experiment: Path) -> pl.DataFrame:
@@ -24,7 +24,7 @@ def read(experiment: Path) -> pl.DataFrame:
     return tabulate(read_runs(experiment))
 
 
-def tabulate(runs: Sequence[Run]) -> pl.DataFrame:
+def tabulate(runs: Sequence[TrackedRun]) -> pl.DataFrame:
     """Return the scores of runs: columns of `aggregate.scores`, repeats under the first one's id.
 
     `epochs` and `seconds` are those of all repeats together.

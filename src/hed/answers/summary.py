@@ -17,7 +17,7 @@ from hed.answers import errors, heldout, scores
 from hed.experiment import aggregate
 from hed.experiment.aggregate import SCORES_FILE, TABLE_FILE
 from hed.experiment.kind import Kind, drug_label, kind_of, missing, shorten
-from hed.experiment.runs import count_first, list_runs, read_experiment
+from hed.experiment.runs import count_first, read_experiment, track_runs
 
 WIDTH = 80
 RUN_WIDTH = 8
@@ -56,7 +56,7 @@ def summarise(directory: Path, *, count: int) -> RenderableType:
         InputError: if the directory is not an experiment.
     """
     experiment, kind = read_experiment(directory), kind_of(directory)
-    runs = list_runs(experiment)
+    runs = track_runs(experiment)
     each, held = aggregate.tabulate(runs), heldout.predictions(runs)
     table = scores.together(each, held).sort(
         "rmse", descending=True, nulls_last=True, maintain_order=True

@@ -12,13 +12,13 @@ from hed.errors import InputError
 from hed.experiment import outcome
 from hed.experiment.progress import count_epochs, summarise, write_progress
 from hed.experiment.runs import (
-    Run,
+    TrackedRun,
     Values,
     epoch_seconds,
-    list_runs,
     read_experiment,
     read_object,
     read_runs,
+    track_runs,
 )
 
 METRICS = outcome.METRICS
@@ -54,7 +54,7 @@ def scores(experiment: Path) -> pl.DataFrame:
     return tabulate(read_runs(experiment))
 
 
-def tabulate(runs: Sequence[Run]) -> pl.DataFrame:
+def tabulate(runs: Sequence[TrackedRun]) -> pl.DataFrame:
     """Return the test scores of `runs`, as `scores` does."""
     found = ((run, read_object(run.directory / "test_scores.json")) for run in runs)
     rows = [_row(run, values or {}) for run, values in found if values or run.empty]
@@ -69,7 +69,7 @@ def write_all(directory: Path, metric: str) -> None:
         InputError: if the directory is not an experiment or there is no such metric.
     """
     experiment = read_experiment(directory)
-    runs = list_runs(experiment)
+    runs = track_runs(experiment)
     write_table(directory, tabulate(runs), metric=metric)
     files.write_text(directory / EPOCHS_FILE, render_epochs(runs))
     write_progress(directory, summarise(experiment, runs))
@@ -86,7 +86,7 @@ def render_scores(table: pl.DataFrame, metric: str) -> str:
     return "".join(f"{index:03d},{value:.9f}\n" for index, value in rows)
 
 
-def render_epochs(runs: Sequence[Run]) -> str:
+def render_epochs(runs: Sequence[TrackedRun]) -> str:
     """Return the text of epochs.txt, columns aligned."""
     counts = [f"{run.epochs_done}/{run.epochs_planned}" for run in runs]
     run_width = max((len(run.id) for run in runs), default=0)
@@ -105,7 +105,7 @@ def write_table(directory: Path, table: pl.DataFrame, *, metric: str) -> None:
         table.write_parquet(temporary)
 
 
-def _row(run: Run, found: Values) -> dict[str, Any]:
+def _row(run: TrackedRun, found: Values) -> dict[str, Any]:
     """Return one run's row of the scores."""
     baselines = read_object(run.directory / "baseline_scores.json") or {}
     seconds = epoch_seconds(run)

@@ -11,7 +11,7 @@ import polars as pl
 
 from hed.errors import InputError
 from hed.experiment.health import diagnose
-from hed.experiment.runs import Run, read_runs
+from hed.experiment.runs import TrackedRun, read_runs
 from hed.lock import LOCK_FILE, is_locked
 from hed.training import checkpoint
 
@@ -79,7 +79,7 @@ def table(items: Iterable[Old]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def _old(run: Run, *, keep: int) -> Iterator[Old]:
+def _old(run: TrackedRun, *, keep: int) -> Iterator[Old]:
     """Yield the old checkpoints of a run.
 
     The newest are those that end with the last: later ones, from before a rollback, stay.

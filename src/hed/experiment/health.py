@@ -31,7 +31,7 @@ from typing import Literal
 import polars as pl
 
 from hed.experiment.logs import last_error
-from hed.experiment.runs import Run, epoch_seconds, read_object
+from hed.experiment.runs import TrackedRun, epoch_seconds, read_object
 from hed.lock import LOCK_FILE, is_locked
 
 State = Literal["done", "running", "waiting", "failed"]
@@ -65,14 +65,14 @@ class Health:
     reason: str | None = None
 
 
-def diagnose(runs: Sequence[Run]) -> list[Health]:
+def diagnose(runs: Sequence[TrackedRun]) -> list[Health]:
     """Return the health of each run of one experiment."""
     pace = seconds_per_epoch(runs)
     patience = max(PATIENCE_EPOCHS * pace, SHORTEST_PATIENCE) if pace else UNTIMED_PATIENCE
     return [examine(run, patience=patience) for run in runs]
 
 
-def tabulate(runs: Sequence[Run], healths: Sequence[Health]) -> pl.DataFrame:
+def tabulate(runs: Sequence[TrackedRun], healths: Sequence[Health]) -> pl.DataFrame:
     """Return a row per run: run, index, drug, epochs_done, epochs_planned, state, reason."""
     rows = [
         (r.id, r.index, r.drug, r.epochs_done, r.epochs_planned, h.state, h.reason)
@@ -81,7 +81,7 @@ def tabulate(runs: Sequence[Run], healths: Sequence[Health]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
-def examine(run: Run, *, patience: float) -> Health:
+def examine(run: TrackedRun, *, patience: float) -> Health:
     """Return the health of a run, which fails when nothing is written for `patience` seconds."""
     if run.state == "done":
         return Health("done")
@@ -101,7 +101,7 @@ def examine(run: Run, *, patience: float) -> Health:
     return Health("running")
 
 
-def seconds_per_epoch(runs: Sequence[Run]) -> float | None:
+def seconds_per_epoch(runs: Sequence[TrackedRun]) -> float | None:
     """Return the median over all recorded epochs; without any, over the checkpoints.
 
     A first wave of long runs would otherwise have no estimate until its end, and an experiment of
@@ -123,7 +123,7 @@ def _ended_here(directory: Path) -> bool:
     return False
 
 
-def _error_since(written: float, run: Run) -> str | None:
+def _error_since(written: float, run: TrackedRun) -> str | None:
     """Return the error that the newest log of a run ends with, None if there is none.
 
     If the run's files were `written` to after the log, another attempt goes on.
@@ -136,14 +136,14 @@ def _error_since(written: float, run: Run) -> str | None:
     return None
 
 
-def _own_logs(run: Run) -> list[Path]:
+def _own_logs(run: TrackedRun) -> list[Path]:
     """Return the logs of a run's jobs."""
     out = run.directory.parent.parent / "out"
     paths = [out / f"out-{run.id}-{phase}.txt" for phase in PHASES]
     return [path for path in paths if path.is_file()]
 
 
-def _shared_log(run: Run) -> list[Path]:
+def _shared_log(run: TrackedRun) -> list[Path]:
     """Return the log of the original's rank that took the run; ours have a line of words there."""
     with contextlib.suppress(OSError, ValueError):
         rank = int((run.directory / "rank.txt").read_text())
@@ -175,7 +175,7 @@ def _modified(path: Path) -> float:
         return 0.0
 
 
-def _between_checkpoints(run: Run) -> list[float]:
+def _between_checkpoints(run: TrackedRun) -> list[float]:
     """Return the mean seconds per epoch between a run's oldest and newest checkpoint."""
     paths = sorted(run.directory.glob("ckpts/epochs/*[0-9]/ckpt-info.json"))
     if len(paths) < 2:

@@ -16,11 +16,11 @@ from hed.experiment import usage
 from hed.experiment.health import Health, diagnose, seconds_per_epoch
 from hed.experiment.runs import (
     Experiment,
-    Run,
-    list_runs,
+    TrackedRun,
     read_dflts,
     read_experiment,
     read_markers,
+    track_runs,
 )
 
 FILE = "progress.txt"
@@ -68,11 +68,11 @@ def read_progress(directory: Path) -> Progress:
         InputError: if the directory is not an experiment.
     """
     experiment = read_experiment(directory)
-    return summarise(experiment, list_runs(experiment))
+    return summarise(experiment, track_runs(experiment))
 
 
 def summarise(
-    experiment: Experiment, runs: Sequence[Run], healths: Sequence[Health] | None = None
+    experiment: Experiment, runs: Sequence[TrackedRun], healths: Sequence[Health] | None = None
 ) -> Progress:
     """Return the progress of `experiment`, given its runs and, if known, their health."""
     healths = diagnose(runs) if healths is None else healths
@@ -143,12 +143,12 @@ def texts(progress: Progress) -> dict[str, str]:
     return {key: UNKNOWN if value is None else str(value) for key, value in values.items()}
 
 
-def count_epochs(runs: Sequence[Run]) -> str:
+def count_epochs(runs: Sequence[TrackedRun]) -> str:
     """Return `done/planned` over all runs; a run that stopped early leaves the sum below."""
     return f"{sum(r.epochs_done for r in runs)}/{sum(r.epochs_planned for r in runs)}"
 
 
-def seconds_left(runs: Sequence[Run]) -> float | None:
+def seconds_left(runs: Sequence[TrackedRun]) -> float | None:
     """Estimate the seconds until the last run is done, None if nothing tells.
 
     As many runs go on at once as do now, each next run starts where one ends, and every epoch
@@ -176,7 +176,7 @@ def render_duration(seconds: float) -> str:
     return f"{minutes}m" if minutes else f"{whole}s"
 
 
-def _to_do(runs: Sequence[Run], healths: Sequence[Health]) -> list[Run]:
+def _to_do(runs: Sequence[TrackedRun], healths: Sequence[Health]) -> list[TrackedRun]:
     """Return the runs, those that have failed as waiting to be continued."""
     pairs = zip(runs, healths, strict=True)
     return [replace(r, state="waiting" if h.state == "failed" else h.state) for r, h in pairs]
@@ -217,5 +217,5 @@ def _processes(directory: Path) -> dict[str, int | None]:
     return {"procs": len(tiles) or None, "ppn": max(nodes.values(), default=None)}
 
 
-def _epochs_left(run: Run) -> int:
+def _epochs_left(run: TrackedRun) -> int:
     return max(run.epochs_planned - run.epochs_done, 0)

@@ -8,7 +8,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,10 +23,9 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Run:
-    """One run: what it holds out and how far it has come.
+    """One run: what it holds out.
 
-    `index` and `drug` are None where nothing in the directory tells them. A run is `done` when
-    its marker and its scores exist, `running` when it was started and is not done, `empty` when it
+    `index` and `drug` are None where nothing in the directory tells them. A run is `empty` when it
     ended without a row to be tested on. `repeat_of` is the first run that trains alike but for its
     seed, on the same index; of a run that repeats none it is empty.
     """
@@ -35,9 +34,6 @@ class Run:
     index: int | None
     drug: str | None
     directory: Path
-    epochs_done: int
-    epochs_planned: int
-    state: State
     empty: bool = False
     repeat_of: str = ""
 
@@ -45,6 +41,19 @@ class Run:
     def first(self) -> str:
         """The id of the first of this run's repeats, which stands for all of them."""
         return self.repeat_of or self.id
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackedRun(Run):
+    """A run and how far it has come.
+
+    It is `done` when its marker and its scores exist, `running` when it was started and is not
+    done.
+    """
+
+    epochs_done: int
+    epochs_planned: int
+    state: State
 
 
 @dataclass(frozen=True)
@@ -102,24 +111,30 @@ def read_experiment(directory: Path) -> Experiment:
     )
 
 
-def read_runs(experiment: Path) -> list[Run]:
+def read_runs(experiment: Path) -> list[TrackedRun]:
     """Return the runs of the directory `experiment`: those named, then those only in run/.
 
     Raises:
         InputError: if the directory is not an experiment.
     """
-    return list_runs(read_experiment(experiment))
+    return track_runs(read_experiment(experiment))
 
 
 def list_runs(experiment: Experiment) -> list[Run]:
     """Return the runs of an experiment in the order of experiment.json, UPF and run/*."""
-    markers = read_markers(experiment.directory)
-    defaults = read_dflts(experiment.dflts) if experiment.dflts else {}
     # A dict keeps the order and holds each run once.
     ids = dict.fromkeys([*experiment.named, *_run_directories(experiment.directory)])
     first = repeats.first_of_each(experiment.named)
-    read = (_read_run(experiment, run_id, defaults=defaults, markers=markers) for run_id in ids)
-    return [replace(run, repeat_of=first.get(run.id, "")) for run in read]
+    return [_read_run(experiment, run_id, first.get(run_id, "")) for run_id in ids]
+
+
+def track_runs(experiment: Experiment) -> list[TrackedRun]:
+    """Return the runs of an experiment, as `list_runs`, and how far each has come."""
+    markers = read_markers(experiment.directory)
+    defaults = read_dflts(experiment.dflts) if experiment.dflts else {}
+    return [
+        _track(run, experiment, defaults=defaults, markers=markers) for run in list_runs(experiment)
+    ]
 
 
 def count_first(runs: Sequence[Run]) -> int:
@@ -215,30 +230,39 @@ def _run_directories(directory: Path) -> list[str]:
         return []
 
 
-def _read_run(
-    experiment: Experiment, run_id: str, *, defaults: Values, markers: Mapping[str, Path]
-) -> Run:
-    """Read one run's directory, which need not exist."""
+def _read_run(experiment: Experiment, run_id: str, repeat_of: str) -> Run:
+    """Read what one run holds out; its directory need not exist."""
     directory = experiment.directory / "run" / run_id
     line = experiment.named.get(run_id, {})
-    begun = parameters.read(directory)
-    index = _first_integer("index", line, begun)
-    has_scores = experiment.is_original or (directory / "test_scores.json").exists()
-    # Two runs of one index have two markers, which experiment.json tells.
-    marker = line.get("marker", f"{index:03d}" if index is not None else None)
-    is_done = marker in markers and has_scores
-    empty, epochs_done = outcome.is_empty(directory), _epochs_done(directory)
-    planned = _first_integer("epochs", begun, line, defaults)
+    index = _first_integer("index", line)
     return Run(
         id=run_id,
-        index=index,
+        index=_first_integer("index", parameters.read(directory)) if index is None else index,
         drug=line.get("held_out"),
         directory=directory,
+        empty=outcome.is_empty(directory),
+        repeat_of=repeat_of,
+    )
+
+
+def _track(
+    run: Run, experiment: Experiment, *, defaults: Values, markers: Mapping[str, Path]
+) -> TrackedRun:
+    """Read how far a run has come."""
+    directory, line = run.directory, experiment.named.get(run.id, {})
+    begun = parameters.read(directory)
+    has_scores = experiment.is_original or (directory / "test_scores.json").exists()
+    # Two runs of one index have two markers, which experiment.json tells.
+    marker = line.get("marker", f"{run.index:03d}" if run.index is not None else None)
+    is_done = marker in markers and has_scores
+    epochs_done = _epochs_done(directory)
+    planned = _first_integer("epochs", begun, line, defaults)
+    return TrackedRun(
+        **vars(run),
         epochs_done=epochs_done,
         # Nothing is trained where nothing is tested.
-        epochs_planned=epochs_done if empty else planned or hyperparameters.default("epochs"),
+        epochs_planned=epochs_done if run.empty else planned or hyperparameters.default("epochs"),
         state="done" if is_done else "waiting" if begun is None else "running",
-        empty=empty,
     )
 
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from hed.experiment.health import Health, State, diagnose
 from hed.experiment.kind import drug_label, shorten
 from hed.experiment.progress import Progress, render, render_duration, summarise
-from hed.experiment.runs import Run, list_runs, read_experiment
+from hed.experiment.runs import TrackedRun, read_experiment, track_runs
 
 BAR_WIDTH = 40
 DRUG_WIDTH = 20
@@ -52,7 +52,7 @@ def watch(directory: Path, *, seconds: float, console: Console) -> None:
 
 
 def view(
-    progress: Progress, runs: Sequence[Run], healths: Sequence[Health], *, height: int
+    progress: Progress, runs: Sequence[TrackedRun], healths: Sequence[Health], *, height: int
 ) -> RenderableType:
     """Return the view of an experiment, in `height` lines if its runs allow."""
     listed = max(height - OTHER_LINES, 3)
@@ -78,7 +78,7 @@ def _readings(
     """Yield the progress and its view, again and again until all runs are done."""
     while True:
         experiment = read_experiment(directory)
-        runs = list_runs(experiment)
+        runs = track_runs(experiment)
         healths = diagnose(runs)
         progress = summarise(experiment, runs, healths)
         yield progress, view(progress, runs, healths, height=height)
@@ -87,13 +87,15 @@ def _readings(
         time.sleep(seconds)
 
 
-def _notable(runs: Sequence[Run], healths: Sequence[Health]) -> list[tuple[Run, Health]]:
+def _notable(
+    runs: Sequence[TrackedRun], healths: Sequence[Health]
+) -> list[tuple[TrackedRun, Health]]:
     """Return the runs that have failed, then those that are running."""
     pairs = list(zip(runs, healths, strict=True))
     return [pair for state in ("failed", "running") for pair in pairs if pair[1].state == state]
 
 
-def _line(run: Run, health: Health) -> Iterator[RenderableType]:
+def _line(run: TrackedRun, health: Health) -> Iterator[RenderableType]:
     """Yield what is told of one run: its drug, its epochs, and why it failed."""
     symbol, style = STYLES[health.state]
     yield Text(f"{symbol} {run.id}", style=style)

@@ -192,7 +192,7 @@ class Jobs:
                 log.warning("%s failed: %s", name, error)
 
     def _lose_block(self, block: str) -> None:
-        """Have the runs of a block that has ended go on in another, when their processes are gone."""
+        """Have the runs of an ended block go on in another when their processes are gone."""
         for job in self._spool.begun_in(block):
             if job in self._attempts:
                 self._lose(job, f"block {block} has ended", TIMERS.kill_grace)

@@ -210,6 +210,7 @@ class Slurm(_Recorded, SlurmProvider):  # type: ignore[misc]
     """Blocks from Slurm."""
 
     command, answer = "scancel", "Submitted batch job {}\n"
+    _translate_table: dict[str, JobState]
 
     def __init__(self, **settings: Any) -> None:
         """Take Parsl's settings."""

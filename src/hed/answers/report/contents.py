@@ -28,6 +28,7 @@ from hed.answers.rule import Rule
 from hed.errors import InputError
 from hed.experiment import aggregate, description, usage
 from hed.experiment.kind import Kind
+from hed.experiment.runs import read_runs
 
 # Of the table of high error drugs, what the page has of each drug; the baseline is its kind's.
 COLUMNS = (
@@ -80,9 +81,10 @@ def read(directory: Path, sources: Sources = NO_OTHER, others: Sequence[Path] = 
     judged = _with_baselines(high_error.tabulate(held, rule), held.kind)
     explained, why_not = _explain(directory, held, judged, sources)
     cells = ranking.rank_cells(held)
-    by_drug = scores.together(aggregate.tabulate(held.runs), held)
-    histories = convergence.read_histories(held.runs)
-    trained = convergence.per_run(held.runs, histories)
+    runs = read_runs(directory)
+    by_drug = scores.together(aggregate.tabulate(runs), held)
+    histories = convergence.read_histories(runs)
+    trained = convergence.per_run(runs, histories)
     drawn, left_out = pictures.draw(
         [
             *_of_errors(by_drug, held, compared),
