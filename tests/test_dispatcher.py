@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
-from queue import SimpleQueue
 from threading import Timer
 from typing import IO, Any
 
@@ -16,8 +15,8 @@ import pytest
 from parsl.executors.high_throughput.errors import ManagerLost, VersionMismatch, WorkerLost
 
 from hed.pilot import dispatcher, journal
+from hed.pilot.blocks import Hopeless
 from hed.pilot.dispatcher import Jobs
-from hed.pilot.executor import Hopeless
 from hed.pilot.spool import End, Spool, State
 from hed.pilot.timers import TIMERS
 
@@ -27,17 +26,16 @@ LOST = ManagerLost(b"pool", "n0")
 class Executor:
     """Takes jobs, and ends them when the test says so."""
 
-    heartbeat_period = 0.2
-    heartbeat_threshold = 1
+    heartbeat = 0.2
+    silence = 1
 
     def __init__(self) -> None:
-        self.given: list[tuple[str, int, dict[str, int]]] = []
-        self.ended: SimpleQueue[str] = SimpleQueue()
+        self.given: list[tuple[str, int, bool]] = []
         self.futures: list[Future[End]] = []
 
-    def submit(self, function: Any, resources: dict[str, int], *arguments: Any) -> Future[End]:
+    def run(self, function: Any, *arguments: Any, urgent: bool) -> Future[End]:
         _, job, attempt, *_ = arguments
-        self.given.append((job, attempt, resources))
+        self.given.append((job, attempt, urgent))
         self.futures.append(Future())
         return self.futures[-1]
 
@@ -73,7 +71,7 @@ def lose(jobs: Jobs, executor: Executor, error: Exception = LOST) -> None:
     """Have the job lose its tile, and wait until it may have another."""
     executor.futures[-1].set_exception(error)
     jobs.settle()
-    time.sleep(executor.heartbeat_period)
+    time.sleep(executor.heartbeat)
     jobs.settle()
 
 
@@ -93,11 +91,11 @@ def test_a_job_that_lost_its_tile_goes_on_before_others_but_not_at_once(
     jobs = give(spool, executor)
     executor.futures[0].set_exception(LOST)
     jobs.settle()
-    assert executor.given == [("job", 0, {})]
+    assert executor.given == [("job", 0, False)]
     assert spool.is_lost("job", 0)
-    time.sleep(executor.heartbeat_period)
+    time.sleep(executor.heartbeat)
     jobs.settle()
-    assert executor.given[1:] == [("job", 1, {"priority": 0})]
+    assert executor.given[1:] == [("job", 1, True)]
     executor.futures[1].set_result("lost")
     jobs.settle()
     assert (spool.state("job"), spool.queued()) == (None, [("job", "/script.sh")])
@@ -114,16 +112,16 @@ def test_the_runs_of_a_block_that_has_ended_go_on_when_their_processes_are_gone(
 ) -> None:
     monkeypatch.setattr(dispatcher, "TIMERS", replace(TIMERS, kill_grace=0.2))
     jobs = give(spool, executor)
-    executor.heartbeat_period = 300
+    executor.heartbeat = 300
     spool.begin("job", "3")
     jobs.give("other", "/script.sh")
     spool.begin("other", "4")
-    executor.ended.put("3")
+    jobs.lose_block("3")
     jobs.settle()
     assert executor.given[2:] == []
     time.sleep(0.2)
     jobs.settle()
-    assert executor.given[2:] == [("job", 1, {"priority": 0})]
+    assert executor.given[2:] == [("job", 1, True)]
     assert "job job lost its tile and goes on on another: block 3 has ended" in caplog.text
     # Parsl notices much later, when the run has long been another tile's.
     executor.futures[0].set_exception(LOST)
@@ -173,7 +171,7 @@ def test_a_job_that_fails_by_itself_is_not_repeated(spool: Spool, executor: Exec
 def test_a_job_that_loses_every_tile_counts_as_failed(
     spool: Spool, executor: Executor, seconds: int, most: int
 ) -> None:
-    executor.heartbeat_period = 0
+    executor.heartbeat = 0
     jobs = give(spool, executor)
     for _ in range(most):
         assert spool.state("job") is None

@@ -1,5 +1,6 @@
 """The packages are as docs/developing.md draws them."""
 
+import re
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -15,6 +16,17 @@ def test_what_computes_knows_nothing_of_the_pilot() -> None:
     assert {name for name, others in arrows.items() if "pilot" in others} == {"preflight"}
     assert not arrows["training"] & {"experiment", "site", "pilot"}
     assert not arrows["data"] & {"experiment", "training", "config"}
+
+
+def test_one_package_alone_knows_parsl() -> None:
+    source = Path(packages.__file__).parent
+    importing = {
+        file.relative_to(source).parts[:2]
+        for file in source.rglob("*.py")
+        for line in file.read_text().splitlines()
+        if re.match(r"\s*(from|import) parsl\b", line)
+    }
+    assert importing == {("pilot", "parsl")}
 
 
 def test_every_command_says_for_whom_it_is() -> None:

@@ -15,7 +15,7 @@ from pbs.cluster import Cluster
 from pbs.user import call, file, look, output, reach, submit
 from waiting import wait_for
 
-from hed.pilot.providers import Pbs
+from hed.pilot.parsl.providers import Pbs
 from hed.pilot.spool import Spool
 
 QUEUES = {

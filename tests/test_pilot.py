@@ -8,11 +8,9 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from threading import Timer
-from typing import Any
 
 import psutil
 import pytest
@@ -23,19 +21,19 @@ from hed.data import layout
 from hed.errors import InputError
 from hed.pilot import (
     allocation,
-    blocks,
     guard,
     processes,
-    providers,
     release,
     scaling,
     script,
     sidecar,
     tile,
 )
-from hed.pilot.providers import Pbs, Slurm
+from hed.pilot.parsl import providers, setup
+from hed.pilot.parsl.executor import Pool
+from hed.pilot.parsl.launcher import PerNode
+from hed.pilot.parsl.providers import Pbs, Slurm
 from hed.pilot.scaling import Limits
-from hed.pilot.script import PerNode
 from hed.pilot.spool import End, Spool, State
 from hed.pilot.timers import TIMERS
 from hed.site import site as sites
@@ -338,9 +336,9 @@ def test_the_first_blocks_are_those_of_the_site_but_only_if_a_run_waits() -> Non
     assert scaling.wanted(limits, 1, [], begun=True) == 1
 
 
-def pool(tasks: int = 0, *, draining: bool = False) -> Mapping[str, Any]:
-    """Return what Parsl says of the worker pool of a node of 12 tiles."""
-    return {"tasks": tasks, "worker_count": 12, "draining": draining, "active": True}
+def pool(tasks: int = 0, *, draining: bool = False) -> Pool:
+    """Return the worker pool of a node of 12 tiles."""
+    return Pool("n0-1", "0", tasks, workers=12, is_active=True, is_draining=draining)
 
 
 def test_a_block_in_the_queue_or_starting_counts_with_all_its_tiles() -> None:
@@ -549,7 +547,8 @@ def test_a_worker_takes_no_new_run_in_the_reserve(tmp_path: Path, site: Site) ->
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
-        made = blocks.make(site, Spool.make(tmp_path / "spool"), "EXP000", PILOT)
+        here = allocation.within(site)
+        made = setup.make(here, Spool.make(tmp_path / "spool"), "EXP000", PILOT, inside=True)
     assert 2990 - site.reserve <= made.drain_period <= 3000 - site.reserve
     (began,) = re.findall("HED_BLOCK_START=([0-9]+)", made.provider.worker_init)
     assert abs(int(began) - time.time()) < 60
@@ -558,7 +557,7 @@ def test_a_worker_takes_no_new_run_in_the_reserve(tmp_path: Path, site: Site) ->
 def test_connections_are_encrypted_and_stay_on_this_machine_if_the_blocks_do(
     tmp_path: Path, site: Site
 ) -> None:
-    made = blocks.make(site, Spool.make(tmp_path / "spool"), "EXP 000", PILOT)
+    made = setup.make(site, Spool.make(tmp_path / "spool"), "EXP 000", PILOT, inside=False)
     assert made.encrypted
     assert (made.address, made.all_addresses) == ("127.0.0.1", {"127.0.0.1"})
     assert made.label == "EXP_000"

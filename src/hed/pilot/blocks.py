@@ -1,164 +1,257 @@
-"""Blocks of nodes for a site: Parsl's executor, its provider, and what a block's script does."""
+"""Which blocks are asked for and given back, and when no block can ever start."""
 
+import logging
 import math
-import os
-import re
-import sys
 import time
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
+from queue import SimpleQueue
 
-import psutil
-from parsl.addresses import address_by_interface
-from parsl.executors.high_throughput.executor import DEFAULT_LAUNCH_CMD
-from parsl.providers.base import ExecutionProvider
-
-from hed import variables
-from hed.errors import InputError
-from hed.experiment import description
-from hed.pilot import allocation, script
-from hed.pilot.executor import Blocks
-from hed.pilot.providers import Local, Pbs, Slurm
-from hed.pilot.script import PerNode, Staging
+from hed.pilot import scaling
+from hed.pilot.parsl.executor import Block, Executor, Pool
+from hed.pilot.refusals import Kind, Refused
+from hed.pilot.reminder import Reminder
+from hed.pilot.scaling import Limits
 from hed.pilot.spool import Spool
 from hed.pilot.timers import TIMERS
-from hed.site import cores
-from hed.site.site import Site
-from hed.site.walltime import clock
+
+log = logging.getLogger("hed.pilot")
+
+Pools = Sequence[Pool]
 
 
-def make(site: Site, spool: Spool, name: str, tools: Path) -> Blocks:
-    """Return the executor that runs one job on each tile of the blocks of a site.
+class Hopeless(Exception):
+    """No block can ever start."""
 
-    Args:
-        site: the settings.
-        spool: where blocks and jobs are recorded.
-        name: of the experiment, which the jobs of the scheduler bear.
-        tools: directory of the commands that a run finds on its PATH.
+
+class Blocks:
+    """The blocks of one site.
+
+    Attributes:
+        executor: of the runs on them.
+        ended: numbers of blocks that have ended, whose runs are lost, in order; the dispatcher
+            takes them.
     """
-    here = allocation.within(site)
-    inside = here is not site
-    period = int(os.environ.get(variables.PILOT_PERIOD, TIMERS.heartbeat))
-    blocks = Blocks(
-        label=re.sub(r"[^A-Za-z0-9._+-]", "_", name),
-        provider=_provider(here, spool, tools, inside=inside),
-        address=_listen(here, inside=inside),
-        max_workers_per_node=here.tiles_per_node,
-        # Parsl would cap the workers by the cores; how many tiles share them is the site's matter.
-        # Its own binding kills each worker that has fewer cores than there are workers.
-        cores_per_worker=0.001,
-        cpu_affinity="none",
-        drain_period=here.walltime - here.reserve if here.scheduler != "local" or inside else None,
-        heartbeat_period=period,
-        heartbeat_threshold=period * TIMERS.missed_heartbeats,
-        poll_period=200,
-        launch_cmd=f"python -m hed.pilot.keeper {DEFAULT_LAUNCH_CMD}",
-        interchange_launch_cmd=_mortal("interchange.py"),
-        encrypted=True,
-    )
-    blocks.spool = spool
-    blocks.last_start = _last_start(here, inside=inside)
-    blocks.run_dir = str(spool.directory / "parsl")
-    blocks.all_addresses = _addresses(here, inside=inside)
-    blocks.provider.script_dir = str(spool.directory / "parsl")
-    return blocks
+
+    def __init__(
+        self, executor: Executor, spool: Spool, limits: Limits, *, last_start: float = math.inf
+    ) -> None:
+        """Look after the blocks of an executor.
+
+        Args:
+            executor: started by the caller.
+            spool: where the nodes say that no run begins on them.
+            limits: of the site.
+            last_start: until when a block may be started, in monotonic seconds.
+        """
+        self.executor, self._spool, self._limits = executor, spool, limits
+        self._last_start = last_start
+        self.ended: SimpleQueue[str] = SimpleQueue()
+        self._refusals = self._rejections = 0
+        self._next_try = 0.0
+        self._refusal = Reminder("", 0.0, 0.0)
+        self._queued: dict[str, Reminder] = {}
+        self._told: set[str] = set()
+        self._lost: set[str] = set()
+        self._useless: dict[str, str] = {}
+        self._left: dict[tuple[str, str], str] = {}
+        self._told_nodes: set[tuple[str, str]] = set()
+        self._arrived: dict[str, float] = {}
+        self._running: dict[str, float] = {}
+        self._waited = 0.0
+
+    def balance(self) -> None:
+        """Look at the blocks; ask for more if runs wait, give idle ones back if none does."""
+        self.executor.look()
+        self._lose_ended()
+        pools = self.executor.pools()
+        self._leave_nodes(pools)
+        self._end_useless(pools)
+        self._end_silent(pools)
+        self._judge_unused()
+        waiting = self.executor.unfinished() - sum(pool.tasks for pool in pools)
+        if self.executor.why_ended or self._is_over(waiting):
+            return
+        self._say_what_waits()
+        live = self._live()
+        free = [self._free(block.id, pools) for block in live]
+        begun = bool(self.executor.blocks())
+        self.ask_for(scaling.wanted(self._limits, waiting, free, begun=begun))
+        now = time.monotonic()
+        self._waited = now if waiting > 0 else self._waited
+        spare = len(live) - self._limits.least
+        if now - self._waited > TIMERS.idle_block and spare > 0:
+            self.executor.give_idle_back(spare, idle=TIMERS.idle_block)
+
+    def _is_over(self, waiting: int) -> bool:
+        """Return whether runs wait in vain: in the reserve of an allocation none is begun."""
+        if time.monotonic() < self._last_start or self._live() or waiting <= 0:
+            return False
+        self._give_up(
+            "this allocation is about to end, and no run is begun in its reserve; "
+            "the same command in another one goes on from the checkpoints"
+        )
+        return True
+
+    def _lose_ended(self) -> None:
+        """Notice blocks that have ended, as their scheduler says, long before Parsl misses them."""
+        for block in self.executor.blocks().values():
+            if not block.is_live and block.id not in self._lost:
+                self._lost.add(block.id)
+                self.ended.put(block.id)
+
+    def _leave_nodes(self, pools: Pools) -> None:
+        """Give no run to a node that says that none begins there; tell of it if others work."""
+        blocks = self.executor.blocks()
+        for place, why in self._spool.reported_nodes().items():
+            if place not in self._left and place[0] in blocks:
+                self._left[place] = why
+                log.info("node %s of block %s begins no run: %s", place[1], place[0], why)
+        for pool in pools:
+            if pool.is_active and pool.place in self._left:
+                self.executor.hold(pool)
+        useful = {pool.block for pool in pools if pool.place not in self._left}
+        for number, node in sorted(self._left.keys() - self._told_nodes):
+            if number in useful:
+                self._told_nodes.add((number, node))
+                where, why = f"node {node} of {blocks[number]}", self._left[number, node]
+                log.warning("%s begins no run and is left alone: %s", where, why)
+
+    def _end_useless(self, pools: Pools) -> None:
+        """Give back each block that has no node left on which a run is or may begin."""
+        for block in self._live():
+            left = {node: why for (of, node), why in self._left.items() if of == block.id}
+            own = [pool for pool in pools if pool.block == block.id]
+            if not left or any(pool.tasks or pool.place not in self._left for pool in own):
+                continue
+            if block.id in self._arrived:
+                self._end(block, "has no node left that takes runs")
+            elif len(left) >= self.executor.nodes:
+                node, why = next(iter(left.items()))
+                self._end_barren(block, f"has no node on which a run begins ({node}: {why})")
+
+    def _end_silent(self, pools: Pools) -> None:
+        """Give back each block that has been running for too long without a worker pool."""
+        now, there = time.monotonic(), {pool.block for pool in pools}
+        for block in self._live():
+            if block.id in there or block.state != "running":
+                self._running.pop(block.id, None)
+                continue
+            limit, since = TIMERS.copying_block, self._running.setdefault(block.id, now)
+            if launched := self.executor.launched(block):
+                limit, since = TIMERS.silent_block, max(since, now - (time.time() - launched))
+            if now - since > limit:
+                self._end_barren(block, f"has run for {limit / 60:.0f} min without a worker")
+
+    def _end_barren(self, block: Block, why: str) -> None:
+        """Give back a block that had no run, and have the next one wait."""
+        self._useless[block.id] = why
+        self._end(block, why)
+        self._wait()
+
+    def _end(self, block: Block, why: str) -> None:
+        """Give a block back and say why, once; if it cannot be now, it is tried again."""
+        if block.id not in self._told:
+            self._told.add(block.id)
+            log.warning("%s %s and is given back; see %s", block, why, self._logs)
+        self.executor.give_back(block)
+
+    @property
+    def _logs(self) -> Path:
+        """Where scripts of blocks and what they write are."""
+        return self._spool.directory / "parsl"
+
+    def _say_what_waits(self) -> None:
+        """Tell at growing intervals why a block still waits in the queue, if the scheduler does."""
+        now = time.monotonic()
+        for block in self._live():
+            if block.state != "waiting":
+                continue
+            reminder = self._queued.setdefault(block.id, Reminder("", now, TIMERS.first_reminder))
+            why = self.executor.comment(block)
+            if why and reminder.is_due(now):
+                log.warning("%s waits in the queue: %s", block, why)
+
+    def _live(self) -> list[Block]:
+        return [block for block in self.executor.blocks().values() if block.is_live]
+
+    def _free(self, block: str, pools: Pools) -> int:
+        """Return on how many tiles of a block waiting runs can start."""
+        left = sum(of == block for of, _ in self._left)
+        own = [p for p in pools if p.block == block and p.place not in self._left]
+        now = time.monotonic()
+        first = self._arrived.setdefault(block, now) if own else now
+        usable = self._limits.tiles - left * self.executor.tiles
+        return scaling.free_tiles(own, usable, seconds=now - first)
+
+    def ask_for(self, number: int) -> None:
+        """Ask for blocks one by one, and after a refusal for none until a while later."""
+        for _ in range(number):
+            if not self._next_try <= time.monotonic() < self._last_start:
+                return
+            try:
+                log.info("a block is requested as job %s", self.executor.ask())
+            except Exception as error:
+                self._refuse(error)
+                continue
+            self._refusals = self._rejections = 0
+            self._refusal = Reminder("", 0.0, 0.0)
+
+    def _wait(self) -> float:
+        """Have the next block asked for later, the more failures in a row the later."""
+        failures = self._refusals + len(self._useless_in_a_row(self.executor.blocks()))
+        wait = min(self.executor.heartbeat * 2.0 ** (failures - 1), TIMERS.longest_retry)
+        self._next_try = time.monotonic() + wait
+        return wait
+
+    def _refuse(self, error: Exception) -> None:
+        """Wait, or give up if no block works and none ever will."""
+        self._refusals += 1
+        wait, kind = self._wait(), _kind(error)
+        self._rejections = 0 if kind == "passes" else self._rejections + 1
+        if (kind == "final" or self._rejections >= TIMERS.useless_blocks) and not self._working():
+            self._give_up(str(error))
+            return
+        now = time.monotonic()
+        why = getattr(error, "why", "") or str(error)
+        if self._refusal.text != why:
+            self._refusal = Reminder(why, -math.inf, wait)
+        if self._refusal.is_due(now):
+            log.warning("%s; waiting, and trying again in %.0f s", error, wait)
+
+    def _judge_unused(self) -> None:
+        """Tell of blocks that ended before a worker started, and give up after several in a row."""
+        blocks = self.executor.blocks()
+        for block in blocks.values():
+            if block.state == "unused" and block.id not in self._told:
+                self._told.add(block.id)
+                log.warning("%s", self._story(block))
+        useless = self._useless_in_a_row(blocks)
+        hopeless = len(useless) >= TIMERS.useless_blocks and not self._working()
+        if hopeless and not self.executor.why_ended:
+            self._give_up(self._story(useless[0]))
+
+    def _useless_in_a_row(self, blocks: Mapping[str, Block]) -> list[Block]:
+        """Return the last blocks, the youngest first, of which none had a run."""
+        youngest = sorted(blocks.values(), key=lambda block: int(block.id), reverse=True)
+        return list(takewhile(lambda b: b.state == "unused" or b.id in self._useless, youngest))
+
+    def _working(self) -> bool:
+        """Return whether a block is there or may come."""
+        return any(block.id not in self._useless for block in self._live())
+
+    def _story(self, block: Block) -> str:
+        """Return in a sentence how a block ended before its workers started."""
+        if block.id in self._useless:
+            return f"{block} {self._useless[block.id]}; see {self._logs}"
+        why = ": ".join(filter(None, [f"{block} ended before its workers started", block.message]))
+        return f"{why}; see {block.logs}" if block.logs else why
+
+    def _give_up(self, why: str) -> None:
+        log.error("no block can start, so the waiting runs end: %s", why)
+        self.executor.end_all(Hopeless(why))
 
 
-def _last_start(site: Site, *, inside: bool) -> float:
-    """Return until when a block may be started, in this process's monotonic seconds."""
-    return time.monotonic() + site.walltime - site.reserve if inside else math.inf
-
-
-def _provider(site: Site, spool: Spool, tools: Path, *, inside: bool) -> ExecutionProvider:
-    """Return the provider of the site's blocks."""
-    # All blocks of an allocation end with it, and its walltime is what is left of it now.
-    now = {"start": f"{time.time():.0f}"} if inside else {}
-    common = {
-        "nodes_per_block": site.nodes_per_block,
-        "min_blocks": site.min_blocks,
-        "init_blocks": site.init_blocks,
-        "max_blocks": site.max_blocks,
-        "worker_init": script.prologue(spool, tools, site.local_dir, **now),
-        "launcher": PerNode(
-            site.launcher, site.launcher_options, inside=inside, staging=_staging(site, spool)
-        ),
-    }
-    provider: Pbs | Slurm | Local
-    if site.scheduler == "pbs":
-        provider = Pbs(**common, **_pbs(site))
-    elif site.scheduler == "slurm":
-        provider = Slurm(**common, **_slurm(site))
-    else:
-        provider = Local(**common)
-    provider.spool = spool
-    provider.jobs = spool.directory.parent / "jobid.txt"
-    if inside:
-        provider.remember(allocation.job())
-    return provider
-
-
-def _staging(site: Site, spool: Spool) -> Staging | None:
-    """Return what a block copies to its nodes first, if the site wants that."""
-    experiment = description.read(spool.directory.parent)
-    if not site.stage or experiment is None:
-        return None
-    return script.staging(site, str(experiment["data"]), str(experiment["local"]))
-
-
-def _pbs(site: Site) -> dict[str, object]:
-    """Return the options of qsub; a block whose node fails must not start again from the queue."""
-    filesystems = [f"-l filesystems={site.filesystems}"] if site.filesystems else []
-    options = [*filesystems, "-r n", *site.scheduler_options]
-    return {
-        "account": site.account or None,
-        "queue": site.queue or None,
-        "walltime": clock(site.walltime),
-        "cpus_per_node": _cores(site),
-        "scheduler_options": "\n".join(f"#PBS {option}" for option in options),
-    }
-
-
-def _slurm(site: Site) -> dict[str, object]:
-    """Return the options of sbatch."""
-    options = ["--no-requeue", *site.scheduler_options]
-    return {
-        "account": site.account or None,
-        "partition": site.queue or None,
-        "walltime": clock(site.walltime),
-        "cmd_timeout": TIMERS.scheduler_answer,
-        "exclusive": False,
-        "scheduler_options": "\n".join(f"#SBATCH {option}" for option in options),
-    }
-
-
-def _cores(site: Site) -> int:
-    """Return the number of a node's cores that its tiles use."""
-    bound = frozenset().union(*(cores.parse(text) for text in site.cores))
-    return max(len(bound), site.tiles_per_node)
-
-
-def _mortal(command: str) -> list[str]:
-    """Return a command that dies with this process, which blocks notice and end."""
-    return [sys.executable, "-m", "hed.pilot.processes", "mortal", str(os.getpid()), command]
-
-
-def _listen(site: Site, *, inside: bool) -> str:
-    """Return the address to which the workers connect, 0.0.0.0 for all of this machine's."""
-    if site.interface:
-        try:
-            return str(address_by_interface(site.interface))
-        except OSError:
-            known = ", ".join(sorted(psutil.net_if_addrs()))
-            raise InputError(
-                f"no network interface {site.interface} with an address on {os.uname().nodename}: "
-                f"set interface in the profile's site.yaml to one of {known}"
-            ) from None
-    return "127.0.0.1" if site.scheduler == "local" and not inside else "0.0.0.0"
-
-
-def _addresses(site: Site, *, inside: bool) -> set[str]:
-    """Return the addresses that a worker tries; Parsl's own search would ask the internet."""
-    listen = _listen(site, inside=inside)
-    if listen != "0.0.0.0":
-        return {listen}
-    found = (address for interface in psutil.net_if_addrs().values() for address in interface)
-    return {address.address for address in found if address.family.name == "AF_INET"}
+def _kind(error: Exception) -> Kind:
+    return error.kind if isinstance(error, Refused) else "unclear"

@@ -5,6 +5,7 @@ terminate; then it gives all blocks back.
 """
 
 import logging
+import math
 import os
 import select
 import signal
@@ -15,24 +16,21 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import NoReturn
 
-from parsl.executors.errors import BadStateException
-from parsl.executors.high_throughput.errors import ManagerLost, WorkerLost
-from parsl.utils import Timer
-
 from hed.errors import InputError
 from hed.names import RECORD
-from hed.pilot import blocks, journal, names, processes, tile
-from hed.pilot.executor import Blocks, Hopeless
+from hed.pilot import allocation, journal, names, processes, tile
+from hed.pilot.blocks import Blocks, Hopeless
+from hed.pilot.parsl import setup
+from hed.pilot.parsl.executor import Ended, Executor, Lost, Timer
+from hed.pilot.scaling import Limits
 from hed.pilot.spool import End, Spool, State
 from hed.pilot.tile import Tiles
 from hed.pilot.timers import TIMERS, QuickDeaths
 from hed.pilot.worker import run
 from hed.site import site as sites
+from hed.site.site import Site
 
 log = logging.getLogger("hed.pilot")
-
-# Not the job's fault, unless it loses too many tiles.
-LOST = (ManagerLost, WorkerLost)
 
 
 def main() -> None:
@@ -45,13 +43,24 @@ def main() -> None:
         site = sites.read(site_file)
         if site.stage:
             _await_record(directory.parent / RECORD)
-        executor = blocks.make(site, spool, directory.parent.name, tools)
+        blocks = _make(site, spool, tools)
     except InputError as error:
         log.error("%s", error)
         sys.exit(journal.REFUSED)
     spool.tell_nodes(tile.of(site))
-    executor.start()
-    serve(spool, executor, tile.of(site))
+    blocks.executor.start()
+    serve(spool, blocks, tile.of(site))
+
+
+def _make(site: Site, spool: Spool, tools: Path) -> Blocks:
+    """Return the blocks of a site, or the one block of the allocation that this process is in."""
+    here = allocation.within(site)
+    inside = here is not site
+    executor = setup.make(here, spool, spool.directory.parent.name, tools, inside=inside)
+    tiles = here.nodes_per_block * here.tiles_per_node
+    limits = Limits(here.init_blocks, here.min_blocks, here.max_blocks, tiles)
+    last_start = time.monotonic() + here.walltime - here.reserve if inside else math.inf
+    return Blocks(executor, spool, limits, last_start=last_start)
 
 
 def _await_record(record: Path) -> None:
@@ -65,18 +74,18 @@ def _await_record(record: Path) -> None:
             return
 
 
-def serve(spool: Spool, executor: Blocks, tiles: Tiles) -> None:
+def serve(spool: Spool, blocks: Blocks, tiles: Tiles) -> None:
     """Ask for blocks as they are needed and dispatch; in the end give all back."""
     # In a thread of its own: a scheduler may take a minute to answer.
-    timer = Timer(_balance, executor, interval=TIMERS.block_look)
+    timer = Timer(_balance, blocks, interval=TIMERS.block_look)
     try:
-        dispatch(spool, executor, tiles)
+        dispatch(spool, blocks, tiles)
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         _tell_if_alone(spool)
         timer.close()
-        executor.give_all_back()
-        executor.shutdown()
+        blocks.executor.give_all_back()
+        blocks.executor.shutdown()
 
 
 def _tell_if_alone(spool: Spool) -> None:
@@ -86,27 +95,29 @@ def _tell_if_alone(spool: Spool) -> None:
         processes.stop_snakemake(number, signal.SIGINT)
 
 
-def _balance(executor: Blocks) -> None:
+def _balance(blocks: Blocks) -> None:
     """Decide about blocks; whatever goes wrong, try again."""
     try:
-        executor.balance()
+        blocks.balance()
     except Exception as error:
         log.warning("the blocks could not be looked after: %s", error)
         log.info("details", exc_info=True)
 
 
-def dispatch(spool: Spool, executor: Blocks, tiles: Tiles) -> None:
-    """Pass jobs from the spool to the executor until standard input ends."""
-    jobs = Jobs(spool, executor, tiles)
+def dispatch(spool: Spool, blocks: Blocks, tiles: Tiles) -> None:
+    """Pass jobs from the spool to the blocks until standard input ends."""
+    jobs = Jobs(spool, blocks.executor, tiles)
     for job, script in spool.queued():
         jobs.repeat(job, script)
     while not select.select([sys.stdin], [], [], TIMERS.job_look)[0]:
-        if executor.bad_state_is_set:
-            _refuse(executor.executor_exception)
+        if why := blocks.executor.why_ended:
+            _refuse(why)
+        while not blocks.ended.empty():
+            jobs.lose_block(blocks.ended.get())
         jobs.settle()
         for job, script in spool.take():
             jobs.give(job, script)
-        if executor.interchange_proc.poll() is not None:
+        if blocks.executor.is_dead:
             # Nothing of Parsl's answers any more; the sidecar gives the blocks back.
             log.error("Parsl's interchange died")
             os._exit(1)
@@ -123,7 +134,7 @@ def _refuse(why: Exception) -> NoReturn:
 class Jobs:
     """The jobs that the executor has, and those that have lost their tile."""
 
-    def __init__(self, spool: Spool, executor: Blocks, tiles: Tiles) -> None:
+    def __init__(self, spool: Spool, executor: Executor, tiles: Tiles) -> None:
         """Take the spool, the executor, and the tiles of a node."""
         self._spool, self._executor, self._tiles = spool, executor, tiles
         self._done: SimpleQueue[tuple[str, int, Future[End]]] = SimpleQueue()
@@ -137,8 +148,8 @@ class Jobs:
         attempt = len(self._spool.losses(job))
         self._scripts[job], self._attempts[job] = script, attempt
         place = str(self._spool.directory)
-        urgent = {"priority": 0} if attempt else {}
-        future = self._executor.submit(run, urgent, place, job, attempt, script, self._tiles)
+        order = (place, job, attempt, script, self._tiles)
+        future = self._executor.run(run, *order, urgent=attempt > 0)
         future.add_done_callback(lambda done: self._done.put((job, attempt, done)))
 
     def repeat(self, job: str, script: str) -> None:
@@ -154,8 +165,6 @@ class Jobs:
             job, attempt, future = self._done.get()
             if self._attempts.get(job) == attempt:
                 self._judge(job, future)
-        while not self._executor.ended.empty():
-            self._lose_block(self._executor.ended.get())
         now = time.monotonic()
         due = [job for when, job in self._lost if when <= now]
         self._lost = [lost for lost in self._lost if lost[0] > now]
@@ -175,11 +184,11 @@ class Jobs:
         while that a file was not there.
         """
         error = future.exception()
-        if isinstance(error, BadStateException):
+        if isinstance(error, Ended):
             return  # this process ends, and the sidecar ends all that waits
         # Until a worker pool that lost contact has noticed, too, and has ended its runs.
-        wait = self._executor.heartbeat_period
-        if isinstance(error, LOST):
+        wait = self._executor.heartbeat
+        if isinstance(error, Lost):
             where = getattr(error, "hostname", "its node")
             self._lose(job, f"{where} does not answer any more", wait)
         elif not error and future.result() == "lost":
@@ -191,7 +200,7 @@ class Jobs:
             if self._settle(job, "failed") == "failed":
                 log.warning("%s failed: %s", name, error)
 
-    def _lose_block(self, block: str) -> None:
+    def lose_block(self, block: str) -> None:
         """Have the runs of an ended block go on in another when their processes are gone."""
         for job in self._spool.begun_in(block):
             if job in self._attempts:
@@ -204,7 +213,7 @@ class Jobs:
             return
         name, losses = self._name(job), self._spool.lose(job)
         # That a node is silent is noticed so much later.
-        soon = TIMERS.quick_loss + self._executor.heartbeat_threshold
+        soon = TIMERS.quick_loss + self._executor.silence
         quick = QuickDeaths(TIMERS.quick_losses, soon)
         if len(losses) >= TIMERS.lost_tiles or [quick.add(seconds) for seconds in losses][-1]:
             self._settle(job, "failed")

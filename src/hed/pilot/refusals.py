@@ -8,8 +8,6 @@ slurm_errno.c.
 import re
 from typing import Literal
 
-from parsl.providers.errors import ExecutionProviderException
-
 # PASSES: the same request will be taken later. FINAL: it never will. UNCLEAR: who knows.
 Kind = Literal["passes", "final", "unclear"]
 
@@ -75,7 +73,7 @@ SBATCH: tuple[tuple[str, str, Kind], ...] = (
 )
 
 
-class Refused(ExecutionProviderException):  # type: ignore[misc]
+class Refused(Exception):
     """A scheduler takes no block.
 
     Attributes:

@@ -4,10 +4,10 @@
 blocks, those in the queue among them: with 770 runs for 780 tiles no block would ever start.)
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from hed.pilot.parsl.executor import Pool
 from hed.pilot.timers import TIMERS
 
 
@@ -35,16 +35,16 @@ def wanted(limits: Limits, waiting: int, free: Sequence[int], *, begun: bool) ->
     return max(0, min(max(lacking, least - len(free)), limits.most - len(free)))
 
 
-def free_tiles(pools: Sequence[Mapping[str, Any]], tiles: int, *, seconds: float) -> int:
+def free_tiles(pools: Sequence[Pool], tiles: int, *, seconds: float) -> int:
     """Return on how many tiles of a block waiting runs can start, now or once it has started.
 
     Args:
-        pools: what Parsl knows of the block's worker pools, one for each node that has arrived.
+        pools: the block's worker pools, one for each node that has arrived.
         tiles: of the whole block.
         seconds: since the first of them arrived.
     """
-    if any(pool["draining"] or not pool["active"] for pool in pools):
+    if any(pool.is_draining or not pool.is_active for pool in pools):
         return 0
-    busy = sum(int(pool["tasks"]) for pool in pools)
-    there = sum(int(pool["worker_count"]) for pool in pools)
+    busy = sum(pool.tasks for pool in pools)
+    there = sum(pool.workers for pool in pools)
     return (tiles if not pools or seconds < TIMERS.node_arrival else there) - busy

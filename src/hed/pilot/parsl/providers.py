@@ -14,9 +14,9 @@ from parsl.jobs.states import JobState, JobStatus
 from parsl.providers import LocalProvider, PBSProProvider, SlurmProvider
 
 from hed.pilot import processes, release
+from hed.pilot.parsl.launcher import LAUNCHED
 from hed.pilot.refusals import AWAY, SILENT, Refused
 from hed.pilot.release import FORGOTTEN, INVALID
-from hed.pilot.script import LAUNCHED
 from hed.pilot.spool import Spool
 from hed.pilot.timers import TIMERS
 

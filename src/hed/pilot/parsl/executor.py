@@ -1,0 +1,235 @@
+"""Parsl's executor as the pilot sees it: blocks, the worker pools of their nodes, and runs.
+
+Parsl's strategy of scaling and its error handling are not used: `hed.pilot.blocks` decides.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from parsl.executors import HighThroughputExecutor
+from parsl.executors.errors import BadStateException
+from parsl.executors.high_throughput.errors import ManagerLost, WorkerLost
+from parsl.jobs.states import JobState, JobStatus
+from parsl.utils import Timer
+
+__all__ = ["Block", "Ended", "Executor", "Lost", "Pool", "Timer"]
+
+# What a run ends with that lost its worker, or its worker pool; and, when all runs have been ended.
+Lost = (ManagerLost, WorkerLost)
+Ended = BadStateException
+# An `unused` block has ended before a worker started.
+State = Literal["waiting", "running", "ended", "unused"]
+# What Parsl says of an unused block if the scheduler does not say more.
+UNSAID = "Job is marked as MISSING"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block that was asked for.
+
+    Attributes:
+        id: its number.
+        job: the scheduler's id.
+        state: where it is.
+        message: what the scheduler says of its end, or the last line of its script's errors.
+        logs: directory of its script and of what that wrote, None if unknown.
+    """
+
+    id: str
+    job: str
+    state: State
+    message: str = ""
+    logs: Path | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it waits or runs."""
+        return self.state in ("waiting", "running")
+
+    def __str__(self) -> str:
+        """Return what a person calls it."""
+        return f"block {self.id} (job {self.job})"
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The connected workers of one node.
+
+    Attributes:
+        id: Parsl's.
+        block: of which it is a node.
+        tasks: runs that it has.
+        workers: runs that it can have.
+        is_active: whether it has not been told to take no further run.
+        is_draining: whether it takes none because its block is about to end.
+    """
+
+    id: str
+    block: str
+    tasks: int
+    workers: int
+    is_active: bool
+    is_draining: bool
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Block and node; its keeper has named it by the node."""
+        return self.block, self.id.rpartition("-")[0]
+
+
+class Executor(HighThroughputExecutor):  # type: ignore[misc]
+    """The blocks of one site."""
+
+    def __init__(self, **settings: Any) -> None:
+        """Take Parsl's settings."""
+        super().__init__(**settings)
+        self._refusal: Exception | None = None
+
+    @property
+    def status_polling_interval(self) -> int:
+        """Return the seconds between two looks at the blocks: at most two heartbeats."""
+        return min(int(super().status_polling_interval), 2 * int(self.heartbeat_period))
+
+    @property
+    def heartbeat(self) -> float:
+        """Seconds between two signs of life of a worker pool."""
+        return float(self.heartbeat_period)
+
+    @property
+    def silence(self) -> float:
+        """Seconds without a sign of life after which a worker pool is lost."""
+        return float(self.heartbeat_threshold)
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes a block has."""
+        return int(self.provider.nodes_per_block)
+
+    @property
+    def tiles(self) -> int:
+        """How many runs a node has at once."""
+        return int(self.workers_per_node)
+
+    def look(self) -> None:
+        """Ask the scheduler how the blocks are, unless it was asked a moment ago."""
+        self.poll_facade()
+
+    def blocks(self) -> dict[str, Block]:
+        """Return all blocks of this executor that a scheduler took, by number, oldest first."""
+        known = self._status
+        return {
+            block: _block(block, job, known[block])
+            for block, job in list(self.blocks_to_job_id.items())
+            if block in known
+        }
+
+    def pools(self) -> list[Pool]:
+        """Return the worker pools that are connected."""
+        return [_pool(told) for told in self.connected_managers()]
+
+    def unfinished(self) -> int:
+        """Return how many runs have a tile or wait for one."""
+        return int(self.outstanding())
+
+    def launched(self, block: Block) -> float | None:
+        """Return when a block began to start its worker pools, in seconds since 1970, if it has."""
+        found: float | None = self.provider.launched(block.job)
+        return found
+
+    def comment(self, block: Block) -> str:
+        """Return what the scheduler says of a block that waits, empty if nothing."""
+        return str(self.provider.comment(block.job))
+
+    def ask(self) -> str:
+        """Ask for a block; return the id of its job.
+
+        Raises:
+            Exception: if the scheduler refuses it; see `refusals.Refused`.
+        """
+        self._refusal = None
+        opened = self.scale_out_facade(1)
+        if self._refusal is not None:
+            raise self._refusal
+        return str(self.blocks_to_job_id[opened[0]])
+
+    def _launch_block(self, block_id: str) -> Any:
+        try:
+            return super()._launch_block(block_id)
+        except Exception as error:
+            self._refusal = error
+            raise
+
+    def give_back(self, block: Block) -> bool:
+        """Give a block back, busy or not; return whether the scheduler took it."""
+        given = all(self.provider.cancel([block.job]))
+        if given:
+            # The scheduler takes some seconds to say so, and is asked only now and then.
+            status = JobStatus(JobState.SCALED_IN)
+            self._status[block.id] = self._simulated_status[block.id] = status
+        return given
+
+    def give_idle_back(self, most: int, *, idle: float) -> None:
+        """Give blocks back that have had no run for some seconds, at most so many."""
+        self.scale_in_facade(most, max_idletime=idle)
+
+    def give_all_back(self) -> None:
+        """Give every block back, busy or not."""
+        if live := sum(block.is_live for block in self.blocks().values()):
+            self.scale_in_facade(live)
+
+    def hold(self, pool: Pool) -> None:
+        """Give no further run to a worker pool."""
+        self._hold_manager(pool.id)
+
+    def run(self, function: Callable[..., T], *arguments: Any, urgent: bool) -> Future[T]:
+        """Have a function executed on the next free tile, before others if it is urgent."""
+        future: Future[T] = self.submit(function, {"priority": 0} if urgent else {}, *arguments)
+        return future
+
+    def end_all(self, why: Exception) -> None:
+        """End all runs, with `Ended`, and take no other."""
+        self.set_bad_state_and_fail_all(why)
+
+    @property
+    def why_ended(self) -> Exception | None:
+        """Why all runs were ended, None if they were not."""
+        why: Exception | None = self.executor_exception if self.bad_state_is_set else None
+        return why
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether the process is gone through which Parsl talks to its workers."""
+        return self.interchange_proc.poll() is not None
+
+
+def _block(number: str, job: str, status: JobStatus) -> Block:
+    """Return what Parsl says of a block."""
+    last = (status.stderr_summary or "").strip().splitlines()[-1:]
+    said = status.message if not (status.message or UNSAID).startswith(UNSAID) else "".join(last)
+    logs = Path(status.stderr_path).parent if status.stderr_path else None
+    return Block(number, job, _state(status), message=said or "", logs=logs)
+
+
+def _state(status: JobStatus) -> State:
+    if status.state == JobState.MISSING:
+        return "unused"
+    if status.terminal:
+        return "ended"
+    return "running" if status.state == JobState.RUNNING else "waiting"
+
+
+def _pool(told: dict[str, Any]) -> Pool:
+    """Return what Parsl says of a worker pool."""
+    return Pool(
+        id=str(told["manager"]),
+        block=str(told["block_id"]),
+        tasks=int(told["tasks"]),
+        workers=int(told["worker_count"]),
+        is_active=bool(told["active"]),
+        is_draining=bool(told["draining"]),
+    )

@@ -1,0 +1,72 @@
+"""What starts a worker pool on each node of a block."""
+
+from pathlib import Path
+
+from parsl.launchers.base import Launcher
+
+from hed.pilot.script import Staging
+from hed.pilot.timers import TIMERS
+
+# Ends the name of a file that a block writes when its worker pools are being started.
+LAUNCHED = ".launched"
+# When the script of a block ends, the scheduler kills all that is left on its nodes; so one that is
+# told to end waits for the keepers, which clear up. PBS's kill_delay is 10 s.
+END = """\
+trap 'ending=yes' TERM
+{launch}
+status=$?
+[ -z "$ending" ] || sleep {seconds}
+exit $status"""
+# What each node executes. The keeper itself tells of all that goes wrong but its own start.
+KEEP = """\
+errors=$JOBNAME.$(uname -n).err
+HED_ERRORS=$errors {command} 3>&2 2>"$errors"
+status=$?
+[ $status != 0 ] || exit 0
+why=$(tail -n 1 "$errors" 2>/dev/null)
+block=${{JOBNAME##*.block-}}
+echo "${{why:-its Python ends with status $status}}" >"$HED_SPOOL/nodes/${{block%%.*}}.$(uname -n)"
+exec sleep infinity
+"""
+
+
+class PerNode(Launcher):  # type: ignore[misc]
+    """Starts one process on each node of a block, with mpiexec or srun."""
+
+    def __init__(
+        self, launcher: str, options: str, *, inside: bool, staging: Staging | None = None
+    ) -> None:
+        """Take the site's launcher and its options; `inside` an allocation or not."""
+        super().__init__()
+        self.launcher, self.options, self.inside = launcher, options, inside
+        self.staging = staging
+
+    def __call__(
+        self, command: str, tasks_per_node: int, nodes_per_block: int, script_dir: str = ""
+    ) -> str:
+        """Return the part of a block's script that starts `command` on each node."""
+        hosts, start = self._start(nodes_per_block)
+        stage = f"{self.staging.script(start)}\n" if self.staging else ""
+        # Not $JOBNAME.sh: within an allocation that is the script that bash is reading.
+        pool = f"cat >$JOBNAME.pool <<'END'\n{KEEP.format(command=command)}END\n"
+        launch = " ".join(filter(None, [start, "/bin/sh $JOBNAME.pool"]))
+        end = END.format(launch=launch, seconds=TIMERS.clear_up)
+        return f"{hosts}{stage}{pool}: >$JOBNAME{LAUNCHED}\n{end}"
+
+    def _start(self, nodes: int) -> tuple[str, str]:
+        """Return what prepares the start of a process on each node, and what starts it."""
+        if nodes == 1:
+            return "", ""
+        if Path(self.launcher).name == "srun":
+            return "", self._srun(nodes)
+        hosts = (
+            'if [ -n "$PBS_NODEFILE" ]; then sort -u "$PBS_NODEFILE" >$JOBNAME.nodes; '
+            "else echo localhost >$JOBNAME.nodes; fi\n"
+        )
+        options = f"{self.options} -n {nodes} --ppn 1 --hostfile $JOBNAME.nodes"
+        return hosts, f"{self.launcher} {options}"
+
+    def _srun(self, nodes: int) -> str:
+        # Started from within a step of the allocation, srun would wait for that step to end.
+        overlap = "--overlap " if self.inside else ""
+        return f"{self.launcher} {overlap}{self.options} -N {nodes} -n {nodes} --ntasks-per-node 1"
