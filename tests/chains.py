@@ -91,12 +91,13 @@ class Chain:
         (root / "profiles" / "default").symlink_to(ROOT / "profiles" / "default")
         (self.profile / "site.yaml").write_text(site)
         (root / "Snakefile").write_text(SNAKEFILE)
-        (root / "note.sh").write_text(NOTE)
+        self.note = root / "note.sh"
+        self.note.write_text(NOTE)
         self.settings = {"runs": runs, "seconds": seconds}
 
     def command(self) -> list[str]:
         """Return the words that are typed."""
-        settings = {**self.settings, "output": self.output, "note": self.root / "note.sh"}
+        settings = {**self.settings, "output": self.output, "note": self.note}
         profile = str(self.profile.relative_to(self.root))
         words = [f"{key}={value}" for key, value in settings.items()]
         return ["snakemake", "--profile", profile, *QUICKLY, "--config", *words]

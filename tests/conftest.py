@@ -10,6 +10,18 @@ settings.register_profile("project", deadline=None)
 settings.load_profile("project")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
+    """Name a failure or a second try among the dots: tests that are stopped have no summary."""
+    if report.outcome == "failed":
+        category = "failed" if report.when == "call" else "error"
+    elif report.outcome == "rerun":
+        category = "rerun"
+    else:
+        return None
+    return category, f"\n{category}: {report.nodeid}\n", category.upper()
+
+
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The experiment of `held` to which nothing happens, by the same model, on this machine."""

@@ -196,8 +196,7 @@ class SlurmChain(Chain):
         site = yaml.safe_dump(given | SITE)
         super().__init__(root, runs=runs, seconds=seconds, site=site, profile="slurm")
         # A training whose sleep is ended has not ended itself.
-        note = root / "note.sh"
-        note.write_text(f"set -e\n{note.read_text()}")
+        self.note.write_text(f"set -e\n{self.note.read_text()}")
 
 
 @pytest.fixture
@@ -216,7 +215,7 @@ def test_the_pilot_fills_all_tiles_and_goes_on_elsewhere_when_a_node_is_lost(
     chain.hold()
     command = chain.start()
     tiles = set(product(("n0", "n1"), TILES))
-    wait_for(lambda: set(busy_tiles(slurm)) == tiles, "all tiles are busy")
+    wait_for(lambda: set(busy_tiles(slurm, chain.note)) == tiles, "all tiles are busy")
     slurm.lose("n1")
     chain.finish(command)
     chain.assert_is_finished()
@@ -241,7 +240,7 @@ def test_the_runs_of_a_block_that_ends_too_soon_go_on_in_another(
     chain.settings["seconds"] = 45
     chain.hold()
     command = chain.start()
-    wait_for(lambda: len(busy_tiles(slurm)) == 6, "all tiles are busy")
+    wait_for(lambda: len(busy_tiles(slurm, chain.note)) == 6, "all tiles are busy")
     (job,) = slurm.jobs()
     end(slurm, job)
     slurm.wait_for_state(job, state)
@@ -262,7 +261,7 @@ def test_what_an_allocation_did_not_finish_goes_on_in_the_next_of_a_chain(
     chain.hold()
     first = slurm.submit(script, *options)
     second = slurm.submit(script, *options, f"--dependency=afterany:{first}")
-    wait_for(lambda: len(busy_tiles(slurm)) == 3 * nodes, "all tiles are busy")
+    wait_for(lambda: len(busy_tiles(slurm, chain.note)) == 3 * nodes, "all tiles are busy")
     slurm.run("scancel", first)
     slurm.wait_for_state(first, "CANCELLED")
     chain.release()
@@ -273,9 +272,19 @@ def test_what_an_allocation_did_not_finish_goes_on_in_the_next_of_a_chain(
     chain.assert_is_finished()
 
 
-def busy_tiles(slurm: Cluster) -> list[tuple[str, str]]:
+def parent(process: psutil.Process) -> int | None:
+    """Return the number of a process's parent, None if it has ended."""
+    with suppress(psutil.Error):
+        return process.ppid()
+    return None
+
+
+def busy_tiles(slurm: Cluster, note: Path) -> list[tuple[str, str]]:
     """Return the node and the tile of each training; no tile may have two."""
-    environments = filter(None, map(environment, sleeping(slurm)))
+    shells = {p.pid: p for p in slurm.processes() if words(p)[:2] == ["sh", str(note)]}
+    # A shell that is about to start another program is two for a moment.
+    trainings = [shell for shell in shells.values() if parent(shell) not in shells]
+    environments = filter(None, map(environment, trainings))
     tiles = [(each["SLURMD_NODENAME"], each["ZE_AFFINITY_MASK"]) for each in environments]
     assert len(tiles) == len(set(tiles)), tiles
     return tiles

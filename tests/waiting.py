@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 # Seconds after which nothing comes any more: only what hangs waits so long, and no law is about it.
-PATIENCE = 600
+PATIENCE = 300
 PAUSE = 0.1  # seconds between two looks
 
 T = TypeVar("T")
