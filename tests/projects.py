@@ -126,5 +126,11 @@ class Project:
         return spool.tiles() if spool.directory.exists() else []
 
     def read(self, name: str) -> str:
-        """Return the text of a file of the experiment."""
-        return (self.experiment / name).read_text()
+        """Return the text of a file of the experiment, empty while there is none.
+
+        Snakemake removes the log of a job that it is about to start again.
+        """
+        try:
+            return (self.experiment / name).read_text()
+        except FileNotFoundError:
+            return ""

@@ -126,12 +126,12 @@ def test_a_training_that_its_block_s_walltime_cut_goes_on_in_the_next_block_to_t
         (cut,) = half_done(project, runs)
         expire(cluster)
         assert half_done(project, runs) == [cut]
-        log = project.experiment / "out" / f"out-{cut}-train.txt"
-        project.reach(lambda: log.read_text().partition("resuming after")[2].count("epoch") > 2)
+        log = f"out/out-{cut}-train.txt"
+        project.reach(lambda: project.read(log).partition("resuming after")[2].count("epoch") > 2)
         (server,) = servers(project)
         server.kill()
         # It fails the run that it is in and nothing else; Snakemake starts that one's log anew.
-        project.reach(lambda: "the warm server died" in log.read_text())
+        project.reach(lambda: "the warm server died" in project.read(log))
         assert project.finish().count(RETRY) == 1
         assert not servers(project)
         logs = [project.read(f"out/out-{run}-train.txt") for run in runs]
