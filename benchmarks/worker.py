@@ -56,15 +56,18 @@ def _hed(args: argparse.Namespace) -> dict[str, Any]:
     from hed.config import hyperparameters
     from hed.data import dataset
     from hed.data.dataset import Data
-    from hed.training import backend
+    from hed.training import backend, losses
     from hed.training.trainer import Trainer
 
     line = hyperparameters.UpfLine("RUN000", 0, {})
-    params = hyperparameters.resolve(args.parameters, line) | {"input_dir": str(args.partition)}
+    params = hyperparameters.resolve(args.parameters, line)
+    params |= {"input_dir": str(args.partition), "data_dir": str(args.data), "output_dir": ""}
     backend.configure(threads=args.threads)
     cells, drugs = dataset.read(args.data)
-    train, val = (uno.read_rows(params, stage, cells, drugs) for stage in ("train", "val"))
-    trainer = Trainer(uno.build(params, cells, drugs), Data(cells, drugs, train, val), params)
+    described = uno.describe(params)
+    train, val = (uno.read_rows(described.inputs, s, cells, drugs) for s in ("train", "val"))
+    net, loss = uno.build(described, cells, drugs), losses.loss(params)
+    trainer = Trainer(net, Data(cells, drugs, train, val), described.steps, loss)
     # The first rows of a whole epoch's order, which decides what a batch holds.
     rows = trainer.order(0)[: args.steps * params["batch_size"]]
     steps = -(-len(rows) // params["batch_size"])
@@ -93,7 +96,9 @@ def _adam(args: argparse.Namespace) -> dict[str, Any]:
     from hed.training.backend import tf
 
     backend.configure(threads=args.threads)
-    net = uno.build(uno.initialize_parameters(), *dataset.read(args.data))
+    params = uno.initialize_parameters()
+    params |= {"input_dir": "", "data_dir": str(args.data), "output_dir": ""}
+    net = uno.build(uno.describe(params), *dataset.read(args.data))
     adam = optimizer.optimizer(hyperparameters.default("optimizer"), net.model)
     gradients = [tf.zeros(weight.shape) for weight in net.model.trainable_variables]
     count = sum(int(tf.size(gradient)) for gradient in gradients)

@@ -15,6 +15,7 @@ from hed import candle
 from hed.baselines import effects, fitted, mean_effects, nearest_drugs, ridge, trees
 from hed.config import hyperparameters
 from hed.data import controls, dataset, partition, preprocess, tables
+from hed.data.controls import Inputs
 from hed.data.dataset import Features, Rows
 from hed.training import metrics
 
@@ -131,8 +132,8 @@ def test_what_ridge_and_trees_draw_is_without_replacement_and_by_the_seed() -> N
     assert fitted.sample(rows, len(rows), seed=1) is rows
 
 
-def control(data: Path, randomise: str, seed: int = 0) -> dict[str, Any]:
-    return {"data_dir": str(data), "input_dir": str(data), "randomise": randomise, "rng_seed": seed}
+def inputs(data: Path, control: str, seed: int = 0) -> Inputs:
+    return Inputs(features=data, partition=data, control=control, seed=seed)
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +146,7 @@ def test_features_are_permuted_between_ids_of_one_kind(
     small: Path, randomise: str, moved: int
 ) -> None:
     plain, found, other = (
-        controls.features(control(small, name, seed))
+        controls.features(inputs(small, name, seed))
         for name, seed in (("none", 0), (randomise, 0), (randomise, 5))
     )
     assert np.array_equal(found[1 - moved].values, plain[1 - moved].values)
@@ -158,7 +159,7 @@ def test_features_are_permuted_between_ids_of_one_kind(
 
 def test_responses_are_permuted_within_each_drug_and_not_where_they_are_tested(small: Path) -> None:
     for stage in ("train", "val", "test"):
-        plain, found = (controls.responses(control(small, n), stage) for n in ("none", "responses"))
+        plain, found = (controls.responses(inputs(small, n), stage) for n in ("none", "responses"))
         assert found.drop(tables.AUC).equals(plain.drop(tables.AUC))
         assert found[tables.AUC].equals(plain[tables.AUC]) == (stage == "test")
         by_drug = [t.select(tables.DRUG, tables.AUC).sort(pl.all()) for t in (plain, found)]
@@ -166,7 +167,7 @@ def test_responses_are_permuted_within_each_drug_and_not_where_they_are_tested(s
 
 
 def test_without_a_control_uno_reads_what_is_there(small: Path) -> None:
-    cells, drugs = controls.features(control(small, "none"))
+    cells, drugs = controls.features(inputs(small, "none"))
     expected = dataset.read(small)
     assert np.array_equal(cells.values, expected[0].values)
     assert np.array_equal(drugs.values, expected[1].values)

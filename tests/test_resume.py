@@ -20,7 +20,7 @@ from experiments import SCRIPTS
 
 from hed import lock, uno
 from hed.config import hyperparameters
-from hed.data import dataset
+from hed.data import controls, dataset
 from hed.errors import InputError
 from hed.training import backend, checkpoint, loop, trainer, weights
 from hed.training.backend import keras, tf
@@ -248,7 +248,7 @@ def test_a_checkpoint_of_the_original_is_resumed_from(source: Path, tmp_path: Pa
     history = uno.run(params)
     assert [values[:12] for values in history.values()] == [[None] * 12] * 5
     cells, drugs = dataset.read(source)
-    rows = uno.read_rows(params, "val", cells, drugs)
+    rows = uno.read_rows(controls.inputs(params), "val", cells, drugs)
     features = [cells.values[rows.cell], drugs.values[rows.drug]]
     expected = np.mean((model(features).numpy()[:, 0] - rows.auc) ** 2)
     assert history["val_loss"][12] == pytest.approx(expected, rel=1e-5)

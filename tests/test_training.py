@@ -16,7 +16,7 @@ import tiny
 
 from hed import uno
 from hed.config import hyperparameters, schema
-from hed.data import dataset
+from hed.data import controls, dataset
 from hed.data.dataset import Data, Features, Rows
 from hed.errors import InputError
 from hed.training import (
@@ -33,7 +33,7 @@ from hed.training import (
 from hed.training.architecture import Layer
 from hed.training.backend import keras, tf
 from hed.training.network import Network
-from hed.training.trainer import Trainer
+from hed.training.trainer import Trainer, steps
 
 # Keras on NumPy 2 warns at each copy of a variable.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")
@@ -73,7 +73,8 @@ def build(**changes: Any) -> Network:
 
 
 def make(rows: int = 200, **changes: Any) -> Trainer:
-    return Trainer(build(**changes), data(rows), tiny.parameters(**changes))
+    params = tiny.parameters(**changes)
+    return Trainer(build(**changes), data(rows), steps(params), losses.loss(params))
 
 
 def make_without_dropout(**changes: Any) -> Trainer:
@@ -641,7 +642,7 @@ def test_the_model_of_the_chosen_epoch_predicts(
     model = tmp_path / f"ckpts/epochs/{chosen:03d}/model.h5"
     loaded = keras.models.load_model(model, compile=False)
     cells, drugs = dataset.read(source)
-    rows = uno.read_rows(params, "test", cells, drugs)
+    rows = uno.read_rows(controls.inputs(params), "test", cells, drugs)
     features = [cells.values[rows.cell], drugs.values[rows.drug]]
     expected = loaded(features, training=False).numpy()[:, 0]
     np.testing.assert_allclose(predicted, expected, rtol=0, atol=1e-6)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,32 @@ import numpy as np
 from hed import candle
 from hed.config import hyperparameters, schema
 from hed.data import controls, dataset
+from hed.data.controls import Inputs
 from hed.data.dataset import Data, Features, Rows
 from hed.files import write_json, write_text
 from hed.names import RECORD
 from hed.site import place
-from hed.training import architecture, backend, checkpoint, network, precision, predictions, weights
+from hed.training import (
+    architecture,
+    backend,
+    checkpoint,
+    losses,
+    network,
+    precision,
+    predictions,
+    schedule,
+    trainer,
+    weights,
+)
+from hed.training import kept as shelf
+from hed.training.architecture import Architecture
 from hed.training.backend import tf
+from hed.training.checkpoint import Policy
 from hed.training.kept import Shelf
 from hed.training.loop import State, train
 from hed.training.network import Network
-from hed.training.trainer import Trainer, matrix, predict
+from hed.training.schedule import Schedule
+from hed.training.trainer import Steps, Trainer, matrix, predict
 
 # Many runs may use one process (see `hed.warm`).
 WARM = True
@@ -49,6 +66,57 @@ def resolve(params: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True)
+class Run:
+    """What the hyperparameters of one run say.
+
+    Attributes:
+        directory: of the run.
+        inputs: the tables and the partition that it reads.
+        architecture: of its network.
+        steps, rules, policy: how it is trained, for how long, and what is saved.
+        predicts_with: which checkpoint predicts, `best` or `last`.
+        key: of what its graph depends on.
+    """
+
+    directory: Path
+    inputs: Inputs
+    architecture: Architecture
+    steps: Steps
+    rules: Schedule
+    policy: Policy
+    predicts_with: str
+    key: str
+
+    @property
+    def ckpts(self) -> Path:
+        """Directory of its checkpoints."""
+        return self.directory / "ckpts"
+
+    @property
+    def model(self) -> Path:
+        """The weights of the checkpoint that predicts."""
+        return checkpoint.predicting(self.directory, self.predicts_with) / checkpoint.MODEL
+
+
+def describe(params: Mapping[str, Any]) -> Run:
+    """Return what the hyperparameters of a run say.
+
+    Args:
+        params: as for `run`, as `resolve` returns them.
+    """
+    return Run(
+        directory=Path(params["output_dir"]),
+        inputs=controls.inputs(params),
+        architecture=architecture.architecture(params),
+        steps=trainer.steps(params),
+        rules=schedule.schedule(params),
+        policy=checkpoint.policy(params),
+        predicts_with=params["predict_with"],
+        key=shelf.key(params),
+    )
+
+
 def run(params: Mapping[str, Any]) -> dict[str, list[float | None]]:
     """Train one run, from its last checkpoint if there is one, and return its history.
 
@@ -58,22 +126,22 @@ def run(params: Mapping[str, Any]) -> dict[str, list[float | None]]:
         params: every hyperparameter, and `output_dir` (the run's directory), `input_dir` (its
             partition), `data_dir` (the features), `threads`.
     """
-    directory = Path(params["output_dir"])
-    params = resolve(params)
+    described = describe(resolve(params))
     device = backend.configure(threads=params["threads"])
-    write_text(directory / "rank.txt", place.describe(device))
-    kept = _SHELF.find(params)
-    cells, drugs = (kept.cells, kept.drugs) if kept else controls.features(params)
-    data = Data(
-        cells, drugs, *(read_rows(params, stage, cells, drugs) for stage in ("train", "val"))
-    )
+    write_text(described.directory / "rank.txt", place.describe(device))
+    kept = _SHELF.find(described.key)
+    cells, drugs = (kept.cells, kept.drugs) if kept else controls.features(described.inputs)
+    parts = (read_rows(described.inputs, stage, cells, drugs) for stage in ("train", "val"))
+    data = Data(cells, drugs, *parts)
     print(f"{len(data.train):,} training rows, {len(data.val):,} validation rows, on {device}")
     if kept:
-        trainer = kept.begin(data)
+        made = kept.begin(data)
     else:
-        trainer = _SHELF.keep(params, data, Trainer(build(params, cells, drugs), data, params))
-    state = train(trainer, data, params, directory / "ckpts")
-    _finish(trainer, data, state, params, directory)
+        loss = losses.loss(params)
+        made = Trainer(build(described, cells, drugs), data, described.steps, loss)
+        _SHELF.keep(described.key, data, made)
+    state = train(made, data, described.rules, described.policy, described.ckpts)
+    _finish(made, data, state, described)
     return state.history
 
 
@@ -84,53 +152,51 @@ def predict_test(params: Mapping[str, Any]) -> np.ndarray:
         params: as for `run`.
     """
     precision.require(params["precision"], backend.configure(threads=params["threads"]))
-    chosen = checkpoint.predicting(Path(params["output_dir"]), params["predict_with"])
-    if kept := _SHELF.find(params):
-        weights.load(kept.trainer.network, chosen / checkpoint.MODEL)
-        return kept.trainer.predict(read_rows(params, "test", kept.cells, kept.drugs))
-    cells, drugs = controls.features(params)
-    rows = read_rows(params, "test", cells, drugs)
-    net = build(params, cells, drugs)
-    weights.load(net, chosen / checkpoint.MODEL)
+    described = describe(params)
+    if kept := _SHELF.find(described.key):
+        weights.load(kept.trainer.network, described.model)
+        return kept.trainer.predict(read_rows(described.inputs, "test", kept.cells, kept.drugs))
+    cells, drugs = controls.features(described.inputs)
+    rows = read_rows(described.inputs, "test", cells, drugs)
+    net = build(described, cells, drugs)
+    weights.load(net, described.model)
     auc = tf.function(predict, autograph=False)(
         net,
-        matrix(cells, params["precision"]),
-        matrix(drugs, params["precision"]),
+        matrix(cells, described.steps.precision),
+        matrix(drugs, described.steps.precision),
         tf.constant(rows.cell),
         tf.constant(rows.drug),
-        batch=params["generator_batch_size"],
+        batch=described.steps.predicted,
     )
     return np.asarray(auc.numpy())
 
 
-def read_rows(params: Mapping[str, Any], stage: str, cells: Features, drugs: Features) -> Rows:
+def read_rows(inputs: Inputs, stage: str, cells: Features, drugs: Features) -> Rows:
     """Return the rows of one stage (`train`, `val`, `test`) of a run's partition."""
-    return dataset.rows(controls.responses(params, stage), cells, drugs)
+    return dataset.rows(controls.responses(inputs, stage), cells, drugs)
 
 
-def build(params: Mapping[str, Any], cells: Features, drugs: Features) -> Network:
-    """Return the network that a run's hyperparameters describe, with fresh weights."""
+def build(described: Run, cells: Features, drugs: Features) -> Network:
+    """Return the network of a run with fresh weights."""
     return network.build(
-        architecture.architecture(params),
+        described.architecture,
         cell_features=cells.values.shape[1],
         drug_features=drugs.values.shape[1],
-        precision=params["precision"],
-        seed=params["rng_seed"],
+        precision=described.steps.precision,
+        seed=described.steps.seed,
     )
 
 
-def _finish(
-    trainer: Trainer, data: Data, state: State, params: Mapping[str, Any], directory: Path
-) -> None:
+def _finish(made: Trainer, data: Data, state: State, described: Run) -> None:
     """Write what the original leaves of a training, the history last: it says that all is there."""
+    directory = described.directory
     stopped = directory / checkpoint.STOPPED
     if state.schedule.stopped:
-        write_text(stopped, f"early stopping: {state.epoch}/{params['epochs']}\n")
+        write_text(stopped, f"early stopping: {state.epoch}/{described.rules.epochs}\n")
     else:
         stopped.unlink(missing_ok=True)
-    chosen = checkpoint.predicting(directory, params["predict_with"])
-    weights.load(trainer.network, chosen / checkpoint.MODEL)
-    predicted = trainer.predict(data.val)
+    weights.load(made.network, described.model)
+    predicted = made.predict(data.val)
     predictions.write(
         directory, "val", true=data.val.auc, labels=data.val.labels, predicted=predicted
     )

@@ -46,8 +46,9 @@ def run(params: Mapping[str, Any], fit: Callable[[Given], Predict]) -> dict[str,
         params: as CANDLE's `run` gets them.
         fit: returns the fitted model, which predicts one AUC for each row.
     """
-    cells, drugs = controls.features(params)
-    parts = [controls.responses(params, stage) for stage in ("train", "val", "test")]
+    given = controls.inputs(params)
+    cells, drugs = controls.features(given)
+    parts = [controls.responses(given, stage) for stage in ("train", "val", "test")]
     train, val, test = (dataset.rows(part, cells, drugs) for part in parts)
     with threadpool_limits(params["threads"]):
         predict = fit(Given(cells, drugs, train, val))

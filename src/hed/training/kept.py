@@ -62,21 +62,20 @@ class Shelf:
         """Start empty."""
         self._kept: Kept | None = None
 
-    def find(self, params: Mapping[str, Any]) -> Kept | None:
-        """Return what was kept for runs like this one; what was kept for others goes."""
-        if self._kept and self._kept.key != key(params):
+    def find(self, key: str) -> Kept | None:
+        """Return what was kept for runs of a key; what was kept for others goes."""
+        if self._kept and self._kept.key != key:
             self._kept = None
             keras.backend.clear_session()
             gc.collect()
         return self._kept
 
-    def keep(self, params: Mapping[str, Any], data: Data, made: Trainer) -> Trainer:
-        """Return a new trainer, after keeping it where this process serves many runs."""
+    def keep(self, key: str, data: Data, made: Trainer) -> None:
+        """Keep a new trainer where this process serves many runs."""
         if modules.SERVED.get():
             weights = [np.asarray(weight) for weight in made.network.model.weights]
             state = optimizer.stored(made.optimizer)
-            self._kept = Kept(key(params), data.cells, data.drugs, made, weights, state)
-        return made
+            self._kept = Kept(key, data.cells, data.drugs, made, weights, state)
 
 
 def key(params: Mapping[str, Any]) -> str:

@@ -2,10 +2,8 @@
 
 import math
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -40,17 +38,25 @@ class State:
     best_metric: float
 
 
-def train(trainer: Trainer, data: Data, params: Mapping[str, Any], ckpts: Path) -> State:
+def train(
+    trainer: Trainer, data: Data, rules: schedule.Schedule, policy: checkpoint.Policy, ckpts: Path
+) -> State:
     """Train until the last epoch or until stopped early, saving as the policy says.
+
+    Args:
+        trainer: with fresh weights.
+        data: rows to train on and to validate with.
+        rules: of the learning rate and the end.
+        policy: of checkpoints.
+        ckpts: their directory, whose last one the training goes on from.
 
     Raises:
         InputError: if the loss is not finite, or a checkpoint holds another network.
     """
-    rules, policy = schedule.schedule(params), checkpoint.policy(params)
     state = _resume(trainer, checkpoint.find(ckpts, policy), policy.save_best_metric)
-    while state.epoch < params["epochs"] and not state.schedule.stopped:
+    while state.epoch < rules.epochs and not state.schedule.stopped:
         state = _epoch(trainer, data, state, rules)
-        _report(state, params["epochs"], len(data.train))
+        _report(state, rules.epochs, len(data.train))
         state = _save(trainer, state, policy, ckpts)
     return state
 

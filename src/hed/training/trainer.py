@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from hed.data.dataset import Data, Features, Rows
-from hed.training import backend, losses, network, optimizer, sampling
+from hed.training import backend, network, optimizer, sampling
 from hed.training.backend import tf
+from hed.training.losses import Loss
 from hed.training.network import Network, Noise
 
 
@@ -26,20 +27,62 @@ class Sums:
     squared_error: float
 
 
+@dataclass(frozen=True)
+class Steps:
+    """How rows become steps.
+
+    Attributes:
+        optimizer: its name.
+        batch: rows of a step.
+        group: rows of one cell or drug that stay together in the order of an epoch; 1 for none.
+        per_call: steps that the graph takes before it returns to Python.
+        predicted: rows that are predicted at once.
+        shares_towers: whether each cell and drug of a batch is evaluated once.
+        precision: `float32` or `bfloat16`, of the towers' products.
+        jit: whether XLA compiles the step.
+        seed: of the order of the rows and of dropout.
+    """
+
+    optimizer: str
+    batch: int
+    group: int
+    per_call: int
+    predicted: int
+    shares_towers: bool
+    precision: str
+    jit: bool
+    seed: int
+
+
+def steps(parameters: Mapping[str, Any]) -> Steps:
+    """Return what a run's hyperparameters say of its steps."""
+    return Steps(
+        optimizer=parameters["optimizer"],
+        batch=parameters["batch_size"],
+        group=parameters["row_grouping"],
+        per_call=parameters["steps_per_execution"],
+        predicted=parameters["generator_batch_size"],
+        shares_towers=parameters["tower_sharing"] != "off",
+        precision=parameters["precision"],
+        jit=parameters["jit_compile"],
+        seed=parameters["rng_seed"],
+    )
+
+
 class Trainer:
     """A network, its optimizer and its data on the device."""
 
-    def __init__(self, net: Network, data: Data, parameters: Mapping[str, Any]) -> None:
+    def __init__(self, net: Network, data: Data, how: Steps, loss: Loss) -> None:
         """Put the data on the device; nothing is compiled before the first step."""
         self.network = net
-        self.optimizer = optimizer.optimizer(parameters["optimizer"], net.model)
-        self.loss = losses.loss(parameters)
-        self._parameters = parameters
+        self.optimizer = optimizer.optimizer(how.optimizer, net.model)
+        self.loss = loss
+        self._how = how
         self._train = data.train
-        self._cells = matrix(data.cells, parameters["precision"])
-        self._drugs = matrix(data.drugs, parameters["precision"])
+        self._cells = matrix(data.cells, how.precision)
+        self._drugs = matrix(data.drugs, how.precision)
         # Without autograph: converting Python's control flow costs a second, and there is none.
-        jit = parameters["jit_compile"] or None
+        jit = how.jit or None
         self._step = tf.function(self._train_step, jit_compile=jit, autograph=False)
         self._steps = tf.function(
             self._train_steps,
@@ -69,15 +112,14 @@ class Trainer:
             rate, last: learning rates at its begin and its end; without the second it stays.
         """
         order = self.order(epoch)
-        steps = math.ceil(len(order) / self._parameters["batch_size"])
+        steps = math.ceil(len(order) / self._how.batch)
         rates = np.linspace(rate, rate if last is None else last, steps, endpoint=False)
         sums = self.train(order, rates.astype(np.float32), first=epoch * steps)
         return Sums(*(sums / len(order)).tolist())
 
     def order(self, epoch: int) -> np.ndarray:
         """Return the order of the rows in an epoch, counted from 0."""
-        seed, group = (self._parameters[name] for name in ("rng_seed", "row_grouping"))
-        return sampling.order(seed, epoch, self._train, group=group)
+        return sampling.order(self._how.seed, epoch, self._train, group=self._how.group)
 
     def train(self, order: np.ndarray, rates: np.ndarray, *, first: int) -> np.ndarray:
         """Train on rows in this order, batch by batch; the last batch may be smaller.
@@ -90,8 +132,8 @@ class Trainer:
         Returns:
             The sums over the rows of the loss and of the squared error.
         """
-        batch = min(self._parameters["batch_size"], len(order))
-        whole, per_call = len(order) // batch, self._parameters["steps_per_execution"]
+        batch = min(self._how.batch, len(order))
+        whole, per_call = len(order) // batch, self._how.per_call
         steps = order[: whole * batch].reshape(whole, batch)
         calls = [(start, steps[start : start + per_call]) for start in range(0, whole, per_call)]
         if len(order) % batch:
@@ -139,7 +181,7 @@ class Trainer:
         rate: "tf.Tensor",
     ) -> "tf.Tensor":
         """Take a step; return the sums of the losses and of the squared errors of its rows."""
-        noise = network.dropout(self._parameters["rng_seed"], step, compiled=self._compiles())
+        noise = network.dropout(self._how.seed, step, compiled=self._compiles())
         # Gradients of the cast weights, in the type in which the products give them.
         net = self.network.cast_once()
         weights = [weight for pair in net.cast.values() for weight in pair]
@@ -156,14 +198,14 @@ class Trainer:
 
         It was on a CPU in bfloat16, which TensorFlow's own passes convert each time.
         """
-        in_half = self._parameters["precision"] == "bfloat16" and not backend.accelerators()
-        return in_half and self._parameters["batch_size"] >= COMPILED_BATCH
+        in_half = self._how.precision == "bfloat16" and not backend.accelerators()
+        return in_half and self._how.batch >= COMPILED_BATCH
 
     def _forward(
         self, net: Network, cell: "tf.Tensor", drug: "tf.Tensor", noise: Noise
     ) -> "tf.Tensor":
         """Return the predicted AUC of a batch, its towers shared or not."""
-        if self._parameters["tower_sharing"] == "off":
+        if not self._how.shares_towers:
             cells = network.tower(net, "canc", tf.gather(self._cells, cell), noise)
             drugs = network.tower(net, "drug", tf.gather(self._drugs, drug), noise)
             return network.respond(net, cells, drugs, noise)
@@ -183,9 +225,9 @@ class Trainer:
         The whole table where a batch of independent rows is likely to hold nearly all of it, or
         under XLA, which has no shapes that depend on data.
         """
-        batch, grouped = self._parameters["batch_size"], self._parameters["row_grouping"] > 1
-        holds_most = batch >= TABLE_PER_BATCH * matrix.shape[0] and not grouped
-        if self._parameters["jit_compile"] or holds_most:
+        grouped = self._how.group > 1
+        holds_most = self._how.batch >= TABLE_PER_BATCH * matrix.shape[0] and not grouped
+        if self._how.jit or holds_most:
             return matrix, entity
         # The positions come from the host; Intel's extension would send them back and forth.
         with tf.device("CPU"):
@@ -193,10 +235,8 @@ class Trainer:
         return tf.gather(matrix, distinct), place
 
     def _predict_rows(self, cell: "tf.Tensor", drug: "tf.Tensor") -> "tf.Tensor":
-        return predict(
-            self.network, self._cells, self._drugs, cell, drug,
-            batch=self._parameters["generator_batch_size"],
-        )  # fmt: skip
+        tables = self._cells, self._drugs
+        return predict(self.network, *tables, cell, drug, batch=self._how.predicted)
 
 
 # Fewer rows gain nothing from compiled passes.
