@@ -20,7 +20,7 @@ def test_the_first_columns_are_whole_and_no_wider_than_the_terminal(width, count
 def show_on_terminal(monkeypatch, capsys, form):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     size = os.terminal_size((20, 30))
-    monkeypatch.setattr(output.shutil, "get_terminal_size", lambda: size)
+    monkeypatch.setattr(output.shutil, "get_terminal_size", lambda fallback=(80, 24): size)
     monkeypatch.setenv("COLUMNS", "20")
     output.show(TABLE, form)
     return capsys.readouterr()

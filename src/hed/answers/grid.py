@@ -33,7 +33,7 @@ class Grid:
         """Return the sum of `values` (one per row) over the rows of each pair, drugs x cells."""
         shape = len(self.drugs), len(self.cells)
         sums = np.bincount(self.pair, values, minlength=shape[0] * shape[1])
-        return sums.astype(np.float64).reshape(shape)
+        return sums.astype(np.float64, copy=False).reshape(shape)
 
     def mean(self, values: Floats) -> Floats:
         """Return the mean of `values` over the rows of each pair, NaN for a pair without rows."""

@@ -32,7 +32,7 @@ class Repeats:
 
     def mean(self, values: Floats) -> Floats:
         """Return the means over repeats of the last axis, which has the n runs as they were."""
-        return self._added(values[..., self.order]) / self.counts
+        return self._added(self._ordered(values)) / self.counts
 
     def of_all(self, values: Floats) -> Floats | None:
         """Return what all repeats of a drug have alike of k x n values, k x m; None if they differ.
@@ -43,7 +43,7 @@ class Repeats:
         alike = np.repeat(first, self.counts)
         # Most sums differ in the first place, which is looked at alone.
         looks = (slice(0, 1), slice(None))
-        same = all(np.array_equal(values[n][:, self.order], values[n][:, alike]) for n in looks)
+        same = all(np.array_equal(self._ordered(values[n]), values[n][:, alike]) for n in looks)
         return values[:, first] if same else None
 
     def weighted(self, values: Floats, weights: Floats) -> Floats:
@@ -52,7 +52,12 @@ class Repeats:
         Args:
             values: B x n, or n that are the same in each draw.
         """
-        return self._added(values[..., self.order] * weights)
+        return self._added(self._ordered(values) * weights)
+
+    def _ordered(self, values: Floats) -> Floats:
+        """Return values of runs with repeats beside each other; of most experiments they are."""
+        is_ordered = np.array_equal(self.order, np.arange(len(self.order)))
+        return values if is_ordered else values[..., self.order]
 
     def _added(self, values: Floats) -> Floats:
         added: Floats = np.add.reduceat(values, np.cumsum(self.counts) - self.counts, axis=-1)
