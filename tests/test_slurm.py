@@ -202,7 +202,7 @@ class SlurmChain(Chain):
 @pytest.fixture
 def chain(slurm: Cluster, tmp_path: Path) -> Iterator[SlurmChain]:
     """Return a chain with a run for each tile of a block; what it leaves is ended."""
-    made = SlurmChain(tmp_path, runs=6, seconds=20)
+    made = SlurmChain(tmp_path, runs=6, seconds=1)
     yield made
     for process in made.processes():
         with suppress(psutil.Error):
@@ -236,8 +236,6 @@ def time_out(slurm: Cluster, job: str) -> None:
 def test_the_runs_of_a_block_that_ends_too_soon_go_on_in_another(
     slurm: Cluster, chain: SlurmChain, end: Callable[[Cluster, str], None], state: str
 ) -> None:
-    # Long enough that none ends with the block.
-    chain.settings["seconds"] = 45
     chain.hold()
     command = chain.start()
     wait_for(lambda: len(busy_tiles(slurm, chain.note)) == 6, "all tiles are busy")

@@ -60,7 +60,11 @@ class Repeats:
         return values if is_ordered else values[..., self.order]
 
     def _added(self, values: Floats) -> Floats:
-        added: Floats = np.add.reduceat(values, np.cumsum(self.counts) - self.counts, axis=-1)
+        added: Floats
+        if (self.counts == (number := self.counts[0])).all():  # thrice as fast as reduceat
+            added = sum((values[..., k::number] for k in range(1, number)), values[..., ::number])
+        else:
+            added = np.add.reduceat(values, np.cumsum(self.counts) - self.counts, axis=-1)
         return added
 
     def draw(self, how: Resampling) -> Floats:
