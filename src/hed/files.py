@@ -90,8 +90,22 @@ def read_json(path: Path | str) -> Any:
         InputError: if the file is missing or is not JSON.
     """
     try:
-        return json.loads(Path(path).read_text())
+        text = Path(path).read_bytes()
     except FileNotFoundError:
         raise InputError(f"no such file: {path}") from None
+    return parse_json(text, source=str(path))
+
+
+def parse_json(text: bytes, *, source: str) -> Any:
+    """Return the JSON value in a text.
+
+    Args:
+        source: where it was read, for the error's text.
+
+    Raises:
+        InputError: if it is not JSON.
+    """
+    try:
+        return json.loads(text)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not valid JSON: {error}") from None
+        raise InputError(f"{source} is not valid JSON: {error}") from None

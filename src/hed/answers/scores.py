@@ -12,16 +12,19 @@ from hed.answers import errors, heldout
 from hed.answers.heldout import HeldOut
 from hed.experiment import aggregate
 from hed.experiment.aggregate import METRICS
-from hed.experiment.runs import TrackedRun, read_runs
+from hed.experiment.runs import Run, TrackedRun, list_runs, read_experiment
 
 
 def read(experiment: Path) -> pl.DataFrame:
-    """Return the scores of an experiment (see `tabulate`).
+    """Return the errors of an experiment, for a comparison: columns of `aggregate.errors`.
+
+    Repeats are under the first one's id.
 
     Raises:
         InputError: if the directory is not an experiment.
     """
-    return tabulate(read_runs(experiment))
+    runs = list_runs(read_experiment(experiment))
+    return _averaged(aggregate.errors(runs), runs)
 
 
 def tabulate(runs: Sequence[TrackedRun]) -> pl.DataFrame:
@@ -29,18 +32,23 @@ def tabulate(runs: Sequence[TrackedRun]) -> pl.DataFrame:
 
     `epochs` and `seconds` are those of all repeats together.
     """
-    each = aggregate.tabulate(runs)
+    return _averaged(aggregate.tabulate(runs), runs)
+
+
+def _averaged(each: pl.DataFrame, runs: Sequence[Run]) -> pl.DataFrame:
+    """Return scores of single runs with repeats averaged, if there are any."""
     is_repeated = any(run.repeat_of for run in runs)
     return together(each, heldout.predictions(runs)) if is_repeated else each
 
 
 def together(each: pl.DataFrame, held: HeldOut) -> pl.DataFrame:
-    """Return what `tabulate` does, of the scores of single runs and their predictions."""
+    """Return scores with repeats averaged, of the scores of single runs and their predictions."""
     if not held.repeat_of:
         return each
     found = errors.describe(held.rows, METRICS).select("run", *METRICS)
     first = each.with_columns(pl.col("run").replace(held.repeat_of))
+    added = pl.selectors.by_name("epochs", "seconds", require_all=False)
     merged = first.group_by("run", maintain_order=True).agg(
-        pl.exclude("epochs", "seconds").first(), pl.col("epochs", "seconds").sum()
+        (pl.selectors.all() - added).first(), added.sum()
     )
     return merged.update(found, on="run").select(each.columns)

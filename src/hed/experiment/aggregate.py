@@ -1,9 +1,9 @@
 """The results of all runs of an experiment, in one table and in the original's text files."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -12,6 +12,7 @@ from hed.errors import InputError
 from hed.experiment import outcome
 from hed.experiment.progress import count_epochs, summarise, write_progress
 from hed.experiment.runs import (
+    Run,
     TrackedRun,
     Values,
     epoch_seconds,
@@ -20,6 +21,8 @@ from hed.experiment.runs import (
     read_runs,
     track_runs,
 )
+
+T = TypeVar("T", bound=Run)
 
 METRICS = outcome.METRICS
 # The others are better where they are higher.
@@ -30,11 +33,14 @@ SCORES_FILE = "scores.csv"
 TABLE_FILE = "scores.parquet"
 EPOCHS_FILE = "epochs.txt"
 
-SCHEMA: dict[str, type[pl.DataType]] = {
+OF_MODEL: dict[str, type[pl.DataType]] = {
     "run": pl.String,
     "index": pl.Int64,
     "drug": pl.String,
     **dict.fromkeys(METRICS, pl.Float64),
+}
+SCHEMA: dict[str, type[pl.DataType]] = {
+    **OF_MODEL,
     **{f"{baseline}_{metric}": pl.Float64 for baseline in BASELINES for metric in METRICS},
     "rows": pl.Int64,
     "epochs": pl.Int64,
@@ -56,9 +62,24 @@ def scores(experiment: Path) -> pl.DataFrame:
 
 def tabulate(runs: Sequence[TrackedRun]) -> pl.DataFrame:
     """Return the test scores of `runs`, as `scores` does."""
+    rows = [{**_errors(run, found), **_surroundings(run)} for run, found in _scored(runs)]
+    return _by_index(rows, SCHEMA)
+
+
+def errors(runs: Sequence[Run]) -> pl.DataFrame:
+    """Return the errors of runs alone, in a third of the time of `tabulate`: its first columns."""
+    rows = [_errors(run, found) for run, found in _scored(runs)]
+    return _by_index(rows, OF_MODEL)
+
+
+def _scored(runs: Sequence[T]) -> Iterator[tuple[T, Values]]:
+    """Yield the runs that have ended, and their test scores."""
     found = ((run, read_object(run.directory / "test_scores.json")) for run in runs)
-    rows = [_row(run, values or {}) for run, values in found if values or run.empty]
-    table = pl.DataFrame(rows, schema=SCHEMA, orient="row")
+    return ((run, values or {}) for run, values in found if values or run.empty)
+
+
+def _by_index(rows: Sequence[Values], schema: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:
+    table = pl.DataFrame(rows, schema=schema, orient="row")
     return table.sort("index", nulls_last=True, maintain_order=True)
 
 
@@ -105,15 +126,16 @@ def write_table(directory: Path, table: pl.DataFrame, *, metric: str) -> None:
         table.write_parquet(temporary)
 
 
-def _row(run: TrackedRun, found: Values) -> dict[str, Any]:
-    """Return one run's row of the scores."""
+def _errors(run: Run, found: Values) -> dict[str, Any]:
+    """Return a run and its errors."""
+    return {"run": run.id, "index": run.index, "drug": run.drug, **_metrics(found)}
+
+
+def _surroundings(run: TrackedRun) -> dict[str, Any]:
+    """Return what a run was tested on, what baselines come to there, and how long it took."""
     baselines = read_object(run.directory / "baseline_scores.json") or {}
     seconds = epoch_seconds(run)
     return {
-        "run": run.id,
-        "index": run.index,
-        "drug": run.drug,
-        **_metrics(found),
         **{k: v for name in BASELINES for k, v in _metrics(baselines.get(name), name).items()},
         "rows": 0 if run.empty else _count_rows(run.directory / "test_y_data_predicted.csv"),
         "epochs": run.epochs_done,
