@@ -4,8 +4,8 @@
 A drug is listed if its error lies far out among all drugs, by default with a robust z-score of
 3.5 or more. `probability` is the share of bootstrap draws, of cells and of repeats where there are
 any, in which it is listed. Cells, groups or splits are listed where runs hold out those. A table
-has the main columns, csv and json have all. With --against, say which of the drugs another
-experiment (another seed, loss or precision) lists too.
+has the main columns, csv and json have all. --beside adds the rmse of other models. With --against,
+say which of the drugs another experiment (another seed, loss or precision) lists too.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from hed import command, output
-from hed.answers import heldout, high_error, stability
+from hed.answers import beside, heldout, high_error, stability
 from hed.answers.bootstrap import Resampling
 from hed.answers.rule import METRICS, THRESHOLDS, Rule
 from hed.experiment.kind import kind_of
@@ -42,8 +42,15 @@ def main() -> None:
         show_matched(table, tabulate(args.against, rule, how, columns), rule, args)
         return
     listed = table if args.all else table.filter("high")
+    others = beside.read(args.experiment, args.beside)
+    if others:
+        listed = others.join(listed)
+        for row in others.levels().iter_rows(named=True):
+            output.say(f"{row['experiment']}: {beside.METRIC} {row['mean']:.4f} over all drugs")
     main = MAIN if args.metric in MAIN else [*MAIN[:3], args.metric, *MAIN[3:]]
     main = [name.replace("cell_mean", kind.baseline) for name in main]
+    at = main.index(beside.METRIC) + 1
+    main[at:at] = others.others if others else []
     chosen = listed.select(main) if args.format == "table" else listed
     output.show(kind.columns(chosen), args.format)
 
@@ -90,6 +97,7 @@ def parse() -> argparse.Namespace:
     defaults = ", ".join(f"{name} {value:g}" for name, value in THRESHOLDS.items())
     parser.add_argument("--threshold", type=float, help=f"default: {defaults}")
     parser.add_argument("--all", action="store_true", help="print all drugs, listed or not")
+    beside.add_option(parser)
     parser.add_argument("--against", metavar="DIR", type=Path, help="compare with this experiment")
     parser.add_argument(
         "--agreement", action="store_true", help="with --against: print how far both lists agree"

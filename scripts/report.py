@@ -10,8 +10,7 @@ import argparse
 from pathlib import Path
 
 from hed import command
-from hed.answers import explanation
-from hed.answers.beside import MOST
+from hed.answers import beside, explanation
 from hed.answers.explanation import Sources
 from hed.answers.report import page
 
@@ -25,9 +24,7 @@ def main() -> None:
     parser.add_argument(
         "output", metavar="OUT.html", type=Path, nargs="?", help="default: DIR/report.html"
     )
-    parser.add_argument(
-        "--beside", metavar="DIR", type=Path, nargs="+", default=[], help=f"{MOST} at most"
-    )
+    beside.add_option(parser)
     explanation.add_options(parser)
     args = parser.parse_args()
     output = args.output or args.experiment / "report.html"

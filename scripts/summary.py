@@ -5,7 +5,7 @@ import argparse
 from pathlib import Path
 
 from hed import command
-from hed.answers import summary
+from hed.answers import beside, summary
 
 
 def main() -> None:
@@ -15,8 +15,9 @@ def main() -> None:
     parser.add_argument(
         "--count", type=int, default=10, help="how many to show (default: %(default)s)"
     )
+    beside.add_option(parser)
     args = parser.parse_args()
-    summary.print_summary(args.experiment, count=args.count)
+    summary.print_summary(args.experiment, count=args.count, others=args.beside)
 
 
 if __name__ == "__main__":

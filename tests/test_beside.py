@@ -85,3 +85,16 @@ def test_what_holds_out_something_else_is_refused(three, tmp_path):
     result = run_script("report.py", three[0], tmp_path / "r.html", "--beside", three[1])
     assert_is_refused(result, "compare experiments that hold out the same")
     assert not (tmp_path / "r.html").exists()
+
+
+def test_the_list_of_drugs_and_the_summary_have_the_errors_of_the_others(three):
+    listed = run_script("high_error_drugs.py", three[0], "--all", "--beside", *three[1:])
+    heading = next(line.split() for line in listed.stdout.splitlines() if "rank" in line)
+    assert heading[heading.index("rmse") + 1 :][:2] == ["ridge", "naive"]
+    assert f"ridge: rmse {scores.read(three[1])['rmse'].mean():.4f} over all drugs" in listed.stderr
+    shown = run_script("summary.py", three[0], "--beside", *three[1:]).stdout
+    (row,) = (line.split() for line in shown.splitlines() if line.split()[:1] == ["naive"])
+    assert row[1] == f"{scores.read(three[2])['rmse'].mean():.4f}"
+    assert row[3] == "0"
+    alone = run_script("summary.py", three[0]).stdout
+    assert "runs of all" not in alone

@@ -1,5 +1,6 @@
 """Other experiments beside one: other models, baselines or controls that held out the same."""
 
+import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ import polars as pl
 
 from hed.answers import compare, mean_ranks, pairing, scores
 from hed.answers.mean_ranks import Contest
-from hed.answers.summary import LEVELS
+from hed.answers.scores import LEVELS
 from hed.errors import InputError
 
 METRIC = "rmse"
@@ -69,6 +70,18 @@ class Beside:
             return table
         ranks = self.contest.table.select("experiment", "rank", "best", "letters")
         return table.join(ranks, on="experiment").sort("rank", maintain_order=True)
+
+
+def add_option(parser: argparse.ArgumentParser) -> None:
+    """Give a command the option `--beside`."""
+    parser.add_argument(
+        "--beside",
+        metavar="DIR",
+        type=Path,
+        nargs="+",
+        default=[],
+        help=f"other experiments (models, baselines) of the same drugs, {MOST} at most",
+    )
 
 
 def read(directory: Path, others: Sequence[Path]) -> Beside | None:

@@ -14,6 +14,14 @@ from hed.experiment import aggregate
 from hed.experiment.aggregate import METRICS
 from hed.experiment.runs import Run, TrackedRun, list_runs, read_experiment
 
+# What a person calls the levels of error, and the columns that have them.
+LEVELS = {
+    "model": "rmse",
+    "cell mean": "cell_mean_rmse",
+    "mean effects": "mean_effects_rmse",
+    "training mean": "train_mean_rmse",
+}
+
 
 def read(experiment: Path) -> pl.DataFrame:
     """Return the errors of an experiment, for a comparison: columns of `aggregate.errors`.

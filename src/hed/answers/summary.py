@@ -3,7 +3,7 @@
 What a run holds out is a drug, unless the experiment was partitioned otherwise (see `Kind`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ from rich.box import Box
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
-from hed.answers import errors, heldout, scores
+from hed.answers import beside, errors, heldout, scores
+from hed.answers.beside import Beside
+from hed.answers.scores import LEVELS
 from hed.experiment import aggregate
 from hed.experiment.aggregate import SCORES_FILE, TABLE_FILE
 from hed.experiment.kind import Kind, drug_label, kind_of, missing, shorten
@@ -22,39 +24,34 @@ from hed.experiment.runs import count_first, read_experiment, track_runs
 WIDTH = 80
 RUN_WIDTH = 8
 DRUG_WIDTH = 20
+OTHER_WIDTH = 30
 
 # rich's own boxes have lines that are not ASCII, or frames that waste the width.
 RULED = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 
-LEVELS = {
-    "model": "rmse",
-    "cell mean": "cell_mean_rmse",
-    "mean effects": "mean_effects_rmse",
-    "training mean": "train_mean_rmse",
-}
 
-
-def print_summary(directory: Path, *, count: int) -> None:
+def print_summary(directory: Path, *, count: int, others: Sequence[Path] = ()) -> None:
     """Print the `count` drugs of highest error and what they compare with, for a person.
 
+    Args:
+        directory: the experiment.
+        count: of drugs.
+        others: experiments that the errors are compared with.
+
     Raises:
-        InputError: if the directory is not an experiment.
+        InputError: if the directory is not an experiment, or the others cannot be compared.
     """
     # Names may look like rich's markup or emoji codes.
     console = Console(width=WIDTH, highlight=False, markup=False, emoji=False)
     with console.capture() as captured:
-        console.print(summarise(directory, count=count))
+        console.print(summarise(directory, count=count, others=others))
     # rich fills every line with blanks; and a path must not be wrapped, or it cannot be copied.
     lines = [line.rstrip() for line in captured.get().splitlines()]
     print("\n".join([*lines, "", *(f" {shown(path)}" for path in result_files(directory))]))
 
 
-def summarise(directory: Path, *, count: int) -> RenderableType:
-    """Return the summary of an experiment, 80 columns wide.
-
-    Raises:
-        InputError: if the directory is not an experiment.
-    """
+def summarise(directory: Path, *, count: int, others: Sequence[Path] = ()) -> RenderableType:
+    """Return the summary of an experiment, 80 columns wide; see `print_summary`."""
     experiment, kind = read_experiment(directory), kind_of(directory)
     runs = track_runs(experiment)
     each, held = aggregate.tabulate(runs), heldout.predictions(runs)
@@ -69,7 +66,17 @@ def summarise(directory: Path, *, count: int) -> RenderableType:
     title = f" {experiment.name}: highest error on held-out rows, {shown}"
     lines = (*compared(table, kind), *correlated(table, held.rows, kind))
     comparison = [f" {line}" for line in lines]
-    tables = ("", title, "", _worst(worst, kind), "", _levels(table, kind), "")
+    tables: list[RenderableType] = [
+        "",
+        title,
+        "",
+        _worst(worst, kind),
+        "",
+        _levels(table, kind),
+        "",
+    ]
+    if found := beside.read(directory, others):
+        tables += [_beside(found), ""]
     return Group(*tables, *comparison, *notes)
 
 
@@ -149,6 +156,21 @@ def _levels(table: pl.DataFrame, kind: Kind) -> Table:
         lines.add_column(name, justify="right")
     lines.add_row("mean", *(_fixed(column.mean(), 4) for column in errors.values()))
     lines.add_row("median", *(_fixed(column.median(), 4) for column in errors.values()))
+    return lines
+
+
+def _beside(found: Beside) -> Table:
+    """Return mean and median error of several experiments over the drugs of all of them."""
+    levels = found.levels()
+    lines = Table(box=RULED, show_edge=False)
+    lines.add_column("rmse over runs of all", no_wrap=True)
+    for heading in ("mean", "median", "better in", *(("mean rank",) if found.contest else ())):
+        lines.add_column(heading, justify="right")
+    for row in levels.iter_rows(named=True):
+        better = "-" if row["better"] is None else str(row["better"])
+        ranks = (_fixed(row["rank"], 2),) if found.contest else ()
+        errors = (_fixed(row[name], 4) for name in ("mean", "median"))
+        lines.add_row(shorten(row["experiment"], OTHER_WIDTH), *errors, better, *ranks)
     return lines
 
 

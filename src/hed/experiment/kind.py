@@ -19,7 +19,7 @@ class Kind:
         noun: drug, cell, group or split.
         title: of the errors, such as `held-out drug`.
         rows: what a run is tested on.
-        baselines: names of `summary.LEVELS` to what they predict, the better one first.
+        baselines: names of `scores.LEVELS` to what they predict, the better one first.
         design: what each run was trained on and what it predicted, in a sentence.
         unit: what is drawn for the interval of an error, cell or drug.
     """

@@ -11,7 +11,8 @@ import polars as pl
 
 from hed.answers import rule
 from hed.answers.plots import theme
-from hed.answers.summary import LEVELS, known
+from hed.answers.scores import LEVELS
+from hed.answers.summary import known
 from hed.errors import InputError
 from hed.experiment.kind import BY_DRUG, Kind, drug_label, shorten
 
