@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from scipy import stats
+import scipy  # which imports scipy.stats where it is used: that takes a second
 
 from hed import output
 from hed.answers import pairing
@@ -158,7 +158,7 @@ def rank_biserial(difference: Floats) -> float:
 
     The sum of the ranks of |difference| with the sign of the difference, over the sum of all.
     """
-    ranks = stats.rankdata(np.abs(difference))
+    ranks = scipy.stats.rankdata(np.abs(difference))
     return float((ranks * np.sign(difference)).sum() / ranks.sum())
 
 
@@ -203,14 +203,14 @@ def _tested(difference: Floats) -> dict[str, float | str | None]:
     deviation = float(difference.std(ddof=1))
     signs = int((difference > 0).sum()), int((difference != 0).sum())
     found: dict[str, float | str | None] = {
-        "wilcoxon_p": float(stats.wilcoxon(difference, zero_method="pratt").pvalue),
-        "sign_p": float(stats.binomtest(*signs).pvalue),
+        "wilcoxon_p": float(scipy.stats.wilcoxon(difference, zero_method="pratt").pvalue),
+        "sign_p": float(scipy.stats.binomtest(*signs).pvalue),
         "rank_biserial": rank_biserial(difference),
     }
     # Rounding leaves a trace of a spread where all differ by the same.
     if deviation <= 1e-12 * float(np.abs(difference).max()):
         return {**found, "reason": "all drugs differ by the same: no t test"}
-    ends = stats.ttest_1samp(difference, 0.0)
+    ends = scipy.stats.ttest_1samp(difference, 0.0)
     interval = ends.confidence_interval()
     return {
         **found,

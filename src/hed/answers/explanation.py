@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from scipy import stats
+import scipy
 
 from hed.answers import similar
 from hed.answers.bootstrap import Resampling
@@ -159,7 +159,7 @@ def correlate(table: pl.DataFrame, metric: str, how: Resampling) -> pl.DataFrame
 
 def _spearman(samples: Floats) -> Floats:
     """Return Spearman's correlation of each of B samples, B x n x 2."""
-    ranks = stats.rankdata(samples, axis=1)
+    ranks = scipy.stats.rankdata(samples, axis=1)
     ranks = ranks - ranks.mean(axis=1, keepdims=True)
     one, other = ranks[..., 0], ranks[..., 1]
     below = np.sqrt((one**2).sum(axis=1) * (other**2).sum(axis=1))

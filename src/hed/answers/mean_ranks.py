@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from scipy import stats
+import scipy
 
 from hed.answers.grid import Floats
 from hed.errors import InputError
@@ -63,10 +63,10 @@ def contest(paired: pl.DataFrame, metric: str) -> Contest:
             "experiments or more, and two drugs"
         )
     badness = values if metric in LOWER_IS_BETTER else -values
-    ranks = stats.rankdata(badness, axis=1)
+    ranks = scipy.stats.rankdata(badness, axis=1)
     if (ranks == ranks.mean()).all():
         raise InputError("no experiment differs from another on any drug: nothing to rank")
-    statistic, p_value = stats.friedmanchisquare(*badness.T)
+    statistic, p_value = scipy.stats.friedmanchisquare(*badness.T)
     # Without a difference over all, none between two is told.
     adjusted = pairwise(badness) if p_value < LEVEL else np.ones((len(names), len(names)))
     first = badness == badness.min(axis=1, keepdims=True)
