@@ -23,7 +23,7 @@ import yaml
 
 from hed.config import hyperparameters
 from hed.data import generate, preprocess
-from hed.experiment import usage
+from hed.watching import usage
 
 ROOT = Path(__file__).parents[1]
 SITE = {

@@ -5,7 +5,7 @@ import argparse
 from pathlib import Path
 
 from hed import command
-from hed.experiment import aggregate
+from hed.watching import aggregate
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 
 from hed import command, output
-from hed.experiment import cleaning
+from hed.watching import cleaning
 
 
 def parse() -> argparse.Namespace:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from hed import command, output
 from hed.answers import compare, mean_ranks, scores
-from hed.experiment import aggregate, kind
+from hed.experiment import kind
+from hed.watching import aggregate
 
 
 def main() -> None:

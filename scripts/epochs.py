@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from hed import command, files, output
-from hed.experiment import aggregate, health, runs
+from hed.experiment import runs
+from hed.watching import aggregate, health
 
 
 def parse() -> argparse.Namespace:

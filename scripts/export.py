@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from hed import command, results
-from hed.experiment import aggregate, archive
+from hed.watching import aggregate, archive
 
 
 def main() -> None:

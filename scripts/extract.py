@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 from hed import command, output
-from hed.experiment import aggregate, kind, runs
+from hed.experiment import kind, runs
+from hed.watching import aggregate
 
 
 def main() -> None:

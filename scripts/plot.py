@@ -16,7 +16,7 @@ from pathlib import Path
 from hed import command
 from hed.answers import explanation, figures
 from hed.answers.explanation import Sources
-from hed.experiment import aggregate
+from hed.watching import aggregate
 
 ERRORS, REASONS = "errors", "reasons"
 COMPARISON, CONTEST, EPOCHS = "comparison", "contest", "epochs"

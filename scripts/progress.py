@@ -17,7 +17,7 @@ from rich.console import Console
 
 from hed import command, output
 from hed.errors import InputError
-from hed.experiment import progress, watch
+from hed.watching import progress, watch
 
 SECONDS = 10.0
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hed import command, output
 from hed.answers import by_epochs
-from hed.experiment import aggregate
+from hed.watching import aggregate
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from hed import command, output
-from hed.experiment import summaries
+from hed.watching import summaries
 
 
 def main() -> None:

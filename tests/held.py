@@ -15,8 +15,8 @@ from pbs.job import WALLTIME, Job
 from projects import MODELS, ROOT, Project
 from waiting import wait_for
 
-from hed.experiment import archive
 from hed.experiment.runs import read_experiment
+from hed.watching import archive
 
 RUNS = tuple(f"RUN{index:03d}" for index in range(6))
 # Figures and report are made from the tables that this makes.

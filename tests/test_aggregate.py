@@ -17,7 +17,7 @@ from experiments import (
 )
 
 from hed.errors import InputError
-from hed.experiment import aggregate
+from hed.watching import aggregate
 
 MIXED = ["done", "running", "done", "waiting"]
 

@@ -14,8 +14,8 @@ from experiments import (
     write_experiment,
 )
 
-from hed.experiment import aggregate, archive
-from hed.experiment.archive import export
+from hed.watching import aggregate, archive
+from hed.watching.archive import export
 
 OF_A_RUN = {
     "baseline_scores.json",

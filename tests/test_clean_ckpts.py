@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from hed import lock
 from hed.errors import InputError
-from hed.experiment import cleaning
-from hed.experiment.health import UNTIMED_PATIENCE
+from hed.watching import cleaning
+from hed.watching.health import UNTIMED_PATIENCE
 
 MODEL_BYTES = len(b"weights")
 

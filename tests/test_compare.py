@@ -21,7 +21,7 @@ from scipy import stats
 
 from hed.answers import compare
 from hed.errors import InputError
-from hed.experiment import aggregate
+from hed.watching import aggregate
 
 
 def scored(values, *, named=True):

@@ -21,7 +21,7 @@ from hed.answers.plots import comparison, predictions, ranks, reasons, tiles, tr
 from hed.answers.plots.errors import MAX_NAMED, WORST, arrange, high_error_limit
 from hed.answers.ranking import CELL_SCHEMA
 from hed.errors import InputError
-from hed.experiment import aggregate
+from hed.watching import aggregate
 
 # What earlier tests of this process left open is not a figure's warning.
 NO_WARNING = pytest.mark.filterwarnings(

@@ -10,8 +10,8 @@ import pytest
 from experiments import call_script, write_experiment
 
 from hed import lock
-from hed.experiment import health
 from hed.experiment.runs import read_runs
+from hed.watching import health
 
 HOUR = 3600.0
 TRACEBACK = "Traceback (most recent call last):\n  File 'a.py'\nValueError: no rows\n"

@@ -16,6 +16,7 @@ def test_what_computes_knows_nothing_of_the_pilot() -> None:
     assert {name for name, others in arrows.items() if "pilot" in others} == {"preflight"}
     assert not arrows["training"] & {"experiment", "site", "pilot"}
     assert not arrows["data"] & {"experiment", "training", "config"}
+    assert not arrows["experiment"] & {"watching", "answers", "pilot", "site"}
 
 
 def test_one_package_alone_knows_parsl() -> None:

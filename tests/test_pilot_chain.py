@@ -16,8 +16,8 @@ from chains import TILES, Chain
 from waiting import PATIENCE, wait_for
 
 from hed import lock
-from hed.experiment import archive
 from hed.pilot.spool import Spool
+from hed.watching import archive
 
 # Each of them needs the whole machine.
 pytestmark = [pytest.mark.xdist_group("chain"), pytest.mark.flaky(reruns=1)]

@@ -20,9 +20,12 @@ from experiments import (
 from rich.console import Console
 
 from hed.errors import InputError
-from hed.experiment import outcome, watch
-from hed.experiment.health import diagnose
-from hed.experiment.progress import (
+from hed.experiment import outcome
+from hed.experiment.runs import TrackedRun, read_experiment, read_runs, track_runs
+from hed.pilot.spool import Spool
+from hed.watching import watch
+from hed.watching.health import diagnose
+from hed.watching.progress import (
     read_progress,
     render,
     render_duration,
@@ -31,8 +34,6 @@ from hed.experiment.progress import (
     texts,
     write_progress,
 )
-from hed.experiment.runs import TrackedRun, read_experiment, read_runs, track_runs
-from hed.pilot.spool import Spool
 
 KEYS = ["DIR", "JOB", "JSON", "PROCS", "PPN", "epochs", "alpha"]
 KEYS += ["OUTs", "RUNs", "NEWs", "DONE", "MKRs"]
@@ -337,6 +338,6 @@ def test_the_progress_of_an_experiment_of_another_user_is_shown(mixed, monkeypat
     def refuse(*_):
         raise PermissionError(13, "Permission denied", "progress.txt")
 
-    monkeypatch.setattr("hed.experiment.progress.write_progress", refuse)
+    monkeypatch.setattr("hed.watching.progress.write_progress", refuse)
     assert "DONE: 2\n" in call_script("progress.py", mixed)
     assert "not written: Permission denied" in capsys.readouterr().err

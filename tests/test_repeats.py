@@ -18,8 +18,8 @@ from hed.answers.rule import Rule
 from hed.config.hyperparameters import UpfLine, generate_upf
 from hed.config.repeats import expand, first_of_each
 from hed.errors import InputError
-from hed.experiment.aggregate import BASELINES
 from hed.experiment.runs import read_runs
+from hed.watching.aggregate import BASELINES
 
 QUICK = Resampling(replicates=400)
 

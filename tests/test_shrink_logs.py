@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hed.errors import InputError
-from hed.experiment import logs, summaries
+from hed.watching import logs, summaries
 
 STAMP = "2025-07-17 10:00:00.123456: "
 ABSL = "00:00:1721234567.123456   12345 "

@@ -11,8 +11,8 @@ from experiments import (
 )
 
 from hed.answers.summary import print_summary
-from hed.experiment import aggregate, archive
 from hed.experiment.kind import drug_label, shorten
+from hed.watching import aggregate, archive
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ import polars as pl
 from hed.answers import convergence, heldout, high_error, ranking
 from hed.answers.heldout import HeldOut
 from hed.answers.rule import Rule
-from hed.experiment import aggregate
 from hed.experiment.kind import Kind, kind_of
 from hed.experiment.runs import TrackedRun, read_experiment, track_runs
 from hed.files import replacing
+from hed.watching import aggregate
 
 PREDICTIONS = ("run", "repeat", "index", "held_out", "drug", "cell", "true", "predicted")
 

@@ -8,7 +8,7 @@ import polars as pl
 from hed.answers import compare
 from hed.answers.convergence import QUANTILES
 from hed.errors import InputError
-from hed.experiment import aggregate
+from hed.watching import aggregate
 
 COLUMNS = ("run", "drug", "epochs")
 

@@ -14,7 +14,7 @@ from hed.answers.grid import Floats
 from hed.answers.heldout import HeldOut, with_baselines
 from hed.answers.ranking import drug_means
 from hed.errors import InputError
-from hed.experiment.aggregate import BASELINES
+from hed.watching.aggregate import BASELINES
 
 METHODS = ("model", "random", "drug_mean", *BASELINES)
 SCHEMA: dict[str, type[pl.DataType]] = {

@@ -13,8 +13,9 @@ from hed.answers import pairing
 from hed.answers.grid import Floats
 from hed.data import controls
 from hed.errors import InputError
-from hed.experiment import aggregate, parameters
+from hed.experiment import parameters
 from hed.experiment.description import partition_mode
+from hed.watching import aggregate
 
 TESTS = ("wilcoxon", "t", "sign")
 SCHEMA: dict[str, type[pl.DataType]] = {

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 
 import polars as pl
 
-from hed.experiment import epochs
-from hed.experiment.epochs import BEST, MEASURES
 from hed.experiment.runs import TrackedRun
+from hed.watching import epochs
+from hed.watching.epochs import BEST, MEASURES
 from hed.words import listed
 
 # A run is still falling if its least val_loss fell by more than this share in its last epochs.

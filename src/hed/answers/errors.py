@@ -7,8 +7,8 @@ import polars as pl
 
 from hed.answers.grid import Floats
 from hed.answers.moments import Sums
-from hed.experiment.aggregate import BASELINES
 from hed.experiment.runs import Run, read_object
+from hed.watching.aggregate import BASELINES
 
 
 def describe(rows: pl.DataFrame, used: Collection[str]) -> pl.DataFrame:

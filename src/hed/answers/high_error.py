@@ -19,7 +19,7 @@ from hed.answers.heldout import HeldOut, with_baselines
 from hed.answers.moments import Sums
 from hed.answers.repeats import Repeats
 from hed.answers.rule import THRESHOLDS, Rule, is_listed, standardise, to_badness
-from hed.experiment.aggregate import BASELINES
+from hed.watching.aggregate import BASELINES
 
 INTERVALS = ("rmse", "bias", *(f"skill_{name}" for name in BASELINES))
 DEFAULT = Resampling()

@@ -12,7 +12,7 @@ import scipy
 
 from hed.answers.grid import Floats
 from hed.errors import InputError
-from hed.experiment.aggregate import LOWER_IS_BETTER
+from hed.watching.aggregate import LOWER_IS_BETTER
 
 LEVEL = 0.05
 

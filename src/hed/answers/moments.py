@@ -11,7 +11,7 @@ import polars as pl
 from hed.answers.bootstrap import Resampling, draw
 from hed.answers.grid import Floats, Grid
 from hed.answers.repeats import Repeats
-from hed.experiment.aggregate import BASELINES
+from hed.watching.aggregate import BASELINES
 
 # Sums by name; the last axis is that of the runs.
 Sums = Mapping[str, Floats]

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from hed.answers.grid import Floats
 from hed.errors import InputError
-from hed.experiment.aggregate import BASELINES
+from hed.watching.aggregate import BASELINES
 
 SKILLS = tuple(f"skill_{name}" for name in BASELINES)
 METRICS = ("rmse", "mse", "mae", "bias", "pcc", "scc", "r2", *SKILLS)

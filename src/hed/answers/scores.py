@@ -10,9 +10,9 @@ import polars as pl
 
 from hed.answers import errors, heldout
 from hed.answers.heldout import HeldOut
-from hed.experiment import aggregate
-from hed.experiment.aggregate import METRICS
 from hed.experiment.runs import Run, TrackedRun, list_runs, read_experiment
+from hed.watching import aggregate
+from hed.watching.aggregate import METRICS
 
 # What a person calls the levels of error, and the columns that have them.
 LEVELS = {

@@ -16,10 +16,10 @@ from rich.table import Table
 from hed.answers import beside, errors, heldout, scores
 from hed.answers.beside import Beside
 from hed.answers.scores import LEVELS
-from hed.experiment import aggregate
-from hed.experiment.aggregate import SCORES_FILE, TABLE_FILE
 from hed.experiment.kind import Kind, drug_label, kind_of, missing, shorten
 from hed.experiment.runs import count_first, read_experiment, track_runs
+from hed.watching import aggregate
+from hed.watching.aggregate import SCORES_FILE, TABLE_FILE
 
 WIDTH = 80
 RUN_WIDTH = 8

@@ -1,1 +1,1 @@
-"""The experiment directory: what a start will do, how far its runs are, what is kept of them."""
+"""The experiment directory: what a start will do, and what is recorded of it and of its runs."""

@@ -11,7 +11,7 @@ import polars as pl
 
 from hed.answers.plots import theme
 from hed.errors import InputError
-from hed.experiment.aggregate import LOWER_IS_BETTER
+from hed.watching.aggregate import LOWER_IS_BETTER
 
 # Drugs of the largest differences that are named in each panel.
 NAMED = 3

@@ -11,10 +11,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from hed.experiment.health import Health, State, diagnose
 from hed.experiment.kind import drug_label, shorten
-from hed.experiment.progress import Progress, render, render_duration, summarise
 from hed.experiment.runs import TrackedRun, read_experiment, track_runs
+from hed.watching.health import Health, State, diagnose
+from hed.watching.progress import Progress, render, render_duration, summarise
 
 BAR_WIDTH = 40
 DRUG_WIDTH = 20

@@ -30,9 +30,9 @@ from typing import Literal
 
 import polars as pl
 
-from hed.experiment.logs import last_error
 from hed.experiment.runs import TrackedRun, epoch_seconds, read_object
 from hed.lock import LOCK_FILE, is_locked
+from hed.watching.logs import last_error
 
 State = Literal["done", "running", "waiting", "failed"]
 

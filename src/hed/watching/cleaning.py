@@ -10,10 +10,10 @@ from pathlib import Path
 import polars as pl
 
 from hed.errors import InputError
-from hed.experiment.health import diagnose
 from hed.experiment.runs import TrackedRun, read_runs
 from hed.lock import LOCK_FILE, is_locked
 from hed.training import checkpoint
+from hed.watching.health import diagnose
 
 LINKS = ("best", "last")
 

@@ -10,7 +10,6 @@ import polars as pl
 from hed import files
 from hed.errors import InputError
 from hed.experiment import outcome
-from hed.experiment.progress import count_epochs, summarise, write_progress
 from hed.experiment.runs import (
     Run,
     TrackedRun,
@@ -21,6 +20,7 @@ from hed.experiment.runs import (
     read_runs,
     track_runs,
 )
+from hed.watching.progress import count_epochs, summarise, write_progress
 
 T = TypeVar("T", bound=Run)
 

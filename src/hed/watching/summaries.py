@@ -10,8 +10,8 @@ from pathlib import Path
 import polars as pl
 
 from hed.errors import InputError
-from hed.experiment import logs
 from hed.output import render_bytes
+from hed.watching import logs
 
 PREFIX = "out-"
 PROCESSES = 4
