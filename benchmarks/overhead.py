@@ -23,7 +23,7 @@ import yaml
 
 from hed.config import hyperparameters
 from hed.data import generate, preprocess
-from hed.watching import usage
+from hed.experiment import usage
 
 ROOT = Path(__file__).parents[1]
 SITE = {

@@ -17,6 +17,7 @@ def test_what_computes_knows_nothing_of_the_pilot() -> None:
     assert not arrows["training"] & {"experiment", "site", "pilot"}
     assert not arrows["data"] & {"experiment", "training", "config"}
     assert not arrows["experiment"] & {"watching", "answers", "pilot", "site"}
+    assert "watching" not in arrows["pilot"]
 
 
 def test_one_package_alone_knows_parsl() -> None:

@@ -34,9 +34,9 @@ from hed.answers.plots import (
 )
 from hed.answers.rule import Rule
 from hed.errors import InputError
+from hed.experiment import usage
 from hed.experiment.kind import kind_of
 from hed.experiment.runs import count_first, read_experiment, read_runs, track_runs
-from hed.watching import usage
 
 
 def draw(figure: str, directory: Path, output: Path) -> None:

@@ -27,9 +27,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hed import files
+from hed.experiment import usage
 from hed.pilot import processes
 from hed.pilot.tile import Tiles
-from hed.watching import usage
 
 NAME, NODE = usage.PILOT, "node.json"
 State = Literal["success", "failed"]

@@ -9,8 +9,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from hed import files
+from hed.experiment import usage
 from hed.experiment.runs import Experiment, list_runs, read_experiment
-from hed.watching import usage
 
 RESULTS = ("scores.csv", "scores.parquet", "epochs.txt", "progress.txt")
 # What the original's launcher leaves.

@@ -12,6 +12,7 @@ from typing import Any
 
 from hed import files
 from hed.config import hyperparameters
+from hed.experiment import usage
 from hed.experiment.runs import (
     Experiment,
     TrackedRun,
@@ -20,7 +21,6 @@ from hed.experiment.runs import (
     read_markers,
     track_runs,
 )
-from hed.watching import usage
 from hed.watching.health import Health, diagnose, seconds_per_epoch
 
 FILE = "progress.txt"

@@ -26,10 +26,10 @@ from hed.answers.report.packing import Packed
 from hed.answers.report.pictures import Figure, Picture
 from hed.answers.rule import Rule
 from hed.errors import InputError
-from hed.experiment import description
+from hed.experiment import description, usage
 from hed.experiment.kind import Kind
 from hed.experiment.runs import read_runs
-from hed.watching import aggregate, usage
+from hed.watching import aggregate
 
 # Of the table of high error drugs, what the page has of each drug; the baseline is its kind's.
 COLUMNS = (
