@@ -11,6 +11,7 @@ from pathlib import Path
 
 from hed import command, files, output
 from hed.experiment import runs
+from hed.names import EPOCHS
 from hed.watching import aggregate, health
 
 
@@ -47,7 +48,7 @@ def main() -> None:
     else:
         output.show(health.tabulate(found, healths), args.format)
     with output.where_permitted():
-        files.write_text(args.experiment / aggregate.EPOCHS_FILE, text)
+        files.write_text(args.experiment / EPOCHS, text)
 
 
 if __name__ == "__main__":

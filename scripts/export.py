@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 
 from hed import command, results
-from hed.watching import aggregate, archive
+from hed.names import SCORES
+from hed.watching import archive
 
 
 def main() -> None:
@@ -30,7 +31,7 @@ def main() -> None:
         print(write_predictions(args.experiment, args.output))
         return
     print(archive.export(args.experiment, args.output))
-    if not (args.experiment / aggregate.SCORES_FILE).exists():
+    if not (args.experiment / SCORES).exists():
         print("without scores.csv: run scripts/aggregate.py first to include it", file=sys.stderr)
 
 

@@ -11,12 +11,12 @@ import pytest
 import tiny
 from projects import ROOT
 
-from hed import candle
 from hed.baselines import effects, fitted, mean_effects, nearest_drugs, ridge, trees
 from hed.config import hyperparameters
 from hed.data import controls, dataset, partition, preprocess, tables
 from hed.data.controls import Inputs
 from hed.data.dataset import Features, Rows
+from hed.names import PREDICTED
 from hed.training import metrics
 
 MODELS = (mean_effects, nearest_drugs, ridge, trees)
@@ -47,7 +47,7 @@ def run(model: ModuleType, demo: Path, output: Path, mode: str, **changes: Any) 
     params = {**model.initialize_parameters(), **places, "threads": 1, **changes}
     output.mkdir(parents=True, exist_ok=True)
     history = model.run(params)
-    table = pl.read_csv(output / candle.PREDICTED, schema_overrides={"labels": pl.String})
+    table = pl.read_csv(output / PREDICTED, schema_overrides={"labels": pl.String})
     test = partition.read(demo / mode, "test")
     assert table["labels"].to_list() == test[tables.CELL].to_list()
     return {"history": history, "true": table["auc_true"], "predicted": table["auc_pred"]}

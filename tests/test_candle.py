@@ -17,6 +17,7 @@ from hed import candle
 from hed.config.hyperparameters import UpfLine
 from hed.data import tables
 from hed.errors import InputError
+from hed.names import PREDICTED
 
 ROOT = Path(__file__).parents[1]
 MODELS = ROOT / "tests" / "models"
@@ -194,7 +195,7 @@ def test_predictions_of_other_rows_are_refused(tmp_path: Path) -> None:
 
 
 def test_predictions_of_an_earlier_scoring_are_not_those_of_a_training(tmp_path: Path) -> None:
-    for name in (candle.PREDICTED, candle.KEPT):
+    for name in (PREDICTED, candle.KEPT):
         (tmp_path / name).write_text("auc_pred\n0.1\n")
     candle.prepare(tmp_path)
     candle.finish(tmp_path, {})

@@ -9,13 +9,14 @@ from experiments import name_run, partition_by
 
 from hed.answers import heldout
 from hed.errors import InputError
+from hed.names import PREDICTED
 
 ROWS = draw(3, 4)
 HEADER = "auc_true,auc_pred,labels\n"
 
 
 def path_of(experiment, index):
-    return experiment / "run" / name_run(index) / heldout.FILE
+    return experiment / "run" / name_run(index) / PREDICTED
 
 
 def test_every_row_is_read_with_its_run_index_drug_and_cell(tmp_path):

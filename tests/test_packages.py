@@ -1,10 +1,11 @@
 """The packages are as docs/developing.md draws them."""
 
+import ast
 import re
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-from hed import packages
+from hed import names, packages
 
 
 def test_no_package_imports_itself_by_a_detour() -> None:
@@ -29,6 +30,20 @@ def test_one_package_alone_knows_parsl() -> None:
         if re.match(r"\s*(from|import) parsl\b", line)
     }
     assert importing == {("pilot", "parsl")}
+
+
+def test_the_files_of_an_experiment_are_named_in_one_place() -> None:
+    shared = {value for value in vars(names).values() if isinstance(value, str) and "." in value}
+    shared |= {names.CHECKPOINTS}
+    source = Path(packages.__file__).parent
+    again = [
+        f"{file.relative_to(source)}: {node.value}"
+        for file in source.rglob("*.py")
+        if file.name != "names.py"
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Constant) and node.value in shared
+    ]
+    assert again == []
 
 
 def test_every_command_says_for_whom_it_is() -> None:

@@ -27,9 +27,8 @@ from hed.config.original import Parameters
 from hed.data import tables
 from hed.errors import InputError
 from hed.files import write_json, write_text
+from hed.names import HISTORY, PREDICTED, RESULT
 
-HISTORY = "history.txt"
-PREDICTED = "test_y_data_predicted.csv"
 # Where predictions that `run` wrote are kept until the scoring, whose outputs are removed before.
 KEPT = "test_predicted_by_model.csv"
 # They have at least three decimals.
@@ -172,7 +171,7 @@ def finish(run: Path, result: Any) -> None:
         return
     values = history(result)
     if losses := values.get("val_loss"):
-        write_text(run / "result.txt", f"{losses[-1]}\n")
+        write_text(run / RESULT, f"{losses[-1]}\n")
     write_json(run / HISTORY, values)
 
 

@@ -8,3 +8,21 @@ RESTORED = "restored.txt"
 
 # Instead of a file: the data set's own list of genes.
 LANDMARK = "landmark"
+
+# Files of an experiment.
+JOBS = "jobid.txt"
+SCORES, SCORES_TABLE = "scores.csv", "scores.parquet"
+EPOCHS, PROGRESS = "epochs.txt", "progress.txt"
+REPORT = "report.html"
+# Directories of an experiment.
+RUNS, MARKERS, LOGS, FIGURES, DATA = "run", "markers", "out", "figures", "data"
+
+# Files of a run.
+PARAMETERS, RANK, TIMINGS = "parameters.txt", "rank.txt", "timings.json"
+# The last one after early stopping alone.
+HISTORY, RESULT, STOPPED = "history.txt", "result.txt", "stop.marker"
+TEST_SCORES, VAL_SCORES = "test_scores.json", "val_scores.json"
+BASELINE_SCORES, EMPTY = "baseline_scores.json", "test-empty.txt"
+PREDICTED = "test_y_data_predicted.csv"
+# The directory of a run's checkpoints, and what describes each.
+CHECKPOINTS, CHECKPOINT_INFO = "ckpts", "ckpt-info.json"

@@ -12,8 +12,9 @@ from hed import candle, lock
 from hed.config import hyperparameters
 from hed.config.original import Parameters
 from hed.data import partition, tables
-from hed.experiment import outcome, parameters
+from hed.experiment import outcome
 from hed.files import read_json, write_json
+from hed.names import BASELINE_SCORES, CHECKPOINTS, HISTORY, PARAMETERS, RUNS
 from hed.site.monitor import monitoring
 from hed.training import checkpoint, metrics, predictions
 
@@ -79,13 +80,13 @@ def _train(
     run = place.run
     surroundings = place.surroundings()
     params = candle.resolved(model, params, surroundings)
-    write_json(run / parameters.FILE, candle.plain(params))
+    write_json(run / PARAMETERS, candle.plain(params))
     if restart_from:
-        checkpoint.adopt(restart_from / "run" / run.name / "ckpts", run / "ckpts")
+        checkpoint.adopt(restart_from / RUNS / run.name / CHECKPOINTS, run / CHECKPOINTS)
     candle.prepare(run)
     if not partition.is_tested(place.partition):
         print(f"what index {index} holds out has no row to be tested on: nothing to train for")
-        write_json(run / candle.HISTORY, {})
+        write_json(run / HISTORY, {})
         return
     os.chdir(run)  # as model_runner does
     with monitoring(run / "monitor.csv", monitor):
@@ -118,9 +119,9 @@ def score(place: Place, *, name_drugs: bool = False) -> str:
     if not partition.is_tested(place.partition):
         outcome.write_empty(run)
         return "0 test rows"
-    params = read_json(run / parameters.FILE)
+    params = read_json(run / PARAMETERS)
     train, test = (partition.read(place.partition, stage) for stage in ("train", "test"))
-    write_json(run / outcome.BASELINES, metrics.baselines(train, test))
+    write_json(run / BASELINE_SCORES, metrics.baselines(train, test))
     model = candle.load(params["model"])
     params = {**candle.restored(model, params), **place.surroundings()}
     scores = predictions.write(

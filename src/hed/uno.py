@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from hed import candle
 from hed.config import hyperparameters, schema
 from hed.data import controls, dataset
 from hed.data.controls import Inputs
 from hed.data.dataset import Data, Features, Rows
 from hed.files import write_json, write_text
-from hed.names import RECORD
+from hed.names import CHECKPOINTS, HISTORY, RANK, RECORD, RESULT, STOPPED, TIMINGS
 from hed.site import place
 from hed.training import (
     architecture,
@@ -91,7 +90,7 @@ class Run:
     @property
     def ckpts(self) -> Path:
         """Directory of its checkpoints."""
-        return self.directory / "ckpts"
+        return self.directory / CHECKPOINTS
 
     @property
     def model(self) -> Path:
@@ -128,7 +127,7 @@ def run(params: Mapping[str, Any]) -> dict[str, list[float | None]]:
     """
     described = describe(resolve(params))
     device = backend.configure(threads=params["threads"])
-    write_text(described.directory / "rank.txt", place.describe(device))
+    write_text(described.directory / RANK, place.describe(device))
     kept = _SHELF.find(described.key)
     cells, drugs = (kept.cells, kept.drugs) if kept else controls.features(described.inputs)
     parts = (read_rows(described.inputs, stage, cells, drugs) for stage in ("train", "val"))
@@ -190,7 +189,7 @@ def build(described: Run, cells: Features, drugs: Features) -> Network:
 def _finish(made: Trainer, data: Data, state: State, described: Run) -> None:
     """Write what the original leaves of a training, the history last: it says that all is there."""
     directory = described.directory
-    stopped = directory / checkpoint.STOPPED
+    stopped = directory / STOPPED
     if state.schedule.stopped:
         write_text(stopped, f"early stopping: {state.epoch}/{described.rules.epochs}\n")
     else:
@@ -203,7 +202,7 @@ def _finish(made: Trainer, data: Data, state: State, described: Run) -> None:
     last = state.history["val_loss"][-1]
     # Of epochs that the original trained no more than the best metric is known.
     known = state.best_metric if math.isfinite(state.best_metric) else math.nan
-    write_text(directory / "result.txt", f"{known if last is None else last}\n")
+    write_text(directory / RESULT, f"{known if last is None else last}\n")
     timings = {"epoch_seconds": state.seconds, "train_rows": len(data.train)}
-    write_json(directory / "timings.json", timings)
-    write_json(directory / candle.HISTORY, state.history)
+    write_json(directory / TIMINGS, timings)
+    write_json(directory / HISTORY, state.history)

@@ -15,6 +15,7 @@ from hed.data import controls
 from hed.errors import InputError
 from hed.experiment import parameters
 from hed.experiment.description import partition_mode
+from hed.names import PARAMETERS, RUNS
 from hed.watching import aggregate
 
 TESTS = ("wilcoxon", "t", "sign")
@@ -55,7 +56,7 @@ def name(directories: Sequence[Path]) -> dict[str, Path]:
 
 def _control(directory: Path) -> str:
     """Return what was permuted in an experiment, such as ` (drugs permuted)`; "" if nothing was."""
-    first = min((directory / "run").glob(f"*/{parameters.FILE}"), default=None)
+    first = min((directory / RUNS).glob(f"*/{PARAMETERS}"), default=None)
     begun = parameters.read(first.parent) if first else None
     control = (begun or {}).get("randomise", controls.NONE)
     return "" if control == controls.NONE else f" ({control} permuted)"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from hed.experiment.runs import TrackedRun
+from hed.names import HISTORY, STOPPED
 from hed.watching import epochs
 from hed.watching.epochs import BEST, MEASURES
 from hed.words import listed
@@ -105,9 +106,9 @@ def _of_runs(runs: Sequence[TrackedRun]) -> pl.DataFrame:
             run.id,
             run.epochs_done,
             run.epochs_planned,
-            (run.directory / "history.txt").exists(),
+            (run.directory / HISTORY).exists(),
             # The original also writes it where a history is short because of a restart.
-            (run.directory / "stop.marker").exists() and run.epochs_done < run.epochs_planned,
+            (run.directory / STOPPED).exists() and run.epochs_done < run.epochs_planned,
         )
         for run in runs
     ]

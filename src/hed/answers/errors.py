@@ -8,6 +8,7 @@ import polars as pl
 from hed.answers.grid import Floats
 from hed.answers.moments import Sums
 from hed.experiment.runs import Run, read_object
+from hed.names import BASELINE_SCORES
 from hed.watching.aggregate import BASELINES
 
 
@@ -49,7 +50,7 @@ def compared(
 ) -> tuple[pl.DataFrame, dict[str, Floats]]:
     """Add the baselines and the skill; return also by what recorded exceed recomputed ones."""
     directories = {run.id: run.directory for run in runs}
-    found = [read_object(directories[run] / "baseline_scores.json") or {} for run in table["run"]]
+    found = [read_object(directories[run] / BASELINE_SCORES) or {} for run in table["run"]]
     columns, scale = {}, {}
     # Experiments made before there were mean effects recorded the others.
     is_recorded = pl.Series([bool(each.get(BASELINES[0])) for each in found])

@@ -15,8 +15,8 @@ from hed.data.tables import first_line
 from hed.errors import InputError
 from hed.experiment.kind import BY_DRUG, Kind, drug_label, kind_of, missing
 from hed.experiment.runs import Run, list_runs, read_experiment
+from hed.names import PREDICTED
 
-FILE = "test_y_data_predicted.csv"
 NAMES = {"labels": "cell", "auc_true": "true", "auc_pred": "predicted", "drugs": "drug"}
 # The last one is not in the original's files.
 TYPES = {"labels": pl.String(), **dict.fromkeys(("auc_true", "auc_pred"), pl.Float64())}
@@ -110,7 +110,9 @@ def predictions(runs: Sequence[Run], *, name: str = "", kind: Kind = BY_DRUG) ->
         name: of their experiment.
     """
     # An empty file is one that a run is about to fill.
-    paths = {run.directory / FILE: run for run in runs if _has_bytes(run.directory / FILE)}
+    paths = {
+        run.directory / PREDICTED: run for run in runs if _has_bytes(run.directory / PREDICTED)
+    }
     found, counts, unreadable = _read_files(list(paths))
     whole = pl.all_horizontal(pl.col("true", "predicted").is_finite(), pl.col("cell").is_not_null())
     places = np.repeat(np.arange(len(paths)), counts)

@@ -11,11 +11,12 @@ from hed.data.tables import CELL, DRUG, NOUN
 from hed.errors import InputError
 from hed.experiment.description import partition_mode
 from hed.experiment.runs import list_runs, read_experiment
+from hed.names import RECORD, RUNS
 
 
 def is_experiment(path: Path) -> bool:
     """Return whether `path` is the directory of an experiment, not a data set."""
-    return (path / "run").is_dir() or (path / "experiment.json").is_file()
+    return (path / RUNS).is_dir() or (path / RECORD).is_file()
 
 
 def names(path: Path, column: str) -> list[str]:

@@ -18,8 +18,8 @@ from hed.answers.beside import Beside
 from hed.answers.scores import LEVELS
 from hed.experiment.kind import Kind, drug_label, kind_of, missing, shorten
 from hed.experiment.runs import count_first, read_experiment, track_runs
+from hed.names import FIGURES, SCORES, SCORES_TABLE
 from hed.watching import aggregate
-from hed.watching.aggregate import SCORES_FILE, TABLE_FILE
 
 WIDTH = 80
 RUN_WIDTH = 8
@@ -112,8 +112,8 @@ def correlated(table: pl.DataFrame, rows: pl.DataFrame, kind: Kind) -> Iterator[
 
 def result_files(directory: Path) -> list[Path]:
     """Return the results of an experiment that exist: tables, figures, tarball."""
-    tables = [directory / name for name in (SCORES_FILE, TABLE_FILE)]
-    found = [sorted(directory.glob(p)) for p in ("*.png", "figures/*.png", "*.tgz")]
+    tables = [directory / name for name in (SCORES, SCORES_TABLE)]
+    found = [sorted(directory.glob(p)) for p in ("*.png", f"{FIGURES}/*.png", "*.tgz")]
     return [path for path in (*tables, *sum(found, [])) if path.is_file()]
 
 

@@ -10,10 +10,10 @@ import numpy.typing as npt
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from hed import candle
 from hed.data import controls, dataset, tables
 from hed.data.dataset import Features, Rows
 from hed.files import replacing
+from hed.names import PREDICTED
 
 Floats = npt.NDArray[np.float64]
 Predict = Callable[[Rows], Floats]
@@ -58,7 +58,7 @@ def run(params: Mapping[str, Any], fit: Callable[[Given], Predict]) -> dict[str,
         }
     true = parts[2][tables.AUC].cast(pl.Float64)
     table = pl.DataFrame({"auc_true": true, "auc_pred": predicted, "labels": test.labels})
-    with replacing(Path(params["output_dir"]) / candle.PREDICTED) as path:
+    with replacing(Path(params["output_dir"]) / PREDICTED) as path:
         table.write_csv(path)
     return history
 

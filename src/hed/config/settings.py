@@ -9,7 +9,7 @@ import yaml
 
 from hed.config import schema
 from hed.errors import InputError
-from hed.names import LANDMARK
+from hed.names import LANDMARK, RUNS
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def _check_paths(settings: Settings) -> None:
         path = getattr(settings, key)
         if path is not None and not path.is_dir():
             raise InputError(f"{key}: no such directory: {path}")
-    if settings.restart_from and not (settings.restart_from / "run").is_dir():
+    if settings.restart_from and not (settings.restart_from / RUNS).is_dir():
         raise InputError(f"restart_from: {settings.restart_from} is no experiment: it has no run/")
     for key in ("upf", "dflts"):
         path = getattr(settings, key)

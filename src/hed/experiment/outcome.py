@@ -6,8 +6,8 @@ Its scores are undefined, its table of predictions has no rows, and it is marked
 from pathlib import Path
 
 from hed.files import write_json, write_text
+from hed.names import BASELINE_SCORES, EMPTY, PREDICTED, TEST_SCORES
 
-EMPTY, BASELINES = "test-empty.txt", "baseline_scores.json"
 METRICS = ("mse", "rmse", "pcc", "scc", "r2")
 
 
@@ -18,12 +18,12 @@ def is_empty(run: Path) -> bool:
 
 def result(run: Path) -> Path:
     """Return the file that says how a run ended, if it has ended."""
-    return run / (EMPTY if is_empty(run) else "test_scores.json")
+    return run / (EMPTY if is_empty(run) else TEST_SCORES)
 
 
 def write_empty(run: Path) -> None:
     """Write what such a run leaves instead of predictions, the scores last."""
     write_text(run / EMPTY, "EMPTY\n")
-    write_json(run / BASELINES, {})
-    write_text(run / "test_y_data_predicted.csv", "auc_true,auc_pred,labels\n")
-    write_json(run / "test_scores.json", dict.fromkeys(METRICS))
+    write_json(run / BASELINE_SCORES, {})
+    write_text(run / PREDICTED, "auc_true,auc_pred,labels\n")
+    write_json(run / TEST_SCORES, dict.fromkeys(METRICS))

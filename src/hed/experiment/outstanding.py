@@ -6,7 +6,7 @@ import yaml
 
 from hed.config import hyperparameters, settings
 from hed.experiment import plan, runs
-from hed.names import RECORD
+from hed.names import RECORD, RUNS
 
 
 def count(source: Path | None, root: Path) -> int:
@@ -21,7 +21,7 @@ def count(source: Path | None, root: Path) -> int:
     """
     if source is None:
         return _planned(root, {})
-    if (source / "run").is_dir() or (source / RECORD).exists():
+    if (source / RUNS).is_dir() or (source / RECORD).exists():
         return sum(run.state != "done" for run in runs.read_runs(source))
     if source.is_dir():
         return _planned(root, {"data_source": str(source.resolve())})

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from hed.config.original import Parameters
-
-FILE = "parameters.txt"
+from hed.names import PARAMETERS
 
 
 def read(run: Path) -> Parameters | None:
     """Return the hyperparameters of a run: None if it has none, {} while they are not whole."""
     try:
-        text = (run / FILE).read_text(errors="replace")
+        text = (run / PARAMETERS).read_text(errors="replace")
     except OSError:
         return None
     return parse(text)

@@ -10,13 +10,29 @@ from hed.config.hyperparameters import UpfLine
 from hed.errors import InputError
 from hed.experiment import description, parameters
 from hed.experiment.plan import Plan
-from hed.names import AUTO, PRECISION, RECORD, RESTORED
+from hed.names import (
+    AUTO,
+    DATA,
+    EPOCHS,
+    FIGURES,
+    JOBS,
+    LOGS,
+    MARKERS,
+    PRECISION,
+    PROGRESS,
+    RECORD,
+    REPORT,
+    RESTORED,
+    RUNS,
+    SCORES,
+    SCORES_TABLE,
+)
 
 # Other names in an experiment directory, which a copied UPF or DFLTS may not take.
 RESERVED = frozenset(
-    ["data", "figures", "markers", "out", "run"]
-    + ["epochs.txt", "jobid.txt", "progress.txt", "scores.csv", "scores.parquet"]
-    + [PRECISION, "high_error_drugs.csv", "ranking.csv", "report.html"]
+    [DATA, FIGURES, MARKERS, LOGS, RUNS]
+    + [EPOCHS, JOBS, PROGRESS, SCORES, SCORES_TABLE]
+    + [PRECISION, "high_error_drugs.csv", "ranking.csv", REPORT]
 )
 
 # What has to agree for the finished runs of one experiment to belong to another; DFLTS need not.
@@ -96,7 +112,7 @@ def _shown(record: Mapping[str, Any], key: str) -> str:
 
 def _refuse_changed_run(directory: Path, line: UpfLine, planned: Plan) -> None:
     """Refuse a run that was begun with other hyperparameters, though the UPF may not show it."""
-    run = directory / "run" / line.id
+    run = directory / RUNS / line.id
     begun = parameters.read(run)
     if begun is None or (run / RESTORED).exists():
         return
@@ -113,7 +129,7 @@ def _refuse_taken_markers(directory: Path, record: Mapping[str, Any], planned: P
     """Refuse runs whose marker another run of the experiment has, which would seem finished."""
     owners = {run["marker"]: run["id"] for run in record["runs"]}
     for run in planned.runs:
-        marker = directory / "markers" / f"marker-{run.marker}.txt"
+        marker = directory / MARKERS / f"marker-{run.marker}.txt"
         written = marker.read_text().split("/") if marker.exists() else []
         owner = written[1] if len(written) > 1 else owners.get(run.marker, run.id)
         if owner != run.id:
@@ -136,7 +152,7 @@ def refuse_source(source: Path, planned: Plan) -> None:
         _refuse_other_settings(source, record, planned)
     indices = {run["id"]: run["index"] for run in record["runs"]} if record else {}
     for run in planned.runs:
-        begun = parameters.read(source / "run" / run.id) or {}
+        begun = parameters.read(source / RUNS / run.id) or {}
         index = begun.get("index", indices.get(run.id))
         if index not in (None, run.index):
             raise InputError(

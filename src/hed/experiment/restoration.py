@@ -9,11 +9,18 @@ from typing import Any
 
 from hed.experiment import outcome, parameters
 from hed.files import replacing, write_json, write_text
-from hed.names import RESTORED
+from hed.names import (
+    BASELINE_SCORES,
+    CHECKPOINTS,
+    HISTORY,
+    PARAMETERS,
+    RESTORED,
+    TEST_SCORES,
+    VAL_SCORES,
+)
 from hed.training import checkpoint
 
-HISTORY = "history.txt"
-SCORES = ("val_scores.json", "test_scores.json")
+SCORES = (VAL_SCORES, TEST_SCORES)
 
 
 def restore(source: Path, run: Path) -> list[str]:
@@ -22,14 +29,14 @@ def restore(source: Path, run: Path) -> list[str]:
     What the original wrote in another form is put into ours: the hyperparameters as JSON, a
     history of all epochs in which unknown ones are null, no NaN, scores of no rows.
     """
-    checkpoint.adopt(source / "ckpts", run / "ckpts")
-    if not (source / outcome.BASELINES).exists():
+    checkpoint.adopt(source / CHECKPOINTS, run / CHECKPOINTS)
+    if not (source / BASELINE_SCORES).exists():
         # The original has no baselines; the row of the score table shows that they are unknown.
-        write_json(run / outcome.BASELINES, {})
+        write_json(run / BASELINE_SCORES, {})
     write_text(run / RESTORED, f"{source.resolve()}\n")
     files = [p for p in source.iterdir() if p.is_file() and p.name[0] != "." and p.name != RESTORED]
     # The scores say that all is there.
-    for path in sorted(files, key=lambda path: path.name == "test_scores.json"):
+    for path in sorted(files, key=lambda path: path.name == TEST_SCORES):
         _copy(path, run / path.name)
     if outcome.is_empty(source):
         outcome.write_empty(run)
@@ -58,7 +65,7 @@ def _history(path: Path) -> Mapping[str, Any] | None:
     history = json.loads(path.read_text())
     lists = {name: values for name, values in history.items() if isinstance(values, list)}
     known = max(map(len, lists.values()), default=0)
-    unknown = (checkpoint.linked_epoch(path.parent / "ckpts" / "last") or 0) - known
+    unknown = (checkpoint.linked_epoch(path.parent / CHECKPOINTS / "last") or 0) - known
     if unknown <= 0:
         return None
     return {**history, **{name: [None] * unknown + values for name, values in lists.items()}}
@@ -74,7 +81,7 @@ def _scores(path: Path) -> Mapping[str, Any] | None:
 
 
 _FORMS: Mapping[str, Callable[[Path], Mapping[str, Any] | None]] = {
-    parameters.FILE: _parameters,
+    PARAMETERS: _parameters,
     HISTORY: _history,
     **dict.fromkeys(SCORES, _scores),
 }

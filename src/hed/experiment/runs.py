@@ -15,7 +15,16 @@ from typing import Any, Literal
 from hed.config import hyperparameters, repeats
 from hed.errors import InputError
 from hed.experiment import description, outcome, parameters
-from hed.names import RECORD
+from hed.names import (
+    CHECKPOINT_INFO,
+    CHECKPOINTS,
+    HISTORY,
+    MARKERS,
+    RECORD,
+    RUNS,
+    TEST_SCORES,
+    TIMINGS,
+)
 
 State = Literal["done", "running", "waiting"]
 Values = Mapping[str, Any]
@@ -97,7 +106,7 @@ def read_experiment(directory: Path) -> Experiment:
         raise InputError(f"no such directory: {directory}")
     described = description.read(directory) or {}
     upf = _file_named(directory, described.get("upf")) or _find_upf(directory)
-    if not described and not any(directory.glob("run/*/")):
+    if not described and not any(directory.glob(f"{RUNS}/*/")):
         raise InputError(
             f"{directory} is not an experiment: it has neither experiment.json nor run/*: "
             "give a directory such as output/EXP000"
@@ -144,7 +153,7 @@ def count_first(runs: Sequence[Run]) -> int:
 
 def read_markers(directory: Path) -> dict[str, Path]:
     """Return the marker files of an experiment by `NNN` of marker-NNN.txt."""
-    paths = directory.glob("markers/marker-*.txt")
+    paths = directory.glob(f"{MARKERS}/marker-*.txt")
     return {path.stem.removeprefix("marker-"): path for path in paths}
 
 
@@ -154,16 +163,16 @@ def last_checkpoint(run_directory: Path) -> dict[str, Any]:
     The original's links are absolute and break when an experiment moves; then the highest
     numbered epoch is the last.
     """
-    checkpoints = run_directory / "ckpts"
-    if info := read_object(checkpoints / "last" / "ckpt-info.json"):
+    checkpoints = run_directory / CHECKPOINTS
+    if info := read_object(checkpoints / "last" / CHECKPOINT_INFO):
         return info
-    newest = max(checkpoints.glob("epochs/*/ckpt-info.json"), default=None)
+    newest = max(checkpoints.glob(f"epochs/*/{CHECKPOINT_INFO}"), default=None)
     return (read_object(newest) or {}) if newest else {}
 
 
 def epoch_seconds(run: Run) -> list[float]:
     """Return the seconds of each epoch that a run recorded, [] if it recorded none."""
-    timings = read_object(run.directory / "timings.json") or {}
+    timings = read_object(run.directory / TIMINGS) or {}
     return [float(second) for second in timings.get("epoch_seconds", [])]
 
 
@@ -224,7 +233,7 @@ def _merged(*sources: list[dict[str, Any]]) -> dict[str, Values]:
 def _run_directories(directory: Path) -> list[str]:
     """Return the names of the directories in run/, sorted."""
     try:
-        with os.scandir(directory / "run") as entries:
+        with os.scandir(directory / RUNS) as entries:
             return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
     except OSError:
         return []
@@ -232,7 +241,7 @@ def _run_directories(directory: Path) -> list[str]:
 
 def _read_run(experiment: Experiment, run_id: str, repeat_of: str) -> Run:
     """Read what one run holds out; its directory need not exist."""
-    directory = experiment.directory / "run" / run_id
+    directory = experiment.directory / RUNS / run_id
     line = experiment.named.get(run_id, {})
     index = _first_integer("index", line)
     return Run(
@@ -251,7 +260,7 @@ def _track(
     """Read how far a run has come."""
     directory, line = run.directory, experiment.named.get(run.id, {})
     begun = parameters.read(directory)
-    has_scores = experiment.is_original or (directory / "test_scores.json").exists()
+    has_scores = experiment.is_original or (directory / TEST_SCORES).exists()
     # Two runs of one index have two markers, which experiment.json tells.
     marker = line.get("marker", f"{run.index:03d}" if run.index is not None else None)
     is_done = marker in markers and has_scores
@@ -277,6 +286,6 @@ def _epochs_done(directory: Path) -> int:
 
     The original's history has those since its last restart alone, its checkpoints count all.
     """
-    losses = (read_object(directory / "history.txt") or {}).get("loss")
+    losses = (read_object(directory / HISTORY) or {}).get("loss")
     saved = _first_integer("epoch", last_checkpoint(directory)) or 0
     return max(len(losses), saved) if isinstance(losses, list) else saved

@@ -26,13 +26,11 @@ from typing import Any
 
 from hed.errors import InputError
 from hed.files import read_json, sync, write_json
+from hed.names import CHECKPOINT_INFO, CHECKPOINTS, STOPPED
 
 MODEL = "model.h5"
-INFO = "ckpt-info.json"
 STATE = "state.json"
 OPTIMIZER = "optimizer.npz"
-# In the run's directory, after early stopping alone.
-STOPPED = "stop.marker"
 # CANDLE's word for a checksum that is not wanted.
 DISABLED = "__DISABLED__"
 
@@ -99,7 +97,7 @@ def save(
     work.mkdir(parents=True)
     write(work)
     write_json(work / STATE, state)
-    write_json(work / INFO, _info(directory, rules, epoch, work / MODEL, state))
+    write_json(work / CHECKPOINT_INFO, _info(directory, rules, epoch, work / MODEL, state))
     for path in work.iterdir():
         sync(path)
     _place(directory, work, epoch)
@@ -135,7 +133,7 @@ def _info(
     directory: Path, rules: Policy, epoch: int, model: Path, state: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the content of CANDLE's ckpt-info.json."""
-    previous = directory / "last" / INFO
+    previous = directory / "last" / CHECKPOINT_INFO
     elapsed: float | str = "__FIRST__"
     if previous.exists():
         elapsed = round(time.time() - previous.stat().st_mtime, 3)
@@ -200,7 +198,7 @@ def empty(place: Path) -> None:
 
 def removable(place: Path) -> list[Path]:
     """Return the files that `empty` removes from an epoch's directory, in this order."""
-    files = [path for path in place.iterdir() if path.name != INFO]
+    files = [path for path in place.iterdir() if path.name != CHECKPOINT_INFO]
     return sorted(files, key=lambda path: path.name != MODEL)
 
 
@@ -266,7 +264,7 @@ def predicting(run: Path, predict_with: str) -> Path:
     Raises:
         InputError: as `best` does.
     """
-    directory = run / "ckpts"
+    directory = run / CHECKPOINTS
     epoch = linked_epoch(directory / "last")
     if predict_with == "best" or (run / STOPPED).exists() or epoch is None:
         return best(directory)
@@ -275,11 +273,11 @@ def predicting(run: Path, predict_with: str) -> Path:
 
 def _intact(place: Path) -> Path:
     """Return a checkpoint's directory, after checking its model where a checksum was written."""
-    info = read_json(place / INFO) if (place / INFO).exists() else {}
+    info = read_json(place / CHECKPOINT_INFO) if (place / CHECKPOINT_INFO).exists() else {}
     if not _is_as_told(place, info.get("checksum", DISABLED)):
         raise InputError(
-            f"{place / MODEL} is damaged: its checksum is not that of {INFO}; remove the run's "
-            "directory and its marker to train it anew"
+            f"{place / MODEL} is damaged: its checksum is not that of {CHECKPOINT_INFO}; remove "
+            "the run's directory and its marker to train it anew"
         )
     return place
 
@@ -292,7 +290,7 @@ def _is_as_told(place: Path, stored: str) -> bool:
 def _whole(place: Path, rules: Policy) -> bool:
     """Return whether a checkpoint is what was written."""
     try:
-        stored = read_json(place / INFO)["checksum"]
+        stored = read_json(place / CHECKPOINT_INFO)["checksum"]
         if not rules.checksum:
             return True
         if not _is_as_told(place, stored):
@@ -330,7 +328,7 @@ def adopt(source: Path, directory: Path) -> None:
 def _adopt_descriptions(source: Path, directory: Path) -> None:
     """Copy what describes the epochs up to the last one, with its time."""
     last = linked_epoch(source / "last")
-    for info in (source / "epochs").glob(f"*[0-9]/{INFO}"):
+    for info in (source / "epochs").glob(f"*[0-9]/{CHECKPOINT_INFO}"):
         if last is None or int(info.parent.name) <= last:
             place = directory / "epochs" / info.parent.name
             place.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ import numpy as np
 from hed.data.dataset import Data
 from hed.errors import InputError
 from hed.files import read_json
+from hed.names import CHECKPOINT_INFO
 from hed.training import checkpoint, optimizer, schedule, weights
 from hed.training.trainer import Trainer
 
@@ -161,7 +162,7 @@ def _foreign(place: Path) -> State:
 
     The optimizer starts anew, and the history of its epochs is unknown.
     """
-    info = read_json(place / checkpoint.INFO)
+    info = read_json(place / CHECKPOINT_INFO)
     epoch, metric = info["epoch"], info["best_metric_last"]
     print(f"resuming after epoch {epoch} of a checkpoint without optimizer state")
     best = checkpoint.linked_epoch(place.parent.parent / "best")

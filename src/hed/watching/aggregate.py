@@ -20,6 +20,7 @@ from hed.experiment.runs import (
     read_runs,
     track_runs,
 )
+from hed.names import BASELINE_SCORES, EPOCHS, PREDICTED, SCORES, SCORES_TABLE, TEST_SCORES
 from hed.watching.progress import count_epochs, summarise, write_progress
 
 T = TypeVar("T", bound=Run)
@@ -29,9 +30,6 @@ METRICS = outcome.METRICS
 LOWER_IS_BETTER = ("mse", "rmse")
 BASELINES = ("train_mean", "cell_mean", "mean_effects")
 
-SCORES_FILE = "scores.csv"
-TABLE_FILE = "scores.parquet"
-EPOCHS_FILE = "epochs.txt"
 
 OF_MODEL: dict[str, type[pl.DataType]] = {
     "run": pl.String,
@@ -74,7 +72,7 @@ def errors(runs: Sequence[Run]) -> pl.DataFrame:
 
 def _scored(runs: Sequence[T]) -> Iterator[tuple[T, Values]]:
     """Yield the runs that have ended, and their test scores."""
-    found = ((run, read_object(run.directory / "test_scores.json")) for run in runs)
+    found = ((run, read_object(run.directory / TEST_SCORES)) for run in runs)
     return ((run, values or {}) for run, values in found if values or run.empty)
 
 
@@ -92,7 +90,7 @@ def write_all(directory: Path, metric: str) -> None:
     experiment = read_experiment(directory)
     runs = track_runs(experiment)
     write_table(directory, tabulate(runs), metric=metric)
-    files.write_text(directory / EPOCHS_FILE, render_epochs(runs))
+    files.write_text(directory / EPOCHS, render_epochs(runs))
     write_progress(directory, summarise(experiment, runs))
 
 
@@ -121,8 +119,8 @@ def render_epochs(runs: Sequence[TrackedRun]) -> str:
 
 def write_table(directory: Path, table: pl.DataFrame, *, metric: str) -> None:
     """Write the two forms of the scores."""
-    files.write_text(directory / SCORES_FILE, render_scores(table, metric))
-    with files.replacing(directory / TABLE_FILE) as temporary:
+    files.write_text(directory / SCORES, render_scores(table, metric))
+    with files.replacing(directory / SCORES_TABLE) as temporary:
         table.write_parquet(temporary)
 
 
@@ -133,11 +131,11 @@ def _errors(run: Run, found: Values) -> dict[str, Any]:
 
 def _surroundings(run: TrackedRun) -> dict[str, Any]:
     """Return what a run was tested on, what baselines come to there, and how long it took."""
-    baselines = read_object(run.directory / "baseline_scores.json") or {}
+    baselines = read_object(run.directory / BASELINE_SCORES) or {}
     seconds = epoch_seconds(run)
     return {
         **{k: v for name in BASELINES for k, v in _metrics(baselines.get(name), name).items()},
-        "rows": 0 if run.empty else _count_rows(run.directory / "test_y_data_predicted.csv"),
+        "rows": 0 if run.empty else _count_rows(run.directory / PREDICTED),
         "epochs": run.epochs_done,
         "seconds": sum(seconds) if seconds else None,
     }

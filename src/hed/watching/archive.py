@@ -11,14 +11,15 @@ from pathlib import Path
 from hed import files
 from hed.experiment import usage
 from hed.experiment.runs import Experiment, list_runs, read_experiment
+from hed.names import EPOCHS, HISTORY, JOBS, PARAMETERS, PROGRESS, RECORD, SCORES, SCORES_TABLE
 
-RESULTS = ("scores.csv", "scores.parquet", "epochs.txt", "progress.txt")
+RESULTS = (SCORES, SCORES_TABLE, EPOCHS, PROGRESS)
 # What the original's launcher leaves.
 ORIGINAL = ("turbine.log", "turbine-env.txt", "turbine-pbs.sh")
 # What a pilot leaves about its blocks; what else is there is about single runs, or Parsl's keys.
 PILOT = usage.PILOT
 BLOCK_LOGS = ("pilot.log", *(f"parsl/parsl.*.{end}" for end in ("stdout", "stderr", "out", "err")))
-RUN_PATTERNS = ("*scores.json", "parameters.txt", "history.txt", "*predicted.csv")
+RUN_PATTERNS = ("*scores.json", PARAMETERS, HISTORY, "*predicted.csv")
 
 # Login nodes are shared.
 MAX_THREADS = 8
@@ -45,7 +46,7 @@ def export(directory: Path, output: Path | None = None) -> Path:
 def select(experiment: Experiment) -> Iterator[Path]:
     """Yield the files of an experiment that are worth keeping: not models, nor the runs' logs."""
     directory = experiment.directory
-    tops = ("jobid.txt", "experiment.json", *ORIGINAL, *RESULTS)
+    tops = (JOBS, RECORD, *ORIGINAL, *RESULTS)
     named = [directory / name for name in tops]
     yield from (p for p in (*named, experiment.upf, experiment.dflts) if p and p.is_file())
     for pattern in BLOCK_LOGS:

@@ -12,6 +12,7 @@ import polars as pl
 from hed.errors import InputError
 from hed.experiment.runs import TrackedRun, read_runs
 from hed.lock import LOCK_FILE, is_locked
+from hed.names import CHECKPOINTS
 from hed.training import checkpoint
 from hed.watching.health import diagnose
 
@@ -52,7 +53,7 @@ def plan(experiment: Path, *, keep: int) -> Plan:
     for run, health in zip(runs, diagnose(runs), strict=True):
         if health.state == "running":
             refused.append(f"{run.id} was left as it is: it is being trained, or was a moment ago")
-        elif reason := _unclear(run.directory / "ckpts"):
+        elif reason := _unclear(run.directory / CHECKPOINTS):
             refused.append(f"{run.id} was left as it is: {reason}")
         else:
             old += _old(run, keep=keep)
@@ -84,7 +85,7 @@ def _old(run: TrackedRun, *, keep: int) -> Iterator[Old]:
 
     The newest are those that end with the last: later ones, from before a rollback, stay.
     """
-    checkpoints = run.directory / "ckpts"
+    checkpoints = run.directory / CHECKPOINTS
     linked = _linked(checkpoints)
     last = checkpoint.linked_epoch(checkpoints / "last")
     done = [e for e in checkpoint.saved_epochs(checkpoints) if last is None or e <= last]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hed.experiment.runs import Run, epoch_seconds, last_checkpoint, read_object
-from hed.training.checkpoint import INFO
+from hed.names import CHECKPOINT_INFO, CHECKPOINTS, HISTORY
 
 MEASURES = ("loss", "val_loss", "r2_train", "r2_val", "lr", "seconds")
 # What checkpoints tell: the least val_loss up to an epoch.
@@ -43,10 +43,10 @@ def _recorded(run: Run) -> dict[int, Values]:
 
 def _lists(run: Run) -> dict[str, list[Any]]:
     """Return the lists over epochs that a run has written, the newest that are whole."""
-    if history := read_object(run.directory / "history.txt"):
+    if history := read_object(run.directory / HISTORY):
         found = {**history, "seconds": epoch_seconds(run)}
     else:
-        state = read_object(run.directory / "ckpts" / "last" / "state.json") or {}
+        state = read_object(run.directory / CHECKPOINTS / "last" / "state.json") or {}
         found = {**state.get("history", {}), "seconds": state.get("seconds")}
     return {name: values for name, values in found.items() if isinstance(values, list)}
 
@@ -54,7 +54,7 @@ def _lists(run: Run) -> dict[str, list[Any]]:
 def _told(run: Run) -> Iterator[tuple[int, Values]]:
     """Yield what the descriptions of the checkpoints tell of their epochs."""
     previous = 0
-    for path in sorted(run.directory.glob(f"ckpts/epochs/*[0-9]/{INFO}")):
+    for path in sorted(run.directory.glob(f"{CHECKPOINTS}/epochs/*[0-9]/{CHECKPOINT_INFO}")):
         info = read_object(path) or {}
         epoch, elapsed, best = (info.get(k) for k in ("epoch", "time_elapsed", "best_metric_last"))
         if not isinstance(epoch, int):

@@ -32,6 +32,7 @@ import polars as pl
 
 from hed.experiment.runs import TrackedRun, epoch_seconds, read_object
 from hed.lock import LOCK_FILE, is_locked
+from hed.names import CHECKPOINT_INFO, CHECKPOINTS, HISTORY, LOGS, RANK
 from hed.watching.logs import last_error
 
 State = Literal["done", "running", "waiting", "failed"]
@@ -115,7 +116,7 @@ def seconds_per_epoch(runs: Sequence[TrackedRun]) -> float | None:
 
 def _ended_here(directory: Path) -> bool:
     """Return whether this computer trained the run last, and the training did not end."""
-    if (directory / "history.txt").exists():
+    if (directory / HISTORY).exists():
         return False  # its predictions are made without the lock
     with contextlib.suppress(OSError):
         holder = re.search(r" on (\S+) since ", (directory / LOCK_FILE).read_text())
@@ -138,7 +139,7 @@ def _error_since(written: float, run: TrackedRun) -> str | None:
 
 def _own_logs(run: TrackedRun) -> list[Path]:
     """Return the logs of a run's jobs."""
-    out = run.directory.parent.parent / "out"
+    out = run.directory.parent.parent / LOGS
     paths = [out / f"out-{run.id}-{phase}.txt" for phase in PHASES]
     return [path for path in paths if path.is_file()]
 
@@ -146,8 +147,8 @@ def _own_logs(run: TrackedRun) -> list[Path]:
 def _shared_log(run: TrackedRun) -> list[Path]:
     """Return the log of the original's rank that took the run; ours have a line of words there."""
     with contextlib.suppress(OSError, ValueError):
-        rank = int((run.directory / "rank.txt").read_text())
-        log = run.directory.parent.parent / "out" / f"out-{rank:03d}.txt"
+        rank = int((run.directory / RANK).read_text())
+        log = run.directory.parent.parent / LOGS / f"out-{rank:03d}.txt"
         return [log] if log.is_file() else []
     return []
 
@@ -157,7 +158,7 @@ def _files(directory: Path) -> Iterator[Path]:
 
     Directories do not count: removing old checkpoints changes them too.
     """
-    for place in (directory, directory / "ckpts"):
+    for place in (directory, directory / CHECKPOINTS):
         with contextlib.suppress(OSError), os.scandir(place) as entries:
             yield from (Path(e.path) for e in entries if not e.is_dir(follow_symlinks=False))
 
@@ -177,7 +178,7 @@ def _modified(path: Path) -> float:
 
 def _between_checkpoints(run: TrackedRun) -> list[float]:
     """Return the mean seconds per epoch between a run's oldest and newest checkpoint."""
-    paths = sorted(run.directory.glob("ckpts/epochs/*[0-9]/ckpt-info.json"))
+    paths = sorted(run.directory.glob(f"{CHECKPOINTS}/epochs/*[0-9]/{CHECKPOINT_INFO}"))
     if len(paths) < 2:
         return []
     epochs = int(paths[-1].parent.name) - int(paths[0].parent.name)

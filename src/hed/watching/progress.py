@@ -21,9 +21,9 @@ from hed.experiment.runs import (
     read_markers,
     track_runs,
 )
+from hed.names import JOBS, PROGRESS
 from hed.watching.health import Health, diagnose, seconds_per_epoch
 
-FILE = "progress.txt"
 UNKNOWN = "-"
 
 
@@ -105,7 +105,7 @@ def summarise(
 
 def write_progress(directory: Path, progress: Progress) -> None:
     """Write progress.txt, one `KEY: value` a line."""
-    files.write_text(directory / FILE, render(progress))
+    files.write_text(directory / PROGRESS, render(progress))
 
 
 def render(progress: Progress) -> str:
@@ -200,7 +200,7 @@ def _of_dflts(experiment: Experiment) -> dict[str, Any]:
 
 def _job(directory: Path) -> str | None:
     """Return the ids of the PBS jobs that worked on the experiment."""
-    path = directory / "jobid.txt"
+    path = directory / JOBS
     return (" ".join(path.read_text().split()) if path.is_file() else "") or None
 
 

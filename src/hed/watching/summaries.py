@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from hed.errors import InputError
+from hed.names import LOGS
 from hed.output import render_bytes
 from hed.watching import logs
 
@@ -36,7 +37,7 @@ def find(directory: Path) -> list[Path]:
     """
     if not directory.is_dir():
         raise InputError(f"no such directory: {directory}")
-    places = [directory / "out", *sorted(directory.glob("restarts/*/out")), directory]
+    places = [directory / LOGS, *sorted(directory.glob(f"restarts/*/{LOGS}")), directory]
     found = [log for place in places for log in sorted(place.glob(f"{PREFIX}*.txt"))]
     if not found:
         raise InputError(f"no {PREFIX}*.txt in {directory} or {directory / 'out'}")

@@ -14,6 +14,7 @@ from parsl.providers.base import ExecutionProvider
 from hed import variables
 from hed.errors import InputError
 from hed.experiment import description
+from hed.names import JOBS
 from hed.pilot import allocation, script
 from hed.pilot.parsl.executor import Executor
 from hed.pilot.parsl.launcher import PerNode
@@ -81,7 +82,7 @@ def _provider(site: Site, spool: Spool, tools: Path, *, inside: bool) -> Executi
     else:
         provider = Local(**common)
     provider.spool = spool
-    provider.jobs = spool.directory.parent / "jobid.txt"
+    provider.jobs = spool.directory.parent / JOBS
     if inside:
         provider.remember(allocation.job())
     return provider
