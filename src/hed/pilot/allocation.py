@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def nodes(environ: Mapping[str, str] = os.environ) -> int:
-    """Return the number of nodes that this process may use already; 0 on a login node."""
+    """Return the number of nodes that this process has already; 0 on a login node."""
     if environ.get("PBS_JOBID") and (listed := environ.get("PBS_NODEFILE")):
         return len(set(Path(listed).read_text().split()))
     if environ.get("SLURM_JOB_ID"):
@@ -33,10 +33,10 @@ def job(environ: Mapping[str, str] = os.environ) -> str:
 
 
 def within(site: Site, environ: Mapping[str, str] = os.environ) -> Site:
-    """Return the site as one block of the nodes that are here, if there are any.
+    """Return the site as one block of this allocation's nodes; unchanged outside an allocation.
 
     Raises:
-        InputError: if too little of the allocation's time is left to begin a run.
+        InputError: if too little of the allocation's time is left to start a run.
     """
     here = nodes(environ)
     if not here:
@@ -59,14 +59,14 @@ def within(site: Site, environ: Mapping[str, str] = os.environ) -> Site:
 
 
 def seconds_left(environ: Mapping[str, str] = os.environ) -> int | None:
-    """Return how long this allocation still lasts, None if nothing tells."""
+    """Return the seconds left in this allocation, None if unknown."""
     if end := environ.get("SLURM_JOB_END_TIME"):
         return int(end) - int(time.time())
     return _seconds_left_of(environ["PBS_JOBID"]) if "PBS_JOBID" in environ else None
 
 
 def _seconds_left_of(job: str) -> int | None:
-    """Return how long a PBS job still lasts, as its server says."""
+    """Return the seconds left of a PBS job, by its server; None if unknown."""
     try:
         told = subprocess.run(
             ["qstat", "-f", "-F", "json", job],

@@ -1,4 +1,4 @@
-"""Which blocks are asked for and given back, and when no block can ever start."""
+"""Which blocks are requested and released, and when no block can ever start."""
 
 import logging
 import math
@@ -30,18 +30,18 @@ class Blocks:
 
     Attributes:
         executor: of the runs on them.
-        ended: numbers of blocks that have ended, whose runs are lost, in order; the dispatcher
-            takes them.
+        ended: numbers of the blocks that have ended and whose runs are lost, in order, for the
+            dispatcher to take.
     """
 
     def __init__(
         self, executor: Executor, spool: Spool, limits: Limits, *, last_start: float = math.inf
     ) -> None:
-        """Look after the blocks of an executor.
+        """Manage the blocks of an executor.
 
         Args:
             executor: started by the caller.
-            spool: where the nodes say that no run begins on them.
+            spool: where nodes report that no run starts on them.
             limits: of the site.
             last_start: until when a block may be started, in monotonic seconds.
         """
@@ -62,7 +62,7 @@ class Blocks:
         self._waited = 0.0
 
     def balance(self) -> None:
-        """Look at the blocks; ask for more if runs wait, give idle ones back if none does."""
+        """Check the blocks; request more if runs wait, release idle ones if none does."""
         self.executor.look()
         self._lose_ended()
         pools = self.executor.pools()
@@ -85,7 +85,7 @@ class Blocks:
             self.executor.give_idle_back(spare, idle=TIMERS.idle_block)
 
     def _is_over(self, waiting: int) -> bool:
-        """Return whether runs wait in vain: in the reserve of an allocation none is begun."""
+        """Return whether runs wait in vain: in the reserve of an allocation none is started."""
         if time.monotonic() < self._last_start or self._live() or waiting <= 0:
             return False
         self._give_up(
@@ -95,14 +95,14 @@ class Blocks:
         return True
 
     def _lose_ended(self) -> None:
-        """Notice blocks that have ended, as their scheduler says, long before Parsl misses them."""
+        """Notice blocks that have ended by their scheduler, long before Parsl misses them."""
         for block in self.executor.blocks().values():
             if not block.is_live and block.id not in self._lost:
                 self._lost.add(block.id)
                 self.ended.put(block.id)
 
     def _leave_nodes(self, pools: Pools) -> None:
-        """Give no run to a node that says that none begins there; tell of it if others work."""
+        """Give no run to a node that reports that none starts there; warn if other nodes work."""
         blocks = self.executor.blocks()
         for place, why in self._spool.reported_nodes().items():
             if place not in self._left and place[0] in blocks:
@@ -119,7 +119,7 @@ class Blocks:
                 log.warning("%s begins no run and is left alone: %s", where, why)
 
     def _end_useless(self, pools: Pools) -> None:
-        """Give back each block that has no node left on which a run is or may begin."""
+        """Release each block that has no node left on which a run is or could start."""
         for block in self._live():
             left = {node: why for (of, node), why in self._left.items() if of == block.id}
             own = [pool for pool in pools if pool.block == block.id]
@@ -132,7 +132,7 @@ class Blocks:
                 self._end_barren(block, f"has no node on which a run begins ({node}: {why})")
 
     def _end_silent(self, pools: Pools) -> None:
-        """Give back each block that has been running for too long without a worker pool."""
+        """Release each block that has been running for too long without a worker pool."""
         now, there = time.monotonic(), {pool.block for pool in pools}
         for block in self._live():
             if block.id in there or block.state != "running":
@@ -145,13 +145,13 @@ class Blocks:
                 self._end_barren(block, f"has run for {limit / 60:.0f} min without a worker")
 
     def _end_barren(self, block: Block, why: str) -> None:
-        """Give back a block that had no run, and have the next one wait."""
+        """Release a block that had no run, and delay the next one."""
         self._useless[block.id] = why
         self._end(block, why)
         self._wait()
 
     def _end(self, block: Block, why: str) -> None:
-        """Give a block back and say why, once; if it cannot be now, it is tried again."""
+        """Release a block and say why, once; if that fails, it is retried."""
         if block.id not in self._told:
             self._told.add(block.id)
             log.warning("%s %s and is given back; see %s", block, why, self._logs)
@@ -159,11 +159,11 @@ class Blocks:
 
     @property
     def _logs(self) -> Path:
-        """Where scripts of blocks and what they write are."""
+        """Directory of the blocks' scripts and their output."""
         return self._spool.directory / "parsl"
 
     def _say_what_waits(self) -> None:
-        """Tell at growing intervals why a block still waits in the queue, if the scheduler does."""
+        """Log at growing intervals why a block still waits in the queue, if the scheduler says."""
         now = time.monotonic()
         for block in self._live():
             if block.state != "waiting":
@@ -177,7 +177,7 @@ class Blocks:
         return [block for block in self.executor.blocks().values() if block.is_live]
 
     def _free(self, block: str, pools: Pools) -> int:
-        """Return on how many tiles of a block waiting runs can start."""
+        """Return how many tiles of a block waiting runs can start on."""
         left = sum(of == block for of, _ in self._left)
         own = [p for p in pools if p.block == block and p.place not in self._left]
         now = time.monotonic()
@@ -186,7 +186,7 @@ class Blocks:
         return scaling.free_tiles(own, usable, seconds=now - first)
 
     def ask_for(self, number: int) -> None:
-        """Ask for blocks one by one, and after a refusal for none until a while later."""
+        """Request blocks one by one; after a refusal, request none for a while."""
         for _ in range(number):
             if not self._next_try <= time.monotonic() < self._last_start:
                 return
@@ -199,7 +199,7 @@ class Blocks:
             self._refusal = Reminder("", 0.0, 0.0)
 
     def _wait(self) -> float:
-        """Have the next block asked for later, the more failures in a row the later."""
+        """Delay the next request, the longer the more failures in a row; return the seconds."""
         failures = self._refusals + len(self._useless_in_a_row(self.executor.blocks()))
         wait = min(self.executor.heartbeat * 2.0 ** (failures - 1), TIMERS.longest_retry)
         self._next_try = time.monotonic() + wait
@@ -221,7 +221,7 @@ class Blocks:
             log.warning("%s; waiting, and trying again in %.0f s", error, wait)
 
     def _judge_unused(self) -> None:
-        """Tell of blocks that ended before a worker started, and give up after several in a row."""
+        """Report blocks that ended before a worker started; give up after several in a row."""
         blocks = self.executor.blocks()
         for block in blocks.values():
             if block.state == "unused" and block.id not in self._told:
@@ -233,16 +233,16 @@ class Blocks:
             self._give_up(self._story(useless[0]))
 
     def _useless_in_a_row(self, blocks: Mapping[str, Block]) -> list[Block]:
-        """Return the last blocks, the youngest first, of which none had a run."""
+        """Return the latest blocks, newest first, none of which had a run."""
         youngest = sorted(blocks.values(), key=lambda block: int(block.id), reverse=True)
         return list(takewhile(lambda b: b.state == "unused" or b.id in self._useless, youngest))
 
     def _working(self) -> bool:
-        """Return whether a block is there or may come."""
+        """Return whether a block is running or may start."""
         return any(block.id not in self._useless for block in self._live())
 
     def _story(self, block: Block) -> str:
-        """Return in a sentence how a block ended before its workers started."""
+        """Return a sentence on how a block ended before its workers started."""
         if block.id in self._useless:
             return f"{block} {self._useless[block.id]}; see {self._logs}"
         why = ": ".join(filter(None, [f"{block} ended before its workers started", block.message]))

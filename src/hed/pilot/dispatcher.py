@@ -1,7 +1,7 @@
 """The process that holds Parsl: takes jobs from the spool and gives each a tile.
 
 `python -m hed.pilot.dispatcher SITE SPOOL TOOLS`, until its standard input ends or it is told to
-terminate; then it gives all blocks back.
+terminate; then it releases all blocks.
 """
 
 import logging
@@ -64,7 +64,7 @@ def _make(site: Site, spool: Spool, tools: Path) -> Blocks:
 
 
 def _await_record(record: Path) -> None:
-    """Wait for what says what blocks copy; Snakemake writes it after it has started the sidecar."""
+    """Wait for the record of what blocks copy; Snakemake writes it after starting the sidecar."""
     end = time.monotonic() + TIMERS.record_wait
     while not record.exists():
         if select.select([sys.stdin], [], [], TIMERS.job_look)[0]:
@@ -75,7 +75,7 @@ def _await_record(record: Path) -> None:
 
 
 def serve(spool: Spool, blocks: Blocks, tiles: Tiles) -> None:
-    """Ask for blocks as they are needed and dispatch; in the end give all back."""
+    """Request blocks as needed and dispatch; release all at the end."""
     # In a thread of its own: a scheduler may take a minute to answer.
     timer = Timer(_balance, blocks, interval=TIMERS.block_look)
     try:
@@ -96,7 +96,7 @@ def _tell_if_alone(spool: Spool) -> None:
 
 
 def _balance(blocks: Blocks) -> None:
-    """Decide about blocks; whatever goes wrong, try again."""
+    """Request and release blocks; whatever goes wrong, try again."""
     try:
         blocks.balance()
     except Exception as error:
@@ -118,14 +118,14 @@ def dispatch(spool: Spool, blocks: Blocks, tiles: Tiles) -> None:
         for job, script in spool.take():
             jobs.give(job, script)
         if blocks.executor.is_dead:
-            # Nothing of Parsl's answers any more; the sidecar gives the blocks back.
+            # Parsl no longer answers; the sidecar releases the blocks.
             log.error("Parsl's interchange died")
             os._exit(1)
     jobs.settle()
 
 
 def _refuse(why: Exception) -> NoReturn:
-    """End because no run can go on, and say why; the sidecar ends all that waits and all blocks."""
+    """End because no run can continue, and say why; the sidecar ends all jobs and blocks."""
     if not isinstance(why, Hopeless):
         log.error("Parsl has given up, so all runs end: %s", why)
     os._exit(journal.REFUSED)
@@ -138,13 +138,13 @@ class Jobs:
         """Take the spool, the executor, and the tiles of a node."""
         self._spool, self._executor, self._tiles = spool, executor, tiles
         self._done: SimpleQueue[tuple[str, int, Future[End]]] = SimpleQueue()
-        # The script of each job and, of those that the executor has, the number of the attempt.
+        # The script of each job and, for those that the executor has, the number of the attempt.
         self._scripts: dict[str, str] = {}
         self._attempts: dict[str, int] = {}
         self._lost: list[tuple[float, str]] = []
 
     def give(self, job: str, script: str) -> None:
-        """Have a job run on the next free tile; one that has lost its tile comes first."""
+        """Run a job on the next free tile; jobs that have lost their tile come first."""
         attempt = len(self._spool.losses(job))
         self._scripts[job], self._attempts[job] = script, attempt
         place = str(self._spool.directory)
@@ -153,7 +153,7 @@ class Jobs:
         future.add_done_callback(lambda done: self._done.put((job, attempt, done)))
 
     def repeat(self, job: str, script: str) -> None:
-        """Have a job run again, unless it has ended or shall end."""
+        """Run a job again, unless it has ended or is to end."""
         if self._spool.state(job) or self._spool.is_cancelled(job):
             self._settle(job, "failed")
         else:
@@ -180,13 +180,13 @@ class Jobs:
     def _judge(self, job: str, future: Future[End]) -> None:
         """Record how a job ended, as its tile says, or that it lost its tile.
 
-        What the tile wrote may not be seen here yet, since a shared file system remembers for a
-        while that a file was not there.
+        What the tile wrote may not be visible here yet, since a shared file system caches for a
+        while that a file does not exist.
         """
         error = future.exception()
         if isinstance(error, Ended):
-            return  # this process ends, and the sidecar ends all that waits
-        # Until a worker pool that lost contact has noticed, too, and has ended its runs.
+            return  # this process ends, and the sidecar ends all waiting jobs
+        # Until a worker pool that lost contact has noticed this, too, and has ended its runs.
         wait = self._executor.heartbeat
         if isinstance(error, Lost):
             where = getattr(error, "hostname", "its node")
@@ -201,18 +201,18 @@ class Jobs:
                 log.warning("%s failed: %s", name, error)
 
     def lose_block(self, block: str) -> None:
-        """Have the runs of an ended block go on in another when their processes are gone."""
+        """Continue the runs of an ended block in another, once their processes are gone."""
         for job in self._spool.begun_in(block):
             if job in self._attempts:
                 self._lose(job, f"block {block} has ended", TIMERS.kill_grace)
 
     def _lose(self, job: str, why: str, wait: float) -> None:
-        """Have a job that lost its tile go on, unless it has ended or loses every tile."""
+        """Continue a job that lost its tile, unless it has ended or loses every tile."""
         if self._spool.state(job):
             self._settle(job, "failed")
             return
         name, losses = self._name(job), self._spool.lose(job)
-        # That a node is silent is noticed so much later.
+        # A silent node is noticed only after this delay.
         soon = TIMERS.quick_loss + self._executor.silence
         quick = QuickDeaths(TIMERS.quick_losses, soon)
         if len(losses) >= TIMERS.lost_tiles or [quick.add(seconds) for seconds in losses][-1]:

@@ -1,11 +1,11 @@
-"""What stands between a worker and one run: it starts the run's script and ends all of it.
+"""The process between a worker and one run: it starts the run's script and ends all of it.
 
-`python -m hed.pilot.guard PARENT SPOOL ID ATTEMPT SCRIPT`, or with PARENT alone, and the others in
-its input when there is a run: until then it imports what a run's Snakemake will need.
+`python -m hed.pilot.guard PARENT SPOOL ID ATTEMPT SCRIPT`, or with PARENT alone, and the others on
+its stdin once there is a run: until then it imports what a run's Snakemake will need.
 
 The run ends with its script, when it is cancelled or given up, and when the worker dies, each time
 with every process that it started, wherever these went. How it ended is in the spool before this
-process ends, unless it goes on on another tile, because the worker died, the block ends, or its
+process ends, unless it continues on another tile, because the worker died, the block ends, or its
 node is at fault.
 """
 
@@ -24,7 +24,7 @@ from hed.pilot.timers import TIMERS
 
 # The block, as Parsl numbers them.
 BLOCK = "PARSL_WORKER_BLOCK_ID"
-# What a guard is told of a run.
+# What a guard needs to know about a run.
 ORDER = ("spool", "job", "attempt", "script")
 # Exit status of this process.
 STATUS: dict[End, int] = {"success": 0, "cancelled": 10, "failed": 11, "lost": 12}
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def _await_order(parent: int) -> list[str]:
-    """Return what to run once there is a run; end with the worker if there is none."""
+    """Return what to run, once there is a run; end with the worker if none comes."""
     try:
         processes.die_with_parent(parent, signal.SIGTERM)
         inner.import_all()
@@ -58,7 +58,7 @@ def _await_order(parent: int) -> list[str]:
 
 
 def guard(spool: Spool, job: str, script: str, *, attempt: int, parent: int) -> End:
-    """Run a script until it ends or must end; record which, and what its tile was used for."""
+    """Run a script until it ends or must end; record the outcome and the use of its tile."""
     start, run = time.time(), names.run_of(script)
     end: End = "failed"
     try:
@@ -92,7 +92,7 @@ def _run(spool: Spool, job: str, script: str, attempt: int) -> End:
 
 
 def _blame(spool: Spool, end: End, seconds: float) -> End:
-    """Return how a run ended: lost if it failed soon, on a node on which none can begin."""
+    """Return how a run ended: lost if it failed soon on a node on which none can start."""
     if end != "failed" or seconds >= TIMERS.quick_failure or not (fault := node.find_fault()):
         return end
     spool.report_node(os.environ.get(BLOCK, ""), os.uname().nodename, fault)
@@ -100,7 +100,7 @@ def _blame(spool: Spool, end: End, seconds: float) -> End:
 
 
 def _must_end(spool: Spool, job: str, attempt: int) -> End | None:
-    """Return why a run must end, None if it may go on."""
+    """Return why a run must end, None if it may continue."""
     if spool.is_cancelled(job):
         return "cancelled"
     return "lost" if spool.is_lost(job, attempt) else None

@@ -1,8 +1,7 @@
 """The Snakemake of a run, started by a fork of a process that has imported it.
 
-Snakemake's script of a job starts a Snakemake of its own, which needs seconds to be imported, and
-more than one to end. A fork of a process that has done the first meanwhile, and that ends without
-the second, has neither.
+Snakemake's job script starts another Snakemake, which takes seconds to import and more than one to
+end. A fork of a process that has already done the import, and that exits at once, saves both.
 """
 
 import importlib
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 MODULE = "snakemake"
-# What it imports in a job, and what the rules do.
+# What it imports in a job, and what the rules import.
 MODULES = ("snakemake.cli", "snakemake.workflow", "hed.experiment.opening", "hed.data.splits")
 # Snakemake writes `cd DIR && export A=B && PYTHON -m snakemake ... && exit 0 || exit 1`.
 AND = "&&"
@@ -29,14 +28,14 @@ END = [AND, "exit", "0", "||", "exit", "1"]
 
 
 class Child(Protocol):
-    """A run's script at work."""
+    """A run's script that was started."""
 
     def wait(self, timeout: float) -> int:
         """Return its exit status; raise TimeoutExpired if it has not ended by then."""
 
 
 def import_all() -> None:
-    """Import Snakemake and what its rules need; where that fails, its own start will say why."""
+    """Import Snakemake and what its rules need; if that fails, its own start will say why."""
     with suppress(Exception):
         for name in MODULES:
             importlib.import_module(name)
@@ -49,7 +48,7 @@ def is_imported() -> bool:
 
 @dataclass(frozen=True)
 class Inner:
-    """A Snakemake to start: its working directory, more environment, and arguments."""
+    """A Snakemake to start: its working directory, additional environment, and arguments."""
 
     directory: str
     environment: dict[str, str]
@@ -97,11 +96,11 @@ def _split(words: Sequence[str]) -> list[list[str]]:
 
 
 def start(script: str, out: IO[bytes]) -> Child:
-    """Start a script of Snakemake's, by a fork of this process if that has what it starts.
+    """Start a Snakemake job script, by a fork of this process if that has imported Snakemake.
 
     Args:
         script: its path.
-        out: what it prints is appended.
+        out: to which its output is appended.
     """
     found = parse(Path(script).read_text()) if is_imported() else None
     if found is None:
@@ -133,7 +132,7 @@ class Fork:
 
 
 def _become(inner: Inner, out: IO[bytes]) -> None:
-    """Be the Snakemake, and end without taking leave of what it imported."""
+    """Become the Snakemake, and exit without tearing down what it imported."""
     for stream in (1, 2):
         os.dup2(out.fileno(), stream)
     os.chdir(inner.directory)

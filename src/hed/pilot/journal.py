@@ -1,16 +1,16 @@
-"""What the pilot says: all of it in the spool, and what needs attention on the terminal."""
+"""The pilot's log: everything to the spool, and what needs attention to the terminal."""
 
 import logging
 
 from hed.pilot.spool import Spool
 
 FILE = "pilot.log"
-# Exit status of a process that has told the user what to mend.
+# Exit status of a process that has told the user what to fix.
 REFUSED = 2
 
 
 def start(spool: Spool) -> None:
-    """Send what the pilot says to where it is read."""
+    """Send the pilot's messages to the terminal and to the spool."""
     logging.raiseExceptions = False  # the terminal may be gone
     log = logging.getLogger("hed.pilot")
     log.setLevel(logging.INFO)
@@ -27,7 +27,7 @@ def start(spool: Spool) -> None:
 
 
 def _hand_over(log: logging.Logger, *handlers: logging.Handler) -> None:
-    """Let a logger write to other files, and close those of an earlier pilot of this process."""
+    """Redirect a logger to other files, and close those of an earlier pilot of this process."""
     for handler in log.handlers:
         handler.close()
     log.handlers = [*handlers]

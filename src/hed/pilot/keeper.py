@@ -1,8 +1,8 @@
 """The process that looks after the worker pool of one node, from the node's check to its last run.
 
 `python -m hed.pilot.keeper COMMAND...`, in a block, once on each of its nodes. A node on which no
-run can begin says so in the spool and idles, since with most launchers the end of one process ends
-the whole block; the dispatcher gives the block back when it has no other node.
+run can start says so in the spool and idles, since with most launchers the end of one process ends
+the whole block; the dispatcher releases the block when it has no other node.
 """
 
 import importlib
@@ -33,7 +33,7 @@ from hed.site import cores
 
 # After how long a worker pool takes no new run.
 DRAIN = "--drain_period="
-# What a worker imports to begin a run.
+# What a worker imports to start a run.
 WORKER = "hed.pilot.worker"
 # The last line of a Python error.
 ERROR = re.compile(r"(\w+\.)*\w*(Error|Exception|Exit|Interrupt|Fault|Lost|Mismatch)\b")
@@ -64,13 +64,13 @@ def main() -> NoReturn:
 
 
 def _outlive_parent() -> None:
-    """Have time to clear up: launchers kill what they started as a group, and without a word."""
+    """Gain time to clear up: launchers kill what they started as a group, without warning."""
     os.setpgrp()
     processes.die_with_parent(os.getppid(), signal.SIGTERM)
 
 
 def _restore_stderr() -> None:
-    """Write errors where the block's go; until here they went to a file of this node's."""
+    """Write errors where the block's go; until now they went to a file of this node."""
     if errors := os.environ.pop(variables.ERRORS, ""):
         os.dup2(3, 2)
         os.close(3)
@@ -84,12 +84,12 @@ def _idle() -> NoReturn:
 
 
 def _option(arguments: Sequence[str], name: str) -> str:
-    """Return the value of an option of the worker pool's, empty if it has none."""
+    """Return the value of an option of the worker pool, empty if it has none."""
     return next((word.removeprefix(name) for word in arguments if word.startswith(name)), "")
 
 
 def _directory(spool: Spool, tiles: Tiles) -> Path:
-    """Return the experiment's directory on this node: the one of its partitions, if it has any."""
+    """Return the experiment's directory on this node: that of its partitions, if it has any."""
     described = description.read(spool.directory.parent) or {}
     if "local" in described:
         return Path(described["local"])
@@ -97,7 +97,7 @@ def _directory(spool: Spool, tiles: Tiles) -> Path:
 
 
 def prepare(tiles: Tiles) -> None:
-    """Free this process from a launcher's binding, and check that runs can begin here.
+    """Free this process from a launcher's binding, and check that runs can start here.
 
     Raises:
         Unfit: if none can.
@@ -111,13 +111,13 @@ def prepare(tiles: Tiles) -> None:
 
 
 def keep(arguments: Sequence[str], environ: Mapping[str, str], tiles: Tiles) -> None:
-    """Run a worker pool to its end; start it again if something ends it.
+    """Run a worker pool to its end; restart it if it is killed.
 
-    Without, a pool that runs out of memory would take its node, or with some launchers the whole
-    block, from all runs to come.
+    Otherwise a pool that runs out of memory would cost all later runs its node, or with some
+    launchers the whole block.
 
     Raises:
-        Unfit: if its workers cannot begin a run, or if it ends in an error again and again.
+        Unfit: if its workers cannot start a run, or if it keeps ending in an error.
     """
     deaths = QuickDeaths(TIMERS.quick_pools, TIMERS.quick_pool)
     while True:
@@ -128,15 +128,15 @@ def keep(arguments: Sequence[str], environ: Mapping[str, str], tiles: Tiles) -> 
             return
         if deaths.add(time.monotonic() - started):
             raise Unfit(pool.error or f"its worker pool ends with status {status}")
-        # If the block has been told to end meanwhile, this is where it does.
+        # If the block has been told to end meanwhile, it ends here.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 
 class Pool:
-    """A worker pool that runs, and the last error that it or one of its workers told of."""
+    """A running worker pool, and the last error that it or one of its workers printed."""
 
     def __init__(self, arguments: Sequence[str], environ: Mapping[str, str]) -> None:
-        """Start it, under a name that tells its node."""
+        """Start it, under a name that includes its node."""
         name = f"--uid={os.uname().nodename}-{uuid.uuid4().hex[:8]}"
         mortal = [sys.executable, "-m", "hed.pilot.processes", "mortal", str(os.getpid())]
         self._process = subprocess.Popen(
@@ -147,7 +147,7 @@ class Pool:
         self._reader.start()
 
     def _read(self, stream: IO[str]) -> None:
-        """Pass on what the pool says, and remember its last error."""
+        """Pass on the pool's output, and remember its last error."""
         for line in stream:
             sys.stderr.write(line)
             sys.stderr.flush()
@@ -160,7 +160,7 @@ class Pool:
         SIGTERM stays blocked after that.
 
         Args:
-            most: deaths of workers, without a run that goes on, after which it is ended.
+            most: deaths of workers, while none has a run, after which the pool is ended.
 
         Raises:
             Unfit: if it was ended for that.
@@ -170,7 +170,7 @@ class Pool:
         finally:
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
             self._process.terminate()
-            # The guards of the runs end them and say so, if they are let.
+            # The guards of the runs end them and record that, if given the time.
             psutil.wait_procs(psutil.Process().children(recursive=True), timeout=TIMERS.guard_grace)
             processes.kill_descendants()
             self._process.wait()
@@ -204,7 +204,7 @@ def _has_run(workers: set[int]) -> bool:
 
 
 def from_now(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> list[str]:
-    """Return a worker pool's command whose drain period, told of the block, counts from now.
+    """Return a worker pool's command with the block's drain period converted to count from now.
 
     Parsl counts it from the start of the pool, after the copies, or after other pools have died.
     """

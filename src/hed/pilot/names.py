@@ -1,4 +1,4 @@
-"""What a person calls a job of Snakemake's: its run, and what it holds out."""
+"""What a person calls a Snakemake job: its run, and what it holds out."""
 
 import re
 from contextlib import suppress
@@ -10,7 +10,7 @@ from hed.experiment import description
 
 
 def run_of(script: str) -> str:
-    """Return the run that a script of Snakemake's is about, as its target jobs name it."""
+    """Return the run that a Snakemake job script is about, as its target jobs name it."""
     try:
         found = re.search(r"--target-jobs [^\n]*?:run=([^\s',]+)", Path(script).read_text())
     except OSError:

@@ -1,7 +1,7 @@
 """Whether a node can run anything: its disk, its cores, and the wrapper of a science command.
 
-Looked at before the first run, and again after a run that failed soon: the node's fault must not
-become that of one run after another.
+Checked before the first run, and again after a run that failed soon, so that a faulty node does not
+fail one run after another.
 """
 
 import os
@@ -21,14 +21,14 @@ ROOM = 2**20
 
 
 class Unfit(Exception):
-    """No run can begin on this node; the text is one sentence without its name."""
+    """No run can start on this node; the text is one sentence without its name."""
 
 
 def require_fit(tiles: Tiles) -> None:
-    """Refuse a node on which no run could begin.
+    """Refuse a node on which no run could start.
 
     Raises:
-        Unfit: if it cannot be written on, lacks cores, or the wrapper fails.
+        Unfit: if its disk is not writable, it lacks cores, or the wrapper fails.
     """
     require_room(Path(tiles.local))
     try:
@@ -39,10 +39,10 @@ def require_fit(tiles: Tiles) -> None:
 
 
 def require_room(directory: Path) -> None:
-    """Refuse a node whose own disk takes no file.
+    """Refuse a node whose own disk is not writable.
 
     Raises:
-        Unfit: if `directory` cannot be made or written.
+        Unfit: if `directory` cannot be created or written.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def require_wrapper(environ: Mapping[str, str]) -> None:
         environ: of a run on one of its tiles.
 
     Raises:
-        Unfit: with the last thing that the wrapper said.
+        Unfit: with the wrapper's last line of output.
     """
     try:
         done = subprocess.run(
@@ -80,7 +80,7 @@ def require_wrapper(environ: Mapping[str, str]) -> None:
 
 
 def find_fault(environ: Mapping[str, str] = os.environ) -> str:
-    """Return why no run can begin on this node any more; empty if one can.
+    """Return why no run can start on this node any more; empty if one can.
 
     Args:
         environ: of a run on one of its tiles.

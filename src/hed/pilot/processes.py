@@ -28,12 +28,12 @@ def die_with_parent(parent: int, number: int = signal.SIGKILL) -> None:
 
 
 def adopt_orphans() -> None:
-    """Become the parent of descendants whose own parent dies, so that none is lost sight of."""
+    """Become the parent of descendants whose own parent dies, so that none is lost."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def kill_descendants() -> None:
-    """Kill all processes below this one, also those that they start meanwhile."""
+    """Kill all processes below this one, including those that they start meanwhile."""
     while found := psutil.Process().children(recursive=True):
         for process in found:
             _kill(process)
@@ -41,7 +41,7 @@ def kill_descendants() -> None:
 
 
 def born(process: int) -> str:
-    """Return when a process started, in clock ticks since boot; empty if there is none."""
+    """Return when a process started, in clock ticks since boot; empty if it does not exist."""
     try:
         with open(f"/proc/{process}/stat") as stream:
             fields = stream.read().rpartition(")")[2].split()

@@ -1,4 +1,4 @@
-"""Why a scheduler takes no block, and whether that passes.
+"""Why a scheduler refuses a block, and whether the refusal is temporary.
 
 The exit status of qsub is the last byte of PBS's error number (PBSE_* of OpenPBS's pbs_error.h),
 its texts are those of pbs_messages.c; sbatch has one status for everything, and the texts of
@@ -8,10 +8,10 @@ slurm_errno.c.
 import re
 from typing import Literal
 
-# PASSES: the same request will be taken later. FINAL: it never will. UNCLEAR: who knows.
+# passes: the same request will be accepted later. final: it never will. unclear: unknown.
 Kind = Literal["passes", "final", "unclear"]
 
-# What a command that does not answer counts as.
+# Exit status that stands for a command that does not answer.
 SILENT = 255
 # PBS's commands when its server is away: qstat has 255, the others PBSE_SYSTEM.
 AWAY = (SILENT, 162)
@@ -48,9 +48,9 @@ QSUB: dict[int, tuple[str, Kind]] = {
     189: ("", "final"),
     201: ("", "final"),
 }
-# In the text of 188, it is about the nodes or the walltime of the block.
+# In the text of 188, this concerns the nodes or the walltime of the block.
 VIOLATES = "violates"
-# PBS names the queue of a reservation so; it goes when the reservation ends.
+# How PBS names the queue of a reservation; it disappears when the reservation ends.
 RESERVATION = re.compile(r"-q [RSM][0-9]+\b")
 UNKNOWN_QUEUE = 170
 
@@ -74,15 +74,15 @@ SBATCH: tuple[tuple[str, str, Kind], ...] = (
 
 
 class Refused(Exception):
-    """A scheduler takes no block.
+    """A scheduler refused a block.
 
     Attributes:
-        kind: whether it will take the same block later.
+        kind: whether it will accept the same block later.
         why: what the refusal means, empty if only its text says that.
     """
 
     def __init__(self, command: str, status: int, text: str) -> None:
-        """Take the command line, its exit status and what it said."""
+        """Take the command line, its exit status and its output."""
         said = " ".join(text.split())
         self.why, self.kind = _judge(command, status, said.lower())
         reason = ": ".join(filter(None, [self.why, said])) or f"exit status {status}"
@@ -90,7 +90,7 @@ class Refused(Exception):
 
 
 def _judge(command: str, status: int, said: str) -> tuple[str, Kind]:
-    """Return what a refusal means, empty if only its text says that, and whether it passes."""
+    """Return what a refusal means, empty if only its text says that, and its kind."""
     if status == SILENT:
         return NO_SERVER, "passes"
     if command.split()[0] != "qsub":

@@ -1,16 +1,16 @@
-"""Blocks given back by a process that did not ask for them; without Parsl, which starts slowly."""
+"""Release blocks that another process requested; without Parsl, which starts slowly."""
 
 import subprocess
 
 from hed.pilot import processes
 from hed.pilot.timers import TIMERS
 
-# qdel and qstat: the job has finished, the job is not known. scancel and squeue say it in words.
+# qdel and qstat: the job has finished, the job is unknown. scancel and squeue say it in words.
 FORGOTTEN = (35, 153)
 INVALID = "Invalid job id"
 
 
-# What prints the jobs of a name that have not ended, by the command that gives one back.
+# Commands that print the unfinished jobs of a name, by the command that releases one.
 FIND = {
     "qdel": ("qselect", "-N"),
     "scancel": ("squeue", "--noheader", "--format=%i", "--name"),
@@ -18,9 +18,9 @@ FIND = {
 
 
 def give_back(job: str, how: dict[str, str]) -> bool:
-    """Give a block back whose provider is gone; return whether it is.
+    """Release a block whose provider is gone; return whether that worked.
 
-    Of one whose submission was cut off only the name is known, and it may have none.
+    If its submission was cut off, only its name is known, and there may be no such job.
     """
     if "command" not in how:
         return _end_group(how)
@@ -31,10 +31,10 @@ def give_back(job: str, how: dict[str, str]) -> bool:
 
 
 def find(command: str, name: str) -> list[str] | None:
-    """Return the jobs of a name, None if the scheduler does not tell.
+    """Return the jobs of a name, None if the scheduler does not answer.
 
     Args:
-        command: that would give them back.
+        command: that would release them.
         name: of the jobs.
     """
     try:
@@ -65,7 +65,7 @@ def _cancel(command: str, job: str) -> bool:
 
 
 def _end_group(how: dict[str, str]) -> bool:
-    """End a local block, unless its process id belongs to another by now."""
+    """Kill a local block, unless its process id has been reused."""
     if processes.born(int(how["process"])) == how["born"]:
         processes.kill_group(int(how["group"]))
     return True

@@ -7,12 +7,12 @@ from hed.pilot.timers import TIMERS
 
 @dataclass
 class Reminder:
-    """When something that goes on is said again: after `gap` seconds, then twice as many.
+    """When to repeat a message about something that lasts: after `gap` seconds, then doubled.
 
     Attributes:
-        text: what is said.
-        since: when it began, in monotonic seconds.
-        gap: seconds until it is said for the next time.
+        text: the message.
+        since: when it was last said, in monotonic seconds.
+        gap: seconds until it is said again.
     """
 
     text: str
@@ -20,7 +20,7 @@ class Reminder:
     gap: float
 
     def is_due(self, now: float) -> bool:
-        """Return whether it has to be said now; if so, the next time is later."""
+        """Return whether the message is due now; if so, schedule the next one."""
         if now - self.since < self.gap:
             return False
         self.since, self.gap = now, min(2 * self.gap, TIMERS.longest_reminder)

@@ -1,7 +1,7 @@
 """How many blocks are needed. Parsl's own strategy cancels queued blocks once slots exceed tasks.
 
-(`htex_auto_scale` then scales in by less than one block, which its executor takes for all idle
-blocks, those in the queue among them: with 770 runs for 780 tiles no block would ever start.)
+(`htex_auto_scale` then scales in by less than one block, which its executor takes as all idle
+blocks, including those in the queue: with 770 runs for 780 tiles no block would ever start.)
 """
 
 from collections.abc import Sequence
@@ -22,13 +22,13 @@ class Limits:
 
 
 def wanted(limits: Limits, waiting: int, free: Sequence[int], *, begun: bool) -> int:
-    """Return how many more blocks to ask for.
+    """Return how many more blocks to request.
 
     Args:
         limits: of the site.
         waiting: runs that have no tile.
-        free: for each block there is or that was asked for, the tiles on which they may start.
-        begun: whether any block was asked for before.
+        free: for each existing or requested block, the tiles on which they may start.
+        begun: whether any block was requested before.
     """
     lacking = max(0, -(-(waiting - sum(free)) // limits.tiles))
     least = limits.least if begun or not waiting else max(limits.first, limits.least)
@@ -36,7 +36,7 @@ def wanted(limits: Limits, waiting: int, free: Sequence[int], *, begun: bool) ->
 
 
 def free_tiles(pools: Sequence[Pool], tiles: int, *, seconds: float) -> int:
-    """Return on how many tiles of a block waiting runs can start, now or once it has started.
+    """Return how many tiles of a block waiting runs can start on, now or once it has started.
 
     Args:
         pools: the block's worker pools, one for each node that has arrived.

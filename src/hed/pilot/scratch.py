@@ -1,7 +1,7 @@
 """The directory of one experiment on a node's own disk: emptied by the next, removed by the last.
 
-Partitions of runs and temporary files of the worker pools are in it. What a node that lost its
-power left there is in nobody's use, since a lock ends with its process.
+It holds the partitions of runs and temporary files of the worker pools. What is left after a power
+failure is in nobody's use, since a lock ends with its process.
 """
 
 import fcntl
@@ -21,13 +21,13 @@ LONGEST = 72
 
 @contextmanager
 def use(directory: Path) -> Iterator[Path]:
-    """Yield the directory for temporary files, for as long as this worker pool is at work.
+    """Yield the directory for temporary files, for as long as this worker pool runs.
 
     Args:
         directory: of the experiment, the same for all worker pools of a node.
 
     Raises:
-        OSError: if it cannot be made.
+        OSError: if it cannot be created.
     """
     lock, temporary = _enter(directory), _temporary(directory)
     try:
@@ -44,7 +44,7 @@ def use(directory: Path) -> Iterator[Path]:
 
 
 def remove_dead(parent: Path) -> None:
-    """Remove what experiments of which no worker pool lives have left on this node."""
+    """Remove what experiments without a live worker pool have left on this node."""
     for lock in parent.glob(f"*/{LOCK}"):
         with suppress(OSError), lock.open("ab") as stream:
             if _is_alone(stream):
@@ -53,7 +53,7 @@ def remove_dead(parent: Path) -> None:
 
 
 def _temporary(directory: Path) -> Path:
-    """Return where temporary files are: in the directory, or beside it if its name is too long."""
+    """Return the directory of temporary files, inside, or beside it if its path is too long."""
     inside = directory / "tmp"
     if len(str(inside)) <= LONGEST:
         return inside
@@ -79,12 +79,12 @@ def _enter(directory: Path) -> IO[bytes]:
 
 
 def _is_there(directory: Path, lock: IO[bytes]) -> bool:
-    """Return whether the file that is locked is still the one that others would lock."""
+    """Return whether the locked file is still the one that others would lock."""
     return os.path.samestat(os.fstat(lock.fileno()), (directory / LOCK).stat())
 
 
 def _is_alone(lock: IO[bytes]) -> bool:
-    """Lock for this process alone; return whether no other has the lock."""
+    """Try to lock exclusively; return whether no other process has the lock."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -93,7 +93,7 @@ def _is_alone(lock: IO[bytes]) -> bool:
 
 
 def _empty(directory: Path) -> None:
-    """Remove all that the worker pools and the runs have left."""
+    """Remove everything that the worker pools and the runs have left."""
     shutil.rmtree(_temporary(directory), ignore_errors=True)
     for path in directory.iterdir():
         if path.is_dir() and not path.is_symlink():

@@ -15,7 +15,7 @@ from hed.site.site import Site
 
 # Where this package is, in a checkout or an installation.
 SOURCES = Path(hed.__file__).parents[1]
-# A copy runs in the process group of its block, which would not reach it elsewhere.
+# A copy must stay in the process group of its block, to be killed with it.
 LIMIT = "timeout --foreground -k {kill} {copy}"
 
 
@@ -26,9 +26,9 @@ class Staging:
     Attributes:
         data: directory of the tables, absolute.
         to: node-local directory of the tables.
-        software: tarball of the trainings' environment, None if it is not staged.
+        software: tarball of the training environment, None if it is not staged.
         local: node-local directory in which it is unpacked.
-        environment: script sourced before, or empty: the MPI of a site's Python comes with it.
+        environment: script sourced before, or empty; it provides the MPI of a site's Python.
     """
 
     data: Path
@@ -38,9 +38,9 @@ class Staging:
     environment: str
 
     def script(self, start: str) -> str:
-        """Return commands that copy, and that have runs use the copies that are whole.
+        """Return commands that copy, and that make runs use the complete copies.
 
-        Trainings and scorings read features alone; the responses are read once, by the partition.
+        Trainings and scorings read only features; the partition alone reads the responses, once.
         """
         sources = " ".join(shlex.quote(str(self.data / name)) for name in layout.FEATURE_FILES)
         limit = LIMIT.format(kill=TIMERS.copy_kill, copy=TIMERS.copy)
@@ -63,7 +63,7 @@ class Staging:
 
 
 def staging(site: Site, data: str, local: str) -> Staging:
-    """Return the staging of an experiment's data; experiments of the same data share the copy.
+    """Return the staging of an experiment's data; experiments with the same data share the copy.
 
     Args:
         data: directory of the tables, absolute or below the experiment.
@@ -83,7 +83,7 @@ def staging(site: Site, data: str, local: str) -> Staging:
 
 
 def prologue(spool: Spool, tools: Path, local: Path, *, start: str = "$(date +%s)") -> str:
-    """Return the start of a block's script: where Parsl's and our commands are found.
+    """Return the start of a block's script, which sets where to find Parsl's and our commands.
 
     Args:
         spool: where the logs are.
@@ -98,7 +98,7 @@ def prologue(spool: Spool, tools: Path, local: Path, *, start: str = "$(date +%s
             f"export {variables.BLOCK_START}={start}",
             f"export {variables.SPOOL}={shlex.quote(str(spool.directory))}",
             f"export PATH={shlex.quote(path)}:$PATH",
-            # A launcher's own may be too long for the sockets in it.
+            # The launcher's TMPDIR may be too long for the sockets in it.
             f"export TMPDIR={shlex.quote(str(local))}",
             f"export PYTHONPATH={shlex.quote(str(SOURCES))}${{PYTHONPATH:+:$PYTHONPATH}}",
         ]

@@ -1,4 +1,4 @@
-"""The process that Snakemake starts beside itself: it keeps the dispatcher alive while needed.
+"""The process that Snakemake starts beside itself: it keeps the dispatcher alive as needed.
 
 `python -m hed.pilot.sidecar SITE TOOLS`, in the experiment's directory. Its first line of output
 is the spool directory. It ends with Snakemake, however that dies, and no block outlives it.
@@ -29,8 +29,8 @@ from hed.site.site import Site
 
 log = logging.getLogger("hed.pilot")
 
-# A hangup that `nohup` has this start ignore, or an interrupt that the shell has its background
-# ignore, stays ignored; SIGTERM is how Snakemake ends the sidecar.
+# A SIGHUP ignored because of `nohup`, or a SIGINT ignored because the shell started this in the
+# background, stays ignored; SIGTERM is how Snakemake ends the sidecar.
 SIGNALS = (
     signal.SIGTERM,
     *(n for n in (signal.SIGINT, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN),
@@ -50,11 +50,11 @@ def main() -> None:
     with _told(parent, signal.SIGTERM):
         _refuse_launcher(site_file.parent)
         refusal = _refusal(sites.read(site_file))
-        # An experiment that was started before may be done and need no block.
+        # An experiment that was started before may be finished and need no block.
         if refusal and not (Path.cwd() / RECORD).exists():
             raise refusal
         place = _open(Path.cwd() / spool.NAME, parent)
-    # From its first line on, Snakemake would take SIGTERM for a wish to wait for its jobs.
+    # After the first line, Snakemake would take SIGTERM as a request to wait for its jobs.
     with _told(parent, signal.SIGINT):
         print(place.directory, flush=True)
         if refusal:
@@ -65,7 +65,7 @@ def main() -> None:
 
 @contextmanager
 def _told(parent: int, number: int) -> Iterator[None]:
-    """End when Snakemake does; tell of a mistake and stop Snakemake with this signal."""
+    """End when Snakemake does; report an error and stop Snakemake with this signal."""
     try:
         yield
     except Ended:
@@ -75,16 +75,16 @@ def _told(parent: int, number: int) -> Iterator[None]:
         told = command.sentence(error) if isinstance(error, OSError) else error
         print(f"error: {told}", file=sys.stderr, flush=True)
         processes.stop_snakemake(parent, number)
-        # Or a job that it is submitting would be told that the pilot has ended.
+        # Otherwise a job that it is submitting would report that the pilot has ended.
         time.sleep(TIMERS.sidecar_look)
         sys.exit(1)
 
 
 def _refuse_launcher(profile: Path) -> None:
-    """Refuse science commands that would find neither their device nor their software.
+    """Refuse to run science commands that would find neither their device nor their software.
 
     Raises:
-        InputError: if nothing starts them; Snakemake's --configfile replaces the profile's.
+        InputError: if there is no launcher; Snakemake's --configfile replaces the profile's.
     """
     if os.environ.get(variables.LAUNCHER) == "":
         raise InputError(
@@ -95,7 +95,7 @@ def _refuse_launcher(profile: Path) -> None:
 
 
 def _refusal(site: Site) -> InputError | None:
-    """Return why the scheduler would refuse the blocks, None if it would not."""
+    """Return why the scheduler would refuse the blocks, None if it would accept them."""
     try:
         _refuse(site)
     except InputError as error:
@@ -104,7 +104,7 @@ def _refusal(site: Site) -> InputError | None:
 
 
 def _await_job(place: Spool, parent: int) -> None:
-    """Wait until Snakemake has a job for a block; raise Ended if it ends without."""
+    """Wait until Snakemake has a job for a block; raise Ended if it ends without one."""
     while not place.unfinished():
         if os.getppid() != parent:
             raise Ended
@@ -112,7 +112,7 @@ def _await_job(place: Spool, parent: int) -> None:
 
 
 def _refuse(site: Site) -> None:
-    """Refuse blocks that the scheduler would refuse; inside an allocation none is asked for.
+    """Refuse blocks that the scheduler would refuse; inside an allocation none is requested.
 
     Raises:
         InputError: if there is no account, or the queue takes no such blocks.
@@ -124,7 +124,7 @@ def _refuse(site: Site) -> None:
 
 
 def _open(directory: Path, parent: int) -> Spool:
-    """Return the spool, once no other sidecar has it, cleared of what a dead one left."""
+    """Return the spool, once no other sidecar holds it, cleared of what a dead one left."""
     place = Spool.make(directory)
     journal.start(place)
     _held.append(_lock(directory, parent))
@@ -134,7 +134,7 @@ def _open(directory: Path, parent: int) -> Spool:
 
 
 def _lock(directory: Path, parent: int) -> IO[str]:
-    """Lock the spool, as soon as a sidecar whose Snakemake has ended has given its blocks back.
+    """Lock the spool, as soon as a sidecar whose Snakemake has ended has released its blocks.
 
     Raises:
         InputError: if that takes too long, or another Snakemake runs the experiment.
@@ -152,7 +152,7 @@ def _lock(directory: Path, parent: int) -> IO[str]:
             log.warning("waiting for %s, which gives its blocks back", lock.holder(directory))
             told = True
         time.sleep(TIMERS.sidecar_look)
-    # Its results are not in the plan of this start, which would repeat them.
+    # The other's results are not in the plan of this start, which would repeat them.
     raise InputError(lock.refusal(experiment))
 
 
@@ -161,14 +161,14 @@ _held: list[object] = []
 
 
 def clear(place: Spool, *, repeat: bool = False) -> None:
-    """Give back every block that is left.
+    """Release every block that is left.
 
     Args:
         place: the spool.
-        repeat: leave the jobs to the next dispatcher, or record that they have failed.
+        repeat: leave the jobs to the next dispatcher, rather than record that they have failed.
     """
     if repeat:
-        # What still runs on a block ends without a word when it knows.
+        # What still runs on a block ends silently when it notices.
         for job in place.begun():
             place.lose(job)
     place.forget_nodes()
@@ -190,7 +190,7 @@ def serve(place: Spool, site_file: Path, tools: Path, *, parent: int) -> None:
         try:
             _watch(dispatcher, parent)
             if dispatcher.returncode == REFUSED:
-                # Before it sees that all its jobs have failed, and tells of each.
+                # Before it sees that all its jobs have failed, and reports each.
                 processes.stop_snakemake(parent, signal.SIGINT)
         finally:
             _finish(dispatcher, place)
@@ -224,9 +224,9 @@ def _watch(dispatcher: subprocess.Popen[bytes], parent: int) -> None:
 
 
 def _finish(dispatcher: subprocess.Popen[bytes], place: Spool) -> None:
-    """Have the dispatcher give its blocks back; do it in its place if it does not.
+    """Have the dispatcher release its blocks; release them here if it does not.
 
-    The jobs of one that died are left to the next.
+    The jobs of a dispatcher that died are left to the next.
     """
     _on_signals(signal.SIG_IGN)
     died = dispatcher.poll() not in (None, REFUSED)

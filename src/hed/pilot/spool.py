@@ -1,17 +1,17 @@
-"""The spool directory: how Snakemake's commands, the pilot and the tiles know of each other.
+"""The spool directory, through which Snakemake's commands, the pilot and the tiles communicate.
 
 pid             process id of the sidecar, when it started, process id of its Snakemake
-new/ID          a run that was submitted: the path of its script
+new/ID          a submitted run: the path of its script
 queue/ID        the same, once the dispatcher has taken it
-begun/ID        when it last began on a tile, in seconds since 1970, and in which block
-lost/ID         the seconds that each attempt had run whose tile was lost, a line each
-cancel/ID       a run that shall end
+begun/ID        when it last started on a tile, in seconds since 1970, and in which block
+lost/ID         the seconds that each attempt had run when it lost its tile, a line each
+cancel/ID       a run that is to end
 state/ID        how it ended: success or failed
 out/ID.txt      what it printed
-blocks/JOB      a block that must be given back
-nodes/BLOCK.NODE  why no run begins on that node of a block
+blocks/JOB      a block that must be released
+nodes/BLOCK.NODE  why no run starts on that node of a block
 tiles/NODE.txt  one JSON object per run that ended on that node: which tile, from when to when
-node.json       what a node of a block is told of its tiles
+node.json       the configuration of a node's tiles
 parsl/          Parsl's own logs and keys
 """
 
@@ -33,7 +33,7 @@ from hed.pilot.tile import Tiles
 
 NAME, NODE = usage.PILOT, "node.json"
 State = Literal["success", "failed"]
-# What an attempt comes to: one that is lost leaves the job to another.
+# How an attempt ends: one that is lost leaves the job to another.
 End = State | Literal["cancelled", "lost"]
 PARTS = ("new", "queue", "begun", "lost", "cancel", "state", "out", "blocks", "nodes")
 LOGS = (usage.TILES, "parsl")
@@ -41,13 +41,13 @@ LOGS = (usage.TILES, "parsl")
 
 @dataclass(frozen=True)
 class Spool:
-    """A spool directory, readable by its owner only."""
+    """A spool directory, readable only by its owner."""
 
     directory: Path
 
     @classmethod
     def make(cls, directory: Path) -> "Spool":
-        """Return the spool in `directory`, which is made if need be."""
+        """Return the spool in `directory`, which is created if need be."""
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         directory.chmod(0o700)
         for name in (*PARTS, *LOGS):
@@ -55,13 +55,13 @@ class Spool:
         return cls(directory)
 
     def tell_sidecar(self, process: int, snakemake: int) -> None:
-        """Record who serves the spool, and which Snakemake, now that both are at work."""
+        """Record which sidecar serves the spool, and for which Snakemake, once both are running."""
         (self.directory / "ended").unlink(missing_ok=True)
         born = processes.born(process)
         files.write_text(self.directory / "pid", f"{process} {born} {snakemake}\n")
 
     def orphaned_snakemake(self) -> int | None:
-        """Return the process id of a Snakemake whose sidecar has died, once; None if it lives."""
+        """Return the process id of a Snakemake whose sidecar has died, once; otherwise None."""
         process, born, snakemake = (self.directory / "pid").read_text().split()
         told = self.directory / "ended"
         if processes.born(int(process)) == born or told.exists():
@@ -70,7 +70,7 @@ class Spool:
         return int(snakemake)
 
     def take(self) -> list[tuple[str, str]]:
-        """Return id and script of what was submitted since the last call, oldest first."""
+        """Return id and script of the jobs submitted since the last call, oldest first."""
         return [taken for entry in self._submitted() if (taken := self._take(entry))]
 
     def _submitted(self) -> list[os.DirEntry[str]]:
@@ -85,7 +85,7 @@ class Spool:
         return entry.name, script.rstrip("\n")
 
     def queued(self) -> list[tuple[str, str]]:
-        """Return id and script of what was taken and has not ended, in order of submission."""
+        """Return id and script of the taken jobs that have not ended, in order of submission."""
         found = []
         with os.scandir(self.directory / "queue") as entries:
             for entry in entries:
@@ -102,7 +102,7 @@ class Spool:
             return None
 
     def settle(self, job: str, state: State) -> State:
-        """Record how a job ended, unless that is recorded already; return what is recorded."""
+        """Record how a job ended, unless it is recorded already; return what is recorded."""
         recorded = self.state(job)
         if recorded is None:
             files.write_text(self._state(job), f"{state}\n")
@@ -111,12 +111,12 @@ class Spool:
         return recorded or state
 
     def finish(self, job: str, attempt: int, end: End) -> End:
-        """Record how an attempt ended, unless the job is another's by now; return what counts.
+        """Record how an attempt ended, unless another has the job by now; return what counts.
 
         Args:
             job: its id.
-            attempt: how many others had lost their tile before.
-            end: what it came to. One that is lost is not recorded, or the job would have ended.
+            attempt: how many earlier ones have lost their tile.
+            end: how it ended. A lost attempt is not recorded, or the job would have ended.
         """
         if end == "lost" and self.is_cancelled(job):
             end = "cancelled"
@@ -126,19 +126,19 @@ class Spool:
         return end
 
     def begin(self, job: str, block: str) -> None:
-        """Record that a job begins on a tile of a block now."""
+        """Record that a job starts on a tile of a block now."""
         files.write_text(self.directory / "begun" / job, f"{time.time():.0f} {block}\n")
 
     def begun(self) -> list[str]:
-        """Return the ids of the jobs that have begun on a tile and not ended."""
+        """Return the ids of the jobs that have started on a tile and not ended."""
         return sorted(path.name for path in (self.directory / "begun").glob("[!.]*"))
 
     def begun_in(self, block: str) -> list[str]:
-        """Return the ids of the jobs that have begun on a tile of a block and not ended."""
+        """Return the ids of the jobs that have started on a tile of a block and not ended."""
         return [job for job in self.begun() if self._begun(job)[1] == block]
 
     def _begun(self, job: str) -> tuple[float, str]:
-        """Return the seconds since a job began, infinite if it has not, and in which block."""
+        """Return the seconds since a job started, infinite if it has not, and its block."""
         try:
             start, _, block = (self.directory / "begun" / job).read_text().partition(" ")
         except FileNotFoundError:
@@ -146,14 +146,14 @@ class Spool:
         return time.time() - float(start), block.strip()
 
     def lose(self, job: str) -> list[float]:
-        """Record that a job has lost its tile, where its guard then ends it; return its losses."""
+        """Record that a job has lost its tile, so that its guard ends it; return its losses."""
         losses = [*self.losses(job), self._begun(job)[0]]
         files.write_text(self.directory / "lost" / job, "".join(f"{s:.0f}\n" for s in losses))
         (self.directory / "begun" / job).unlink(missing_ok=True)
         return losses
 
     def losses(self, job: str) -> list[float]:
-        """Return the seconds that each attempt had run whose tile was lost; inf if it had not."""
+        """Return how long each lost attempt had run, in seconds; inf if it had not started."""
         try:
             return [float(line) for line in (self.directory / "lost" / job).read_text().split()]
         except FileNotFoundError:
@@ -167,49 +167,49 @@ class Spool:
         return self.directory / "state" / job
 
     def unfinished(self) -> list[str]:
-        """Return the ids that were submitted and have not ended."""
+        """Return the ids of the submitted jobs that have not ended."""
         names = (os.listdir(self.directory / part) for part in ("new", "queue"))
         return sorted(name for part in names for name in part)
 
     def fail_unfinished(self) -> None:
-        """Record that whatever was submitted and has not ended has failed."""
+        """Record that every submitted job that has not ended has failed."""
         for job in self.unfinished():
             self.settle(job, "failed")
             (self.directory / "new" / job).unlink(missing_ok=True)
 
     def is_cancelled(self, job: str) -> bool:
-        """Return whether a job shall end."""
+        """Return whether a job is to end."""
         return (self.directory / "cancel" / job).exists()
 
     def add_block(self, job: str, how: Mapping[str, str]) -> None:
-        """Record a block before anything can go wrong with it, and how it is given back."""
+        """Record a block, and how to release it, before anything can go wrong with it."""
         files.write_text(self.directory / "blocks" / job, json.dumps(dict(how)))
 
     def remove_block(self, job: str) -> None:
-        """Forget a block that was given back."""
+        """Forget a block that was released."""
         (self.directory / "blocks" / job).unlink(missing_ok=True)
 
     def blocks(self) -> dict[str, dict[str, str]]:
-        """Return the blocks that have not been given back, and how they are."""
+        """Return the blocks that have not been released, and how to release each."""
         found = sorted((self.directory / "blocks").glob("[!.]*"))
         return {path.name: json.loads(path.read_text()) for path in found}
 
     def tell_nodes(self, tiles: Tiles) -> None:
-        """Write what every node of a block is told."""
+        """Write the configuration that every node of a block reads."""
         files.write_text(self.directory / NODE, json.dumps(asdict(tiles)))
 
     def node(self) -> Tiles:
-        """Return what a node of a block is told."""
+        """Return the configuration of a node of a block."""
         told: dict[str, Any] = files.read_json(self.directory / NODE)
         lists = {name: tuple(told[name]) for name in ("masks", "cores")}
         return Tiles(**{**told, **lists})
 
     def report_node(self, block: str, node: str, why: str) -> None:
-        """Record why no run begins on a node of a block."""
+        """Record why no run starts on a node of a block."""
         files.write_text(self.directory / "nodes" / f"{block}.{node}", f"{why}\n")
 
     def reported_nodes(self) -> dict[tuple[str, str], str]:
-        """Return block and node of those on which no run begins, and why."""
+        """Return the nodes on which no run starts, as block and node, and why."""
         paths = sorted((self.directory / "nodes").glob("[!.]*"))
         parts = ((path.name.partition("."), path) for path in paths)
         return {(block, node): path.read_text().strip() for (block, _, node), path in parts}
@@ -221,7 +221,7 @@ class Spool:
 
     @property
     def digest(self) -> str:
-        """A short name for this spool that no other has."""
+        """A short name that is unique to this spool."""
         return hashlib.blake2b(str(self.directory.resolve()).encode(), digest_size=4).hexdigest()
 
     def record_tile(self, node: str, record: usage.Record) -> None:
@@ -234,7 +234,7 @@ class Spool:
 
 
 def _submission(entry: os.DirEntry[str]) -> tuple[int, int]:
-    """Return what orders a submitted job: when it was, and the process id that ends its name.
+    """Return what submitted jobs are sorted by: time, and the process id at the end of the name.
 
     ASSUME: of two jobs within one tick of the kernel's clock (4 ms) the later has the larger id.
     """

@@ -11,19 +11,19 @@ from hed import variables
 from hed.pilot import allocation
 from hed.site import cores
 
-if TYPE_CHECKING:  # a guard has no use for what reads a site's settings
+if TYPE_CHECKING:  # a guard does not need the module that reads a site's settings
     from hed.site.site import Site
 
 
 @dataclass(frozen=True)
 class Tiles:
-    """The tiles of a node, and what a run on one of them is told.
+    """The tiles of a node, and the configuration of the runs on them.
 
     Attributes:
         masks: one device mask per tile.
         variable: environment variable that makes one device visible; empty on a CPU.
         hierarchy: FLAT, COMPOSITE, or empty where the variable is not ZE_AFFINITY_MASK.
-        check: insist that the framework sees exactly one device.
+        check: require that the framework sees exactly one device.
         environment: shell script sourced before the science command, or empty.
         local: node-local directory.
         cores: of each tile's runs; empty if they are not bound.
@@ -55,7 +55,7 @@ def of(site: Site) -> Tiles:
 
 
 def _threads(bound: frozenset[int]) -> dict[str, str]:
-    """Return what has the threads of GNU's and Intel's OpenMP keep to the cores of a run."""
+    """Return the variables that bind GNU's and Intel's OpenMP threads to the cores of a run."""
     some = ",".join(map(str, sorted(bound)))
     return {
         "OMP_NUM_THREADS": str(len(bound)),
@@ -65,7 +65,7 @@ def _threads(bound: frozenset[int]) -> dict[str, str]:
 
 
 def environment(tiles: Tiles, rank: int, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return the environment of a run on the tile of the worker number `rank` of a node."""
+    """Return the environment of a run on the tile of a node's worker number `rank`."""
     mask = tiles.masks[rank]
     block = allocation.job(environ)
     own = {

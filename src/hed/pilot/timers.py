@@ -1,4 +1,4 @@
-"""When the pilot looks, how long it waits, and after how much of what it gives up: all of it.
+"""All of the pilot's polling intervals, timeouts and limits.
 
 `make docs` puts the table into docs/developing.md.
 """
@@ -92,10 +92,10 @@ def table() -> list[str]:
 
 @dataclass
 class QuickDeaths:
-    """Deaths in a row of what is started again, each within some seconds of its start.
+    """Deaths in a row of something that is restarted, each within some seconds of its start.
 
     Attributes:
-        most: deaths after which it is given up.
+        most: deaths after which to give up.
         within: seconds.
     """
 

@@ -1,4 +1,4 @@
-"""What Parsl's worker of a tile does with a job: hand it to a guard and wait."""
+"""What Parsl's worker of a tile does with a job: pass it to a guard and wait."""
 
 import logging
 import os
@@ -21,7 +21,7 @@ from hed.site import cores
 
 log = logging.getLogger("hed.pilot")
 
-# A guard that is told to end before it has begun a run dies of that.
+# A guard that gets SIGTERM before it has started a run dies of it.
 ENDS: dict[int, End] = {status: end for end, status in STATUS.items()} | {-signal.SIGTERM: "lost"}
 
 
@@ -29,8 +29,8 @@ ENDS: dict[int, End] = {status: end for end, status in STATUS.items()} | {-signa
 class Trouble:
     """How many runs in a row have failed soon on a tile.
 
-    A bad tile fails all its runs at once, and being free would take those of all others. After one
-    that failed soon it waits, twice as long each time in a row.
+    A bad tile fails all its runs at once, and being free would drain the queue. After a run that
+    failed soon it waits, twice as long each time in a row.
     """
 
     runs: int = 0
@@ -50,21 +50,21 @@ class Trouble:
         return float(min(TIMERS.first_tile_wait * 2 ** (self.runs - 1), TIMERS.longest_tile_wait))
 
 
-# Of the one tile of this process, which Parsl keeps from run to run.
+# Of this process's one tile; Parsl keeps the process from run to run.
 _trouble = Trouble()
 
 
 def run(spool: str, job: str, attempt: int, script: str, tiles: Tiles) -> End:
-    """Run a script of Snakemake's on the tile of this worker; return how it ended.
+    """Run a Snakemake job script on the tile of this worker; return how it ended.
 
     Args:
         spool: its directory.
         job: id.
-        attempt: how many before this one lost their tile.
+        attempt: how many earlier ones lost their tile.
         script: its path.
         tiles: of the node.
     """
-    # The pool of this node, which Parsl's own workers outlive; a wait ends with it, too.
+    # Die with the node's pool, which Parsl's own workers outlive; this also ends a wait.
     processes.die_with_parent(os.getppid())
     processes.adopt_orphans()
     rank = int(os.environ["PARSL_WORKER_RANK"])
@@ -83,7 +83,7 @@ def run(spool: str, job: str, attempt: int, script: str, tiles: Tiles) -> End:
 
 
 def _warm(tiles: Tiles, environment: dict[str, str]) -> None:
-    """Have the science commands of this tile executed by one Python, or each by its own."""
+    """Have one Python execute the science commands of this tile, or one each."""
     environment.pop(variables.WARM, None)
     if tiles.warm:
         environment[variables.WARM] = warm.directory(os.getpid(), environment["TMPDIR"])
@@ -97,12 +97,12 @@ def _server(place: str) -> warm.Server:
 
 
 def _attend(arguments: list[str], environment: dict[str, str], *, ahead: bool = False) -> End:
-    """Run a script under a guard; return how it ended, which is in the spool by then.
+    """Run a script under a guard; return how it ended, which the spool has by then.
 
     Args:
         arguments: spool, job, attempt and script.
         environment: of the guard and the run, the same for every run of this tile.
-        ahead: have a guard ready for the next run before there is one.
+        ahead: start the guard of the next run in advance.
     """
     guard = _spare.take() or _start(environment, *arguments)
     if guard.stdin:
@@ -119,7 +119,7 @@ def _attend(arguments: list[str], environment: dict[str, str], *, ahead: bool = 
 
 
 def _start(environment: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
-    """Start a guard, which waits for what to run unless that is given."""
+    """Start a guard, which waits for its arguments unless they are given."""
     return subprocess.Popen(
         [sys.executable, "-m", "hed.pilot.guard", str(os.getpid()), *arguments],
         env=environment,
@@ -131,12 +131,12 @@ def _start(environment: dict[str, str], *arguments: str) -> subprocess.Popen[str
 
 @dataclass
 class Spare:
-    """The guard of a tile's next run, which imports what the run will need meanwhile."""
+    """The guard of a tile's next run, which meanwhile imports what the run will need."""
 
     guard: subprocess.Popen[str] | None = None
 
     def take(self) -> subprocess.Popen[str] | None:
-        """Return it, None if there is none that lives."""
+        """Return the spare guard, None if there is none alive."""
         taken, self.guard = self.guard, None
         return taken if taken and taken.poll() is None else None
 

@@ -1,6 +1,6 @@
 """Parsl's executor as the pilot sees it: blocks, the worker pools of their nodes, and runs.
 
-Parsl's strategy of scaling and its error handling are not used: `hed.pilot.blocks` decides.
+Parsl's scaling strategy and error handling are not used: `hed.pilot.blocks` decides.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from parsl.utils import Timer
 
 __all__ = ["Block", "Ended", "Executor", "Lost", "Pool", "Timer"]
 
-# What a run ends with that lost its worker, or its worker pool; and, when all runs have been ended.
+# Errors of a run that lost its worker or worker pool, and of all runs once they have been ended.
 Lost = (ManagerLost, WorkerLost)
 Ended = BadStateException
 # An `unused` block has ended before a worker started.
@@ -30,14 +30,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Block:
-    """A block that was asked for.
+    """A block that was requested.
 
     Attributes:
         id: its number.
         job: the scheduler's id.
-        state: where it is.
-        message: what the scheduler says of its end, or the last line of its script's errors.
-        logs: directory of its script and of what that wrote, None if unknown.
+        state: waiting, running, ended or unused.
+        message: what the scheduler says about its end, or the last line of its script's errors.
+        logs: directory of its script and the script's output, None if unknown.
     """
 
     id: str
@@ -62,10 +62,10 @@ class Pool:
 
     Attributes:
         id: Parsl's.
-        block: of which it is a node.
+        block: that the node belongs to.
         tasks: runs that it has.
         workers: runs that it can have.
-        is_active: whether it has not been told to take no further run.
+        is_active: whether it still takes runs: it has not been put on hold.
         is_draining: whether it takes none because its block is about to end.
     """
 
@@ -78,7 +78,7 @@ class Pool:
 
     @property
     def place(self) -> tuple[str, str]:
-        """Block and node; its keeper has named it by the node."""
+        """Block and node; its keeper has named it after the node."""
         return self.block, self.id.rpartition("-")[0]
 
 
@@ -92,17 +92,17 @@ class Executor(HighThroughputExecutor):  # type: ignore[misc]
 
     @property
     def status_polling_interval(self) -> int:
-        """Return the seconds between two looks at the blocks: at most two heartbeats."""
+        """Return the seconds between two polls of the blocks: at most two heartbeats."""
         return min(int(super().status_polling_interval), 2 * int(self.heartbeat_period))
 
     @property
     def heartbeat(self) -> float:
-        """Seconds between two signs of life of a worker pool."""
+        """Seconds between two heartbeats of a worker pool."""
         return float(self.heartbeat_period)
 
     @property
     def silence(self) -> float:
-        """Seconds without a sign of life after which a worker pool is lost."""
+        """Seconds without a heartbeat after which a worker pool is lost."""
         return float(self.heartbeat_threshold)
 
     @property
@@ -116,11 +116,11 @@ class Executor(HighThroughputExecutor):  # type: ignore[misc]
         return int(self.workers_per_node)
 
     def look(self) -> None:
-        """Ask the scheduler how the blocks are, unless it was asked a moment ago."""
+        """Ask the scheduler for the state of the blocks, unless it was asked a moment ago."""
         self.poll_facade()
 
     def blocks(self) -> dict[str, Block]:
-        """Return all blocks of this executor that a scheduler took, by number, oldest first."""
+        """Return all blocks of this executor that a scheduler accepted, by number, oldest first."""
         known = self._status
         return {
             block: _block(block, job, known[block])
@@ -142,11 +142,11 @@ class Executor(HighThroughputExecutor):  # type: ignore[misc]
         return found
 
     def comment(self, block: Block) -> str:
-        """Return what the scheduler says of a block that waits, empty if nothing."""
+        """Return the scheduler's comment on a waiting block, empty if there is none."""
         return str(self.provider.comment(block.job))
 
     def ask(self) -> str:
-        """Ask for a block; return the id of its job.
+        """Request a block; return the id of its job.
 
         Raises:
             Exception: if the scheduler refuses it; see `refusals.Refused`.
@@ -165,20 +165,20 @@ class Executor(HighThroughputExecutor):  # type: ignore[misc]
             raise
 
     def give_back(self, block: Block) -> bool:
-        """Give a block back, busy or not; return whether the scheduler took it."""
+        """Release a block, busy or not; return whether the scheduler accepted that."""
         given = all(self.provider.cancel([block.job]))
         if given:
-            # The scheduler takes some seconds to say so, and is asked only now and then.
+            # The scheduler takes some seconds to show this, and is polled only now and then.
             status = JobStatus(JobState.SCALED_IN)
             self._status[block.id] = self._simulated_status[block.id] = status
         return given
 
     def give_idle_back(self, most: int, *, idle: float) -> None:
-        """Give blocks back that have had no run for some seconds, at most so many."""
+        """Release blocks that have had no run for `idle` seconds, at most `most` of them."""
         self.scale_in_facade(most, max_idletime=idle)
 
     def give_all_back(self) -> None:
-        """Give every block back, busy or not."""
+        """Release every block, busy or not."""
         if live := sum(block.is_live for block in self.blocks().values()):
             self.scale_in_facade(live)
 
@@ -187,12 +187,12 @@ class Executor(HighThroughputExecutor):  # type: ignore[misc]
         self._hold_manager(pool.id)
 
     def run(self, function: Callable[..., T], *arguments: Any, urgent: bool) -> Future[T]:
-        """Have a function executed on the next free tile, before others if it is urgent."""
+        """Execute a function on the next free tile, before others if it is urgent."""
         future: Future[T] = self.submit(function, {"priority": 0} if urgent else {}, *arguments)
         return future
 
     def end_all(self, why: Exception) -> None:
-        """End all runs, with `Ended`, and take no other."""
+        """End all runs, with `Ended`, and accept no more."""
         self.set_bad_state_and_fail_all(why)
 
     @property
@@ -203,12 +203,12 @@ class Executor(HighThroughputExecutor):  # type: ignore[misc]
 
     @property
     def is_dead(self) -> bool:
-        """Whether the process is gone through which Parsl talks to its workers."""
+        """Whether the process through which Parsl talks to its workers is gone."""
         return self.interchange_proc.poll() is not None
 
 
 def _block(number: str, job: str, status: JobStatus) -> Block:
-    """Return what Parsl says of a block."""
+    """Return Parsl's status of a block as a `Block`."""
     last = (status.stderr_summary or "").strip().splitlines()[-1:]
     said = status.message if not (status.message or UNSAID).startswith(UNSAID) else "".join(last)
     logs = Path(status.stderr_path).parent if status.stderr_path else None
@@ -224,7 +224,7 @@ def _state(status: JobStatus) -> State:
 
 
 def _pool(told: dict[str, Any]) -> Pool:
-    """Return what Parsl says of a worker pool."""
+    """Return Parsl's description of a worker pool as a `Pool`."""
     return Pool(
         id=str(told["manager"]),
         block=str(told["block_id"]),

@@ -9,15 +9,15 @@ from hed.pilot.timers import TIMERS
 
 # Ends the name of a file that a block writes when its worker pools are being started.
 LAUNCHED = ".launched"
-# When the script of a block ends, the scheduler kills all that is left on its nodes; so one that is
-# told to end waits for the keepers, which clear up. PBS's kill_delay is 10 s.
+# When a block's script ends, the scheduler kills all that is left on its nodes; so a script that
+# gets SIGTERM waits for the keepers, which clear up. PBS's kill_delay is 10 s.
 END = """\
 trap 'ending=yes' TERM
 {launch}
 status=$?
 [ -z "$ending" ] || sleep {seconds}
 exit $status"""
-# What each node executes. The keeper itself tells of all that goes wrong but its own start.
+# What each node executes. The keeper itself reports all errors except those of its own start.
 KEEP = """\
 errors=$JOBNAME.$(uname -n).err
 HED_ERRORS=$errors {command} 3>&2 2>"$errors"

@@ -1,4 +1,4 @@
-"""Parsl's providers of nodes, made so that no block is forgotten and every refusal is explained."""
+"""Parsl's providers, extended so that no block is forgotten and every refusal is explained."""
 
 import json
 import logging
@@ -24,8 +24,8 @@ from hed.pilot.timers import TIMERS
 TIMED_OUT = "timed out"
 SUBMIT = ("qsub", "sbatch")
 NEVER = "Can Never Run"
-# What Parsl does not know of squeue's states, or takes to go on: Slurm ends what is left of the job
-# and waits for its nodes, for minutes if one of them is lost.
+# States of squeue that Parsl does not know, or takes as running (CG: Slurm ends what is left of the
+# job and waits for its nodes, for minutes if one of them is lost).
 ENDED = {
     "CG": JobState.COMPLETED,
     "BF": JobState.FAILED,
@@ -38,10 +38,10 @@ log = logging.getLogger("hed.pilot")
 
 
 class _Recorded:
-    """What every provider does more than Parsl's: it remembers its blocks in the spool."""
+    """What every provider adds to Parsl's: it records its blocks in the spool."""
 
-    # The spool, the file that lists the experiment's jobs, the command that gives one back, what a
-    # submission answers, and the name of the block that was asked for last.
+    # The spool, the file that lists the experiment's jobs, the command that releases one, what a
+    # submission answers, and the name of the block that was requested last.
     spool: Spool
     jobs: Path
     command: str
@@ -50,7 +50,7 @@ class _Recorded:
     _asked: str
 
     def execute_wait(self, cmd: str, timeout: int | None = None) -> tuple[int, str, str]:
-        """Execute a command of the scheduler's; a refused submission raises an error."""
+        """Execute a scheduler command; a refused submission raises an error."""
         if cmd.split()[0] in SUBMIT:
             return self._ask(cmd)
         try:
@@ -60,9 +60,9 @@ class _Recorded:
         return answer
 
     def _ask(self, cmd: str) -> tuple[int, str, str]:
-        """Ask for a block; if there is no answer, look whether there is a block all the same.
+        """Request a block; if there is no answer, check whether it was submitted all the same.
 
-        Its name is in the spool until its id is, so that the end of the pilot finds it too.
+        Its name is in the spool until its id is, so that the pilot finds it at its end, too.
         """
         self._asked = Path(cmd.split()[-1]).name
         self._settle_doubts(cmd)
@@ -79,7 +79,7 @@ class _Recorded:
         return status, out, err
 
     def _settle_doubts(self, cmd: str) -> None:
-        """Give back what an earlier submission without an answer may have left."""
+        """Release what an earlier submission without an answer may have left."""
         for name, how in self.spool.blocks().items():
             if "name" in how:
                 if not release.give_back(name, how):
@@ -96,7 +96,7 @@ class _Recorded:
         return job
 
     def remember(self, job: str) -> None:
-        """Add a job of the scheduler's to the experiment's list."""
+        """Add a scheduler job to the experiment's list."""
         with self.jobs.open("a") as stream:
             stream.write(f"{job}\n")
 
@@ -113,11 +113,11 @@ class _Recorded:
             return None
 
     def comment(self, job: str) -> str:
-        """Return what the scheduler says of a block that waits, empty if nothing."""
+        """Return the scheduler's comment on a waiting block, empty if there is none."""
         return ""
 
     def cancel(self, job_ids: Sequence[str]) -> list[bool]:
-        """Give blocks back; one that cannot be must not keep the others."""
+        """Release blocks; one that cannot be released must not keep the others."""
         given = [all(super(_Recorded, self).cancel([job])) for job in job_ids]  # type: ignore[misc]
         for job, done in zip(job_ids, given, strict=True):
             if done:
@@ -125,7 +125,7 @@ class _Recorded:
         return given
 
     def status(self, job_ids: Sequence[str]) -> list[JobStatus]:
-        """Return the state of each block; one that is held is waiting."""
+        """Return the state of each block; a held one counts as waiting."""
         found: list[JobStatus] = super().status(job_ids)  # type: ignore[misc]
         for job, status in zip(job_ids, found, strict=True):
             if status.terminal:
@@ -161,7 +161,7 @@ class Pbs(_Recorded, PBSProProvider):  # type: ignore[misc]
                 self.resources[job]["status"] = JobStatus(JobState.FAILED, comment)
 
     def execute_wait(self, cmd: str, timeout: int | None = None) -> tuple[int, str, str]:
-        """Execute a command; of qstat's answer, notice what Parsl does not."""
+        """Execute a command; from qstat's answer, take what Parsl ignores."""
         if not cmd.startswith("qstat"):
             return super().execute_wait(cmd, timeout)
         status, jobs, err = self._ask_for_each(cmd, timeout)
@@ -179,10 +179,10 @@ class Pbs(_Recorded, PBSProProvider):  # type: ignore[misc]
     def _ask_for_each(
         self, cmd: str, timeout: int | None
     ) -> tuple[int, dict[str, dict[str, Any]], str]:
-        """Ask qstat for one block after the other; return its status, the jobs, and its errors.
+        """Ask qstat about one block after the other; return its status, the jobs, and its errors.
 
-        Of several ids OpenPBS (qstat.c of 23.06) gives as JSON only the first that it knows, and
-        Parsl would take the other blocks to have ended.
+        Given several ids, OpenPBS (qstat.c of 23.06) prints as JSON only the first that it knows,
+        and Parsl would assume that the other blocks have ended.
         """
         jobs: dict[str, dict[str, Any]] = {}
         options, _, names = cmd.partition(" json ")
@@ -192,7 +192,7 @@ class Pbs(_Recorded, PBSProProvider):  # type: ignore[misc]
             status, out, err = super().execute_wait(f"{options} json {job}", timeout)
             if status == 0:
                 jobs |= json.loads(out).get("Jobs", {})
-            elif status not in FORGOTTEN:  # a server without a history of jobs forgets them
+            elif status not in FORGOTTEN:  # a server without job history forgets them
                 return status, {}, err
         return 0, jobs, ""
 
@@ -202,7 +202,7 @@ class Pbs(_Recorded, PBSProProvider):  # type: ignore[misc]
         return 30
 
     def comment(self, job: str) -> str:
-        """Return what PBS says of a block that waits."""
+        """Return PBS's comment on a waiting block."""
         return self._comments.get(job, "")
 
 
@@ -230,7 +230,7 @@ class Slurm(_Recorded, SlurmProvider):  # type: ignore[misc]
 
 
 class Local(_Recorded, LocalProvider):  # type: ignore[misc]
-    """The nodes that are here: this machine, or an allocation that this process is in."""
+    """The local nodes: this machine, or the allocation that this process is in."""
 
     command = ""
 
@@ -245,7 +245,7 @@ class Local(_Recorded, LocalProvider):  # type: ignore[misc]
         return {"process": job, "group": str(group), "born": processes.born(int(job))}
 
     def cancel(self, job_ids: Sequence[str]) -> list[bool]:
-        """End blocks, and wait while they clear up: an allocation may end right after this."""
+        """End blocks, and wait while they clear up: the allocation may end right after this."""
         given = super().cancel(job_ids)
         groups = [self._groups[job] for job in job_ids if job in self._groups]
         end = time.monotonic() + TIMERS.clear_up + 2
@@ -254,7 +254,7 @@ class Local(_Recorded, LocalProvider):  # type: ignore[misc]
         return given
 
     def status(self, job_ids: Sequence[str]) -> list[JobStatus]:
-        """Return the state of each block; of one that ended, nothing goes on."""
+        """Return the state of each block; kill what is left of one that has ended."""
         found = super().status(job_ids)
         for job, status in zip(job_ids, found, strict=True):
             if status.terminal and job in self._groups:
@@ -268,7 +268,7 @@ class Local(_Recorded, LocalProvider):  # type: ignore[misc]
 
 
 def _run(cmd: str, seconds: float) -> tuple[int, str, str]:
-    """Execute a command, which ends when it takes too long and when this process dies."""
+    """Execute a command, which is killed when it takes too long or when this process dies."""
     mortal = [sys.executable, "-m", "hed.pilot.processes", "mortal", str(os.getpid())]
     with subprocess.Popen(
         [*mortal, "/bin/sh", "-c", f"exec {cmd}"],

@@ -33,7 +33,7 @@ def make(here: Site, spool: Spool, name: str, tools: Path, *, inside: bool) -> E
     Args:
         here: the settings, those of `allocation.within` inside an allocation.
         spool: where blocks and jobs are recorded.
-        name: of the experiment, which the jobs of the scheduler bear.
+        name: of the experiment, for the names of the scheduler's jobs.
         tools: directory of the commands that a run finds on its PATH.
         inside: whether this process is in an allocation, whose nodes are the block.
     """
@@ -43,7 +43,7 @@ def make(here: Site, spool: Spool, name: str, tools: Path, *, inside: bool) -> E
         provider=_provider(here, spool, tools, inside=inside),
         address=_listen(here, inside=inside),
         max_workers_per_node=here.tiles_per_node,
-        # Parsl would cap the workers by the cores; how many tiles share them is the site's matter.
+        # Parsl would cap the workers by the cores; how many tiles share them is up to the site.
         # Its own binding kills each worker that has fewer cores than there are workers.
         cores_per_worker=0.001,
         cpu_affinity="none",
@@ -89,7 +89,7 @@ def _provider(site: Site, spool: Spool, tools: Path, *, inside: bool) -> Executi
 
 
 def _staging(site: Site, spool: Spool) -> Staging | None:
-    """Return what a block copies to its nodes first, if the site wants that."""
+    """Return what a block first copies to its nodes, if the site requests that."""
     experiment = description.read(spool.directory.parent)
     if not site.stage or experiment is None:
         return None
@@ -97,7 +97,7 @@ def _staging(site: Site, spool: Spool) -> Staging | None:
 
 
 def _pbs(site: Site) -> dict[str, object]:
-    """Return the options of qsub; a block whose node fails must not start again from the queue."""
+    """Return the options of qsub; a block whose node fails must not be requeued."""
     filesystems = [f"-l filesystems={site.filesystems}"] if site.filesystems else []
     options = [*filesystems, "-r n", *site.scheduler_options]
     return {
