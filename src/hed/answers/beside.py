@@ -1,4 +1,4 @@
-"""Other experiments beside one: other models, baselines or controls that held out the same."""
+"""Other experiments beside one: models, baselines or controls with the same held-out drugs."""
 
 import argparse
 from collections.abc import Sequence
@@ -19,12 +19,12 @@ MOST = 5
 
 @dataclass(frozen=True)
 class Beside:
-    """Several experiments, the first of which is the one that all is about.
+    """Several experiments, the first of which is the main one.
 
     Attributes:
         by: drug or index, whatever matches their drugs.
         paired: drug, index, and the `METRIC` of each experiment by its name.
-        contest: their ranks; None of fewer than three.
+        contest: their ranks; None if there are fewer than three.
     """
 
     by: str
@@ -37,7 +37,7 @@ class Beside:
         return self.paired.columns[3:]
 
     def join(self, table: pl.DataFrame) -> pl.DataFrame:
-        """Return a table of the first experiment's drugs with a column for each other one."""
+        """Return a table of the first experiment's drugs with a column per other experiment."""
         taken = [name for name in self.others if name in table.columns or name in LEVELS]
         if taken:
             raise InputError(
@@ -47,7 +47,7 @@ class Beside:
         return table.join(others, on=self.by, how="left", maintain_order="left")
 
     def differences(self) -> pl.DataFrame:
-        """Return the differences of the others with the first, as `compare.differences`."""
+        """Return the differences between the others and the first, as `compare.differences`."""
         return compare.differences(self.paired)
 
     def levels(self) -> pl.DataFrame:
@@ -88,7 +88,7 @@ def read(directory: Path, others: Sequence[Path]) -> Beside | None:
     """Read the scores of an experiment and of others; None if there are no others.
 
     Raises:
-        InputError: if they are too many, cannot be compared, or have no drug in common.
+        InputError: if there are too many, or they cannot be compared or have no drug in common.
     """
     if not others:
         return None
@@ -103,7 +103,7 @@ def read(directory: Path, others: Sequence[Path]) -> Beside | None:
 
 
 def _contest(paired: pl.DataFrame) -> Contest | None:
-    """Return the ranks of experiments; None where too few, or none that differ, have any."""
+    """Return the ranks of experiments; None if too few have any, or none differ."""
     try:
         return mean_ranks.contest(paired, METRIC)
     except InputError:

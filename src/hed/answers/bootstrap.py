@@ -1,4 +1,4 @@
-"""Bootstrap intervals of many statistics at once, by weights on what is drawn.
+"""Bootstrap intervals of many statistics at once, by weights on what is resampled.
 
 Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapters 11, 13 and 14. Drawing
 whole cells keeps a cell's rows together: the cluster bootstrap of Field and Welsh, Bootstrapping
@@ -17,7 +17,7 @@ from hed.errors import InputError
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
-# Replicates of one and the same value differ by less, relatively.
+# Replicates of the same value differ by less, relatively.
 ROUNDING = 1e-12
 # A command has 3 s in all, and scipy.special alone takes a half to import.
 _NORMAL = NormalDist()
@@ -30,7 +30,7 @@ class Resampling:
     """How often to draw, from which seed, and how much an interval covers.
 
     Raises:
-        InputError: if there are no replicates, the seed is negative, or the level no share.
+        InputError: if there are no replicates, the seed is negative, or the level is not a share.
     """
 
     replicates: int = 1000
@@ -82,10 +82,10 @@ def bca(
     Args:
         estimate: n values.
         replicates: B x n; NaN where a replicate has nothing to compute the value from.
-        without: m x n, the values without each of m things; NaN for a thing that is not part of it.
+        without: m x n, the values without each of m things; NaN for a thing that was not in it.
         level: what an interval covers.
         freedom: n degrees of freedom, where so few things were drawn that the spread of replicates
-            is itself uncertain: tails are then those of Student's t. None: as many as one likes.
+            is itself uncertain: tails are then those of Student's t. None: infinitely many.
 
     Returns:
         The lower and the upper ends; NaN where all replicates are equal.
@@ -103,7 +103,7 @@ def bca(
 
 
 def _tail(level: float, freedom: Floats | None) -> Floats:
-    """Return how many standard errors an interval reaches to either side, one or n."""
+    """Return how many standard errors an interval extends to either side, one or n."""
     upper = (1 + level) / 2
     if freedom is None:
         return np.array([_NORMAL.inv_cdf(upper)])

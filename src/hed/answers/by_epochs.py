@@ -1,4 +1,4 @@
-"""Test scores by the epochs that were trained, over the runs of one or several experiments."""
+"""Test scores by the number of trained epochs, over the runs of one or several experiments."""
 
 from collections.abc import Sequence
 from pathlib import Path

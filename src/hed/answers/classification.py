@@ -2,7 +2,7 @@
 
 As in `hed.ranking`, replicates are reduced to one value per drug and cell, their mean.
 
-Methods: model; random, which calls as many pairs sensitive as the model does, with the expected
+Methods: model; random, which calls as many pairs sensitive as the model does and has the expected
 hits; drug_mean, the oracle of `hed.ranking`; train_mean and cell_mean, the baselines, computed from
 the other drugs' held-out rows.
 """
@@ -72,7 +72,7 @@ def _counts(known: np.ndarray, sensitive: np.ndarray, called: np.ndarray) -> Flo
 
 
 def _by_chance(counts: Floats) -> Floats:
-    """Return the counts of random calls that are as many: the hits are what is expected."""
+    """Return the counts of equally many random calls, with the expected hits."""
     pairs, sensitive, predicted, _ = counts
     return np.array([pairs, sensitive, predicted, sensitive * predicted / pairs])
 

@@ -32,7 +32,7 @@ SCHEMA: dict[str, type[pl.DataType]] = {
 
 
 def name(directories: Sequence[Path]) -> dict[str, Path]:
-    """Return experiments by name, by path where two have one name; controls say that they are.
+    """Return experiments by name, by path where two share a name; controls are labelled as such.
 
     Raises:
         InputError: if one is given twice, or they hold out different kinds of things.
@@ -120,7 +120,7 @@ def test(paired: pl.DataFrame, metric: str) -> pl.DataFrame:
         95 % t interval), median_difference; better, worse, equal: drugs, by the metric's sense;
         wilcoxon_p: signed rank (differences of zero by Pratt, 1959); t_p: paired t; sign_p: exact;
         {test}_holm: adjusted for the number of comparisons (Holm, Scand. J. Stat. 6, 1979);
-        rank_biserial: Kerby, Compr. Psychol. 3 (2014), -1 to 1, positive where the experiment has
+        rank_biserial: Kerby, Compr. Psychol. 3 (2014), -1 to 1, positive if the experiment has
         more; cohen_d: mean difference / its standard deviation; reason: why a test is null.
     """
     reference, *others = paired.columns[2:]
@@ -137,7 +137,7 @@ def upright(tests: pl.DataFrame) -> pl.DataFrame:
 
 
 def unmatched(paired: pl.DataFrame) -> Iterator[str]:
-    """Yield sentences on drugs of which an experiment has no score."""
+    """Yield sentences on drugs for which an experiment has no score."""
     for name in paired.columns[2:]:
         count = paired[name].null_count()
         if count:
@@ -145,7 +145,7 @@ def unmatched(paired: pl.DataFrame) -> Iterator[str]:
 
 
 def holm(p_values: pl.Series) -> pl.Series:
-    """Return p-values adjusted by Holm's step-down procedure; null stays null and counts not."""
+    """Return p-values adjusted by Holm's step-down procedure; null stays null, without counting."""
     known = p_values.drop_nulls().to_numpy()
     place = np.argsort(known, kind="stable")
     stepped = np.maximum.accumulate(known[place] * np.arange(len(known), 0, -1))
@@ -165,14 +165,14 @@ def rank_biserial(difference: Floats) -> float:
 
 
 def _reserved(name: str) -> str:
-    """Refuse an experiment's name that is a column's."""
+    """Refuse an experiment's name that is also a column's."""
     if name in ("drug", "index", "run"):
         raise InputError(f"an experiment cannot be named {name!r} here: rename its directory")
     return name
 
 
 def _compare(paired: pl.DataFrame, reference: str, other: str, metric: str) -> dict[str, Any]:
-    """Return the row of one comparison, but for the adjusted p-values."""
+    """Return the row of one comparison, without the adjusted p-values."""
     both = paired.select(reference, other).drop_nulls()
     old, new = both[reference].to_numpy(), both[other].to_numpy()
     difference = new - old
@@ -209,7 +209,7 @@ def _tested(difference: Floats) -> dict[str, float | str | None]:
         "sign_p": float(scipy.stats.binomtest(*signs).pvalue),
         "rank_biserial": rank_biserial(difference),
     }
-    # Rounding leaves a trace of a spread where all differ by the same.
+    # Rounding leaves a trace of spread if all differ by the same amount.
     if deviation <= 1e-12 * float(np.abs(difference).max()):
         return {**found, "reason": "all drugs differ by the same: no t test"}
     ends = scipy.stats.ttest_1samp(difference, 0.0)

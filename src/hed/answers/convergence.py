@@ -29,15 +29,15 @@ SCHEMA: dict[str, type[pl.DataType]] = {
 
 
 def read_histories(runs: Sequence[TrackedRun]) -> pl.DataFrame:
-    """Return a row per run and epoch of which a run recorded anything, in the order of `runs`.
+    """Return a row per run and epoch for which a run recorded anything, in the order of `runs`.
 
-    While a run trains, and after it was killed, its checkpoints have its epochs; history.txt is
+    While a run trains, and after it was killed, its epochs are in its checkpoints; history.txt is
     written at the end.
 
     Columns: run, index, drug, epoch (from 1), loss, val_loss (mean squared error of the AUC, or
     the custom loss), r2_train, r2_val, lr, seconds, best (the least val_loss so far, where a
-    checkpoint of the original tells it), finite (no loss of the epoch is NaN or infinite). Null
-    where it is not known, or not finite.
+    checkpoint of the original has it), finite (no loss of the epoch is NaN or infinite). Null where
+    unknown or not finite.
     """
     rows = [
         (run.id, run.index, run.drug, epoch, *map(_finite, values.values()), _is_finite(values))
@@ -100,7 +100,7 @@ def per_run(runs: Sequence[TrackedRun], histories: pl.DataFrame) -> pl.DataFrame
 
 
 def _of_runs(runs: Sequence[TrackedRun]) -> pl.DataFrame:
-    """Return what the runs' directories tell: epochs, planned, and how they ended."""
+    """Return what the runs' directories record: epochs, planned, and how they ended."""
     rows = [
         (
             run.id,

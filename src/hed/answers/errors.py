@@ -1,4 +1,4 @@
-"""Spread and errors of each run or drug, and what they are beside the baselines."""
+"""Spread and errors of each run or drug, compared with the baselines."""
 
 from collections.abc import Collection, Sequence
 
@@ -13,7 +13,7 @@ from hed.watching.aggregate import BASELINES
 
 
 def describe(rows: pl.DataFrame, used: Collection[str]) -> pl.DataFrame:
-    """Return spread and errors of each run, those that are used, in order of first appearance."""
+    """Return the used columns of spread and errors of each run, in order of first appearance."""
     true, predicted = pl.col("true"), pl.col("predicted")
     error = predicted - true
     varies = true.max() > true.min()
@@ -70,14 +70,14 @@ def compared(
 def correlation(rows: pl.DataFrame) -> float | None:
     """Return Pearson's r of true and predicted AUC over all rows; None where it is undefined.
 
-    What it says of held-out drugs is mostly that their means differ.
+    For held-out drugs it mostly shows that their means differ.
     """
     value = rows.select(pl.corr("true", "predicted")).item()
     return float(value) if value is not None and np.isfinite(value) else None
 
 
 def skills() -> list[pl.Expr]:
-    """Return what a table's mse is to the mse of the baselines: 1 - mse / baseline's mse."""
+    """Return the skill of a table's mse beside each baseline: 1 - mse / baseline's mse."""
     of = {name: pl.col(f"{name}_mse") for name in BASELINES}
     return [
         pl.when(base > 0).then(1 - pl.col("mse") / base).alias(f"skill_{name}")

@@ -1,7 +1,7 @@
 """Why is a drug a high error drug: how far it is from the others, and what its responses are like.
 
-Which of it goes with the error over drugs is told by rank correlations, and by one small regression
-tree that is judged on drugs that it was not fitted to.
+Rank correlations, and one small regression tree that is judged on drugs that it was not fitted to,
+show which of these go with the error over drugs.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from hed.data import smiles
 from hed.errors import InputError
 from hed.experiment import description
 
-# What is needed of the table of high error drugs, beside the metric.
+# What is needed from the table of high error drugs, besides the metric.
 COLUMNS = ("drug", "run", "index", "high", "auc_mean", "auc_sd", "rows")
 # Below it a cell counts as sensitive, as in `classification`.
 SENSITIVE = 0.5
@@ -46,10 +46,10 @@ CORRELATIONS = {
 
 @dataclass(frozen=True)
 class Sources:
-    """Where what may explain an error is read.
+    """The sources of what may explain an error.
 
     Attributes:
-        data: the directory of the scaled features; None: what the experiment says it used.
+        data: the directory of the scaled features; None: the one that the experiment used.
         smiles: a table of the drugs' SMILES; None: without structures.
     """
 
@@ -81,7 +81,7 @@ def explain(
         sources: of features and structures.
 
     Raises:
-        InputError: if its runs hold out something else than a drug, or features are not found.
+        InputError: if its runs hold out something other than a drug, or features are not found.
     """
     if held.kind.noun != "drug":
         raise InputError(f"the runs of {directory} hold out {held.kind.rows}, not a drug")
@@ -95,7 +95,7 @@ def explain(
 
 
 def _data_of(directory: Path) -> Path:
-    """Return where the features are that an experiment used."""
+    """Return the directory of the features that an experiment used."""
     described = description.read(directory) or {}
     if "data" not in described:
         raise InputError(f"{directory} does not tell its data: give them with --data")
@@ -140,7 +140,7 @@ def _of_responses(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def correlate(table: pl.DataFrame, metric: str, how: Resampling) -> pl.DataFrame:
-    """Return a row per reason of `REASONS` that is known: how it goes with the error over drugs.
+    """Return a row per known reason of `REASONS`: how it goes with the error over drugs.
 
     Columns: reason, drugs (that have it), spearman, low, high (percentile bootstrap over drugs).
     """

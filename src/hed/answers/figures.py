@@ -1,4 +1,4 @@
-"""The figures of an experiment by name: what each reads, and what is drawn of it."""
+"""The figures of an experiment by name: what each reads and draws."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -97,7 +97,7 @@ def draw_contest(directories: Sequence[Path], output: Path, *, metric: str) -> N
 
 
 def draw_by_epochs(directories: Sequence[Path], output: Path, *, metric: str) -> None:
-    """Draw the test scores of all runs by the epochs that they were trained.
+    """Draw the test scores of all runs by the number of trained epochs.
 
     Raises:
         InputError: as `by_epochs.read` does, or if the name of `output` has no known ending.
@@ -153,7 +153,7 @@ def of_training(directory: Path) -> p9.ggplot:
 
 
 def of_tiles(directory: Path) -> p9.ggplot:
-    """Return which run was on which tile when."""
+    """Return the figure of which run was on which tile when."""
     name = read_experiment(directory).name
     records = read_tiles(directory)
     if not records:
@@ -166,7 +166,7 @@ def of_tiles(directory: Path) -> p9.ggplot:
 
 
 def read_tiles(directory: Path) -> list[dict[str, Any]]:
-    """Return the pilot's records of its tiles, [] where there are none.
+    """Return the pilot's records of its tiles, [] if there are none.
 
     Raises:
         InputError: if one is damaged.
@@ -179,7 +179,7 @@ def read_tiles(directory: Path) -> list[dict[str, Any]]:
 
 
 def told(held: heldout.HeldOut) -> str:
-    """Return what predictions are of, as a figure's subtitle."""
+    """Return what the predictions are of, as a figure's subtitle."""
     runs = f"{held.parts['run'].n_unique()} of {len(held.runs)} runs"
     return f"{held.name}: {runs}, {len(held.rows):,} held-out rows"
 

@@ -1,4 +1,4 @@
-"""Rows of predictions arranged by drug and cell, so that sums over either are one step."""
+"""Rows of predictions arranged by drug and cell, so that a sum over either is one step."""
 
 from dataclasses import dataclass
 from functools import cached_property

@@ -89,7 +89,7 @@ def read(directory: Path) -> HeldOut:
 
     Raises:
         InputError: if the directory is not an experiment, no run has predictions, or they do not
-            tell the drugs.
+            name the drugs.
     """
     experiment, kind = read_experiment(directory), kind_of(directory)
     held = predictions(list_runs(experiment), name=experiment.name, kind=kind)
@@ -104,12 +104,12 @@ def read(directory: Path) -> HeldOut:
 
 
 def predictions(runs: Sequence[Run], *, name: str = "", kind: Kind = BY_DRUG) -> HeldOut:
-    """Return the predictions of runs, which may have none yet; `drug` is null where none is told.
+    """Return the predictions of runs, which may have none yet; `drug` is null where unknown.
 
     Args:
         name: of their experiment.
     """
-    # An empty file is one that a run is about to fill.
+    # A run is about to fill an empty file.
     paths = {
         run.directory / PREDICTED: run for run in runs if _has_bytes(run.directory / PREDICTED)
     }
@@ -135,11 +135,11 @@ def predictions(runs: Sequence[Run], *, name: str = "", kind: Kind = BY_DRUG) ->
 def with_baselines(held: HeldOut) -> pl.DataFrame:
     """Return the rows with `train_mean`, `cell_mean` and `mean_effects`.
 
-    They are means of the AUC over all that the other runs hold out: of all rows, of those of the
-    same cell (the former where there are none), and the latter + the mean of the same drug - the
-    mean of all. It is what `baseline_scores.json` compares with, except that the rows kept for
-    validation count too. Of several runs that hold out the same, whose truth is one, the first
-    counts. Null if there is no other.
+    They are means of the AUC over what the other runs hold out: of all rows, of those of the same
+    cell (of all if there are none), and the latter + the mean of the same drug - the mean of all.
+    `baseline_scores.json` compares with the same, except that here validation rows count, too. Of
+    several runs that hold out the same, with the same truth, the first counts. Null if there is no
+    other.
     """
     rows = held.rows
     is_first = rows["run"] == rows.select(pl.first("run").over("held_out"))["run"]
@@ -178,7 +178,7 @@ def replicates(held: HeldOut) -> Iterator[str]:
 
 
 def _ratio(total: Floats, count: Floats) -> Floats:
-    """Return means, NaN where there is nothing to take one of."""
+    """Return means, NaN where there is nothing to average."""
     return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
 
 
@@ -202,7 +202,7 @@ def _read_files(paths: Sequence[Path]) -> tuple[pl.DataFrame, list[int], dict[Pa
 def _join(files: Sequence[bytes]) -> bytes:
     """Return all files as one, which is parsed ten times as fast as one by one.
 
-    Nothing if they begin with different lines, or one has quotes, which may hold line breaks.
+    Empty if their first lines differ, or if one has quotes, which may contain line breaks.
     """
     parts = [file.partition(b"\n") for file in files]
     if len({header for header, *_ in parts}) != 1 or any(b'"' in file for file in files):
@@ -217,7 +217,7 @@ def _count(file: bytes) -> int:
 
 
 def _read_each(paths: Sequence[Path]) -> tuple[pl.DataFrame, list[int], dict[Path, str]]:
-    """Read one file after the other, so that one that is not whole does not spoil the others."""
+    """Read one file after the other, so that an incomplete one does not spoil the others."""
     none = pl.DataFrame(schema=TYPES).rename(NAMES)
     tables, unreadable = [], {}
     for path in paths:
@@ -238,7 +238,7 @@ def _parse(file: bytes) -> pl.DataFrame:
 
 
 def _named(runs: Iterable[Run]) -> pl.DataFrame:
-    """Return each run, its index, and what to call what it holds out."""
+    """Return each run, its index, and the name of what it holds out."""
     rows = [(run.id, run.index, drug_label(run.id, run.index, run.drug)) for run in runs]
     names = {"run": pl.String, "index": pl.Int64, "held_out": pl.String}
     return pl.DataFrame(rows, schema=names, orient="row")

@@ -2,7 +2,7 @@
 
 Intervals and probabilities are bootstraps over the cells that a drug was tested on and, where runs
 were repeated, over their trainings (see `repeats`). With one training per drug they hold for this
-training; what another one would change, `stability` shows for two experiments.
+training; `stability` shows for two experiments what another one would change.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,10 +23,10 @@ from hed.watching.aggregate import BASELINES
 
 INTERVALS = ("rmse", "bias", *(f"skill_{name}" for name in BASELINES))
 DEFAULT = Resampling()
-# What the repeats of a drug say, and what its bootstrap draws do.
+# Columns from the repeats of a drug, and from its bootstrap draws.
 OF_REPEATS = ("rmse_repeats", "rmse_repeats_sd", "high_repeats")
 DRAWN = ("probability", "rank_low", "rank_high")
-# Of a variance, what few repeats tell of: less counts as so little.
+# Least share of a variance that is due to few repeats; less counts as this.
 LEAST_SHARE = 1e-6
 
 COLUMNS = (
@@ -38,7 +38,7 @@ COLUMNS = (
     *("z", "robust_z", "quantile", "funnel_z", "high", "probability", "high_repeats"),
     *("rank_low", "rank_high"),
 )
-# Who is listed and how surely, beside the rule's metric.
+# Who is listed and how surely, besides the rule's metric.
 JUDGED = ("rank", "run", "index", "drug", "z", "robust_z", "quantile", "high", "probability")
 
 
@@ -66,10 +66,10 @@ def tabulate(
         `recomputed` from the other drugs' held-out rows; skill_*: 1 - mse / baseline's mse;
         z, robust_z, quantile: of the rule's metric over drugs, larger is worse;
         funnel_z: (mse - median mse of all drugs) / its bootstrap standard error, the error against
-        what so many cells can tell (Spiegelhalter, Stat. Med. 24, 2005);
+        what this number of cells can show (Spiegelhalter, Stat. Med. 24, 2005);
         high (bool): in the list; probability: share of bootstrap draws in which it is;
         high_repeats: share of its repeats that would be, among the same repeats of the others;
-        rank_low, rank_high: between which the rank is in as many draws as `how` says.
+        rank_low, rank_high: range of the rank in the share of draws that `how` gives.
     """
     intervals = [name for name in INTERVALS if {f"{name}_low", f"{name}_high"} & set(columns)]
     used = {"mse", rule.metric, *intervals, *columns}
@@ -88,8 +88,8 @@ def tabulate(
     scale: Sums = {}
     if has_baselines:
         table, scale = errors.compared(table, moments.total(cells), held.runs)
-    # Each sum that is drawn takes time. Of a recorded baseline, which saw the training rows only,
-    # the level is taken, and the pattern over cells of the recomputed one.
+    # Each resampled sum takes time. A recorded baseline, which saw only the training rows, gives
+    # the level, and the recomputed one the pattern over cells.
     needed = sorted(moments.needed(drawn_metrics))
     of_runs = {name: of_runs[name] for name in needed}
     chosen = same.draw(how)
@@ -126,7 +126,7 @@ def _counts(cells: Sums, same: Repeats) -> list[pl.Series]:
 
 
 def _scaled(sums: Sums, names: Sequence[str], scale: Sums) -> dict[str, Floats]:
-    """Return some of the sums, those of recorded baselines at their level."""
+    """Return some of the sums, scaled to the level of recorded baselines."""
     return {name: sums[name] * scale.get(name, 1.0) for name in names}
 
 
@@ -147,8 +147,8 @@ class Draws:
     def freedom(self, metric: str) -> Floats | None:
         """Return the degrees of freedom of a metric's spread, one per drug; None without repeats.
 
-        Welch (1947) and Satterthwaite (1946): the part of the variance that few repeats tell of is
-        itself uncertain. ASSUME: cells are many.
+        Welch (1947) and Satterthwaite (1946): the part of the variance that is estimated from few
+        repeats is itself uncertain. ASSUME: cells are many.
         """
         if not self.repeats:
             return None
@@ -217,7 +217,7 @@ def _high(values: pl.Series, *, rule: Rule) -> pl.Series:
 
 
 def _judged(table: pl.DataFrame, drawn: Sums, rule: Rule, *, level: float) -> pl.DataFrame:
-    """Add the place of each drug among all, and whether the rule lists it; sort worst first."""
+    """Add the rank of each drug among all, and whether the rule lists it; sort worst first."""
     badness = to_badness(table[rule.metric].fill_null(np.nan).to_numpy(), rule.metric)
     known = np.isfinite(badness)
     columns = {name: np.full(len(badness), np.nan) for name in (*THRESHOLDS, *DRAWN)}
@@ -225,7 +225,7 @@ def _judged(table: pl.DataFrame, drawn: Sums, rule: Rule, *, level: float) -> pl
         columns[name][known] = standardise(badness[known], name)
     if rule.metric in moments.NEEDED:
         values = to_badness(moments.compute(rule.metric, drawn)[:, known], rule.metric)
-        # A draw that has none of a drug's cells tells nothing of it.
+        # A draw that has none of a drug's cells says nothing about it.
         values = np.where(np.isfinite(values), values, badness[known])
         ends = np.quantile(standardise(values, "top"), [(1 - level) / 2, (1 + level) / 2], axis=0)
         # A draw has the noise of the estimate, and its own.

@@ -1,4 +1,4 @@
-"""What a response table, or an experiment, holds: its drugs, its cells, and how many of each."""
+"""What a response table, or an experiment, contains: its drugs, its cells, and their counts."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ def is_experiment(path: Path) -> bool:
 def names(path: Path, column: str) -> list[str]:
     """Return the drugs or cells of a response table, or of a data directory's, in index order.
 
-    Those without features count, since indices are those of the file.
+    Those without features count, too, since indices are those of the file.
 
     Raises:
         InputError: if there is no table, it lacks `column`, or a row has no id there.
@@ -100,8 +100,8 @@ def render_numbered(table: pl.DataFrame) -> str:
 def count(path: Path) -> dict[str, str | int]:
     """Return the rows, drugs, cells and bytes of a response table, parquet or TSV.
 
-    A directory stands for its response table. All rows count, also replicates; a missing id is
-    no drug and no cell.
+    A directory stands for its response table. All rows count, including replicates; a missing id
+    is no drug and no cell.
 
     Raises:
         InputError: if there is no table, or it lacks a column.
@@ -118,7 +118,7 @@ def count(path: Path) -> dict[str, str | int]:
 def about(path: Path) -> list[str]:
     """Return sentences about the data of a response table: what may be wrong, what cannot be used.
 
-    Features count where they lie beside it. What makes them useless is a sentence, too.
+    Features count if they are beside it. What makes them useless is a sentence, too.
     """
     try:
         if layout.is_raw(path):

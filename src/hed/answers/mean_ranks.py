@@ -1,4 +1,4 @@
-"""Several models ranked on each drug: Friedman's test, who differs, who wins how often.
+"""Several models ranked on each drug: Friedman's test, which differ, which wins how often.
 
 Demsar, Statistical Comparisons of Classifiers over Multiple Data Sets, J. Mach. Learn. Res. 7
 (2006), with drugs for data sets; pairs are tested by Conover's procedure and adjusted by Holm's.
@@ -19,7 +19,7 @@ LEVEL = 0.05
 
 @dataclass(frozen=True)
 class Contest:
-    """What ranks over drugs say of several experiments.
+    """What ranks over drugs say about several experiments.
 
     Attributes:
         metric: by which they are ranked.
@@ -67,7 +67,7 @@ def contest(paired: pl.DataFrame, metric: str) -> Contest:
     if (ranks == ranks.mean()).all():
         raise InputError("no experiment differs from another on any drug: nothing to rank")
     statistic, p_value = scipy.stats.friedmanchisquare(*badness.T)
-    # Without a difference over all, none between two is told.
+    # Without a difference over all, none between two is reported.
     adjusted = pairwise(badness) if p_value < LEVEL else np.ones((len(names), len(names)))
     first = badness == badness.min(axis=1, keepdims=True)
     table = pl.DataFrame(
@@ -99,10 +99,10 @@ def letter(p_values: Floats) -> list[str]:
 
 def pairwise(badness: Floats) -> Floats:
     """Return the adjusted p-value of each pair of n columns, n x n."""
-    # It imports for seconds, and most commands need none.
+    # The import takes seconds, and most commands do not need it.
     import scikit_posthocs
 
-    # Where one is the best on every drug the statistic is infinite.
+    # If one is the best on every drug, the statistic is infinite.
     with np.errstate(divide="ignore"):
         found = scikit_posthocs.posthoc_conover_friedman(badness, p_adjust="holm")
     adjusted: Floats = found.to_numpy()

@@ -37,7 +37,7 @@ def per_cell(
 
     Names: n rows, e error, ee its square, ae its size, t and p true and predicted AUC about their
     means over the run, tt, pp, tp their products; for each baseline its squared error (NaN where
-    it is undefined). Those are there that `metrics` need. `rows` are those of
+    it is undefined). Only those that `metrics` need are included. `rows` are those of
     `heldout.with_baselines`, `grid` is theirs by run.
 
     Of repeats (rows with `average`, see `heldout.HeldOut.each`) the sums are shares in those of
@@ -92,7 +92,7 @@ def replicate(cells: Sums, how: Resampling, repeats: Repeats, chosen: Floats) ->
     weights = draw(len(cells["n"]), how)
     drawn = {}
     for name, values in cells.items():
-        alike = repeats.of_all(values)  # a product over drugs takes less than one over runs
+        alike = repeats.of_all(values)  # a product over drugs is cheaper than one over runs
         if alike is None:
             drawn[name] = repeats.weighted(weights @ values, chosen)
         else:

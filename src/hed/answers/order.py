@@ -1,7 +1,7 @@
 """How well one order of things agrees with another; small values come first.
 
-Ties are never broken by chance: where a measure depends on how they are, it is the mean over all
-ways to break them. A measure that is undefined is NaN.
+Ties are never broken at random: a measure that depends on them is the mean over all ways to break
+them. A measure that is undefined is NaN.
 """
 
 from dataclasses import dataclass
@@ -85,7 +85,7 @@ def kendall(true: Order, predicted: Order) -> float:
 def _concordant(true: Order, predicted: Order) -> int:
     """Return the number of pairs that are in the same order in both.
 
-    In the true order, ties by falling prediction, it is those whose later value has more.
+    In the true order, with ties by falling prediction, these are pairs whose later value is larger.
     """
     size = len(true.level)
     place = np.argsort(true.level * size - predicted.level)
@@ -103,7 +103,7 @@ def _concordant(true: Order, predicted: Order) -> int:
 def recall(true: Order, predicted: Order, cumulative: Floats) -> float:
     """Return the share of the true first k that are among the predicted first k.
 
-    NaN if there are not more than k values, since every order finds all then. `cumulative` is
+    NaN if there are not more than k values, since then every order finds all. `cumulative` is
     `first` of at least that size.
     """
     k = cumulative[-1]

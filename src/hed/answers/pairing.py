@@ -1,4 +1,4 @@
-"""Which rows of two experiments' tables are of one drug."""
+"""Which rows of two experiments' tables are of the same drug."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,7 +20,7 @@ def check(tables: Mapping[str, pl.DataFrame], by: str) -> None:
     """Refuse tables, by the name of their experiment, in which drugs cannot be matched.
 
     Raises:
-        InputError: if a row has no index where that is needed, or several have one drug.
+        InputError: if a row has no index where that is needed, or several have the same drug.
     """
     for name, table in tables.items():
         if table[by].null_count():

@@ -7,10 +7,10 @@ Methods:
     model.
     random: the expected value of a random order, with its standard deviation.
     drug_mean: an oracle that no new drug has, the mean true AUC of the drug over the other cells.
-        It says how far a ranking comes that knows nothing of the cell.
+        It shows how far a ranking gets that knows nothing of the cell.
     cell_mean, train_mean: the baselines of a run, which are one value for all drugs of a cell and
-        rank nothing. (Each leaves out the held-out drug, and so they differ a little between
-        drugs: by what is to be predicted, with the opposite sign.)
+        rank nothing. (Each leaves out the held-out drug, so they differ a little between drugs: by
+        what is to be predicted, with the opposite sign.)
 """
 
 from collections.abc import Iterator
@@ -57,7 +57,7 @@ Row = tuple[str | int | float | None, ...]
 
 @dataclass(frozen=True)
 class Weights:
-    """What the places of a ranking count, summed up to each: see `order.first`, `discounts`."""
+    """Cumulative weights of the places of a ranking: see `order.first`, `discounts`."""
 
     k: int
     first: Floats
@@ -106,7 +106,7 @@ def drug_means(true: Floats) -> Floats:
 
 
 def _rank_cell(true: Floats, predicted: Floats, oracle: Floats, how: Weights) -> Iterator[Row]:
-    """Yield the rows of one cell, but for its name."""
+    """Yield the rows of one cell, without its name."""
     truth = order.arrange(true)
     gain = np.maximum(1 - true, 0.0)
     yield _row("model", gain, truth, order.arrange(predicted), how)
@@ -178,8 +178,8 @@ def summarise(cells: pl.DataFrame, *, how: Resampling = DEFAULT) -> pl.DataFrame
         above_random: share of cells that are above 95 % of random orders (by a normal
         approximation).
 
-    The drugs are the same in all cells, so the intervals hold for these drugs. Of `random`, the
-    interval of the mean is where 95 % of random orders have it, and there are no quantiles.
+    The drugs are the same in all cells, so the intervals hold for these drugs. For `random`, the
+    interval of the mean contains that of 95 % of random orders, and there are no quantiles.
     """
     random = cells.filter(method="random")
     rows = []

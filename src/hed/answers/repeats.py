@@ -1,4 +1,4 @@
-"""What repeats of a run say together: averaged predictions, and how far trainings differ.
+"""What the repeats of a run say together: averaged predictions, and how far trainings differ.
 
 The error of an average is resampled over cells and over repeats (Owen, The pigeonhole bootstrap,
 Ann. Appl. Stat. 1, 2007). Of R repeats, R - 1 are drawn with replacement, by which the variance of
@@ -23,7 +23,7 @@ class Repeats:
     """Which of n runs repeat each other.
 
     Attributes:
-        order: the places of the n runs, repeats beside each other.
+        order: the positions of the n runs, repeats next to each other.
         counts: how many runs each of m drugs has, in the order of their first runs.
     """
 
@@ -31,17 +31,17 @@ class Repeats:
     counts: Integers
 
     def mean(self, values: Floats) -> Floats:
-        """Return the means over repeats of the last axis, which has the n runs as they were."""
+        """Return the means over repeats of the last axis, which has the n runs in their order."""
         return self._added(self._ordered(values)) / self.counts
 
     def of_all(self, values: Floats) -> Floats | None:
-        """Return what all repeats of a drug have alike of k x n values, k x m; None if they differ.
+        """Return the values that all repeats of a drug share, of k x n, k x m; None if they differ.
 
-        Theirs is then the mean of any of them, whichever are drawn.
+        Then this is their mean, whichever are drawn.
         """
         first = self.order[np.cumsum(self.counts) - self.counts]
         alike = np.repeat(first, self.counts)
-        # Most sums differ in the first place, which is looked at alone.
+        # Most sums differ in the first row, which is compared first.
         looks = (slice(0, 1), slice(None))
         same = all(np.array_equal(self._ordered(values[n]), values[n][:, alike]) for n in looks)
         return values[:, first] if same else None
@@ -55,20 +55,20 @@ class Repeats:
         return self._added(self._ordered(values) * weights)
 
     def _ordered(self, values: Floats) -> Floats:
-        """Return values of runs with repeats beside each other; of most experiments they are."""
+        """Return values of runs with repeats next to each other, as in most experiments."""
         is_ordered = np.array_equal(self.order, np.arange(len(self.order)))
         return values if is_ordered else values[..., self.order]
 
     def _added(self, values: Floats) -> Floats:
         added: Floats
-        if (self.counts == (number := self.counts[0])).all():  # thrice as fast as reduceat
+        if (self.counts == (number := self.counts[0])).all():  # three times as fast as reduceat
             added = sum((values[..., k::number] for k in range(1, number)), values[..., ::number])
         else:
             added = np.add.reduceat(values, np.cumsum(self.counts) - self.counts, axis=-1)
         return added
 
     def draw(self, how: Resampling) -> Floats:
-        """Return the weight of each run, in `order`, in each draw, B x n: 1 in all for a drug."""
+        """Return the weight of each run, in `order`, in each draw, B x n; a drug's sum is 1."""
         random = np.random.default_rng([how.seed, 1])
         weights = [_weights(count, how.replicates, random) for count in self.counts.tolist()]
         return np.concatenate(weights, axis=1)
@@ -97,7 +97,7 @@ def average(
 
     Args:
         parts: as `heldout.HeldOut.parts`.
-        grid: theirs, by run and cell.
+        grid: of `parts`, by run and cell.
     """
     firsts = [repeat_of.get(run, run) for run in grid.drugs]
     number_of = {first: number for number, first in enumerate(dict.fromkeys(firsts))}
@@ -106,7 +106,7 @@ def average(
     key = of_run[grid.drug] * len(grid.cells) + grid.cell
     key = key * (copy.max() + 1) + copy
     total, count = np.bincount(key, parts["predicted"].to_numpy()), np.bincount(key)
-    # Of several rows with one key the last one that is written stays: the first of the table.
+    # Of several rows with the same key, the last one written stays: the first of the table.
     row = np.zeros(len(count), dtype=np.int64)
     row[key[::-1]] = np.arange(len(key))[::-1]
     chosen = np.sort(row[count > 0])

@@ -14,7 +14,7 @@ METRICS = ("rmse", "mse", "mae", "bias", "pcc", "scc", "r2", *SKILLS)
 LARGER_IS_WORSE = ("rmse", "mse", "mae", "bias")
 # Iglewicz and Hoaglin, How to Detect and Handle Outliers (1993), call 3.5 for the robust z-score.
 THRESHOLDS = {"robust_z": 3.5, "z": 3.0, "quantile": 0.95, "top": 10.0}
-# The share of the standard deviation that the MAD of a normal distribution is.
+# MAD of a normal distribution / its standard deviation.
 NORMAL_MAD = 0.6745
 
 
@@ -23,7 +23,7 @@ class Rule:
     """Which drugs are high error drugs: those whose `metric` lies far out among all drugs.
 
     Attributes:
-        metric: one of `METRICS`. Correlations, r2 and skill are bad where they are low; a bias
+        metric: one of `METRICS`. Correlations, r2 and skill are bad if they are low; a bias
             counts by its size.
         by: `robust_z` (0.6745 (x - median) / MAD), `z`, `quantile` (share of the drugs that are at
             most as bad) or `top` (place among the worst).
@@ -39,7 +39,7 @@ class Rule:
     threshold: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what there is no rule for."""
+        """Refuse an unknown metric or `by`."""
         for value, known in ((self.metric, METRICS), (self.by, THRESHOLDS)):
             if value not in known:
                 raise InputError(f"no rule by {value!r}: choose one of {', '.join(known)}")
@@ -78,8 +78,8 @@ def standardise(values: Floats, by: str, noise: float = 0.0) -> Floats:
     NaN where that is undefined: a single value, or no spread.
 
     Args:
-        noise: variance that the values have beside that of what they estimate. Without it the
-            spread of `z` and `robust_z` is that of the estimated; half of the variance stays.
+        noise: variance that the values have in addition to that of what they estimate. Without it
+            the spread of `z` and `robust_z` is that of the estimated; half of the variance stays.
     """
     if by in ("quantile", "top"):
         return _placed(values, by)
@@ -97,7 +97,7 @@ def limit(badness: Floats, rule: Rule) -> float | None:
 
 
 def _location(values: Floats, by: str) -> tuple[Floats, Floats]:
-    """Return centre and spread over the last axis, which stays: by `z` or by `robust_z`."""
+    """Return centre and spread over the last axis, which is kept: by `z` or by `robust_z`."""
     if by == "z":
         centre = values.mean(axis=-1, keepdims=True)
         return centre, values.std(axis=-1, keepdims=True, ddof=min(1, values.shape[-1] - 1))

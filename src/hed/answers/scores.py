@@ -1,4 +1,4 @@
-"""The test scores of an experiment, one row for each thing that is held out.
+"""The test scores of an experiment, one row for each held-out drug (or cell, group, split).
 
 Repeats of a run have one score: that of their mean prediction.
 """
@@ -14,7 +14,7 @@ from hed.experiment.runs import Run, TrackedRun, list_runs, read_experiment
 from hed.watching import aggregate
 from hed.watching.aggregate import METRICS
 
-# What a person calls the levels of error, and the columns that have them.
+# The levels of error as users read them, and the columns that have them.
 LEVELS = {
     "model": "rmse",
     "cell mean": "cell_mean_rmse",

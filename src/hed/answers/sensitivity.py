@@ -56,7 +56,7 @@ def render(table: pl.DataFrame) -> str:
 
 
 def notes(top: pl.DataFrame, reduce: str, count: int) -> Iterator[str]:
-    """Yield what has to be said about a list of top drugs: how replicates were reduced, and
+    """Yield notes on a list of top drugs: how replicates were reduced, and
     whether it is shorter than wanted."""
     several = top.filter(pl.col("replicates") > 1)
     if len(several):
@@ -67,10 +67,10 @@ def notes(top: pl.DataFrame, reduce: str, count: int) -> Iterator[str]:
 
 
 def read_list(path: Path) -> pl.DataFrame:
-    """Return a list that `top_drugs` printed into a file: run, true, predicted, cell.
+    """Return a list that `top_drugs` printed to a file: run, true, predicted, cell.
 
     Raises:
-        InputError: if there is no such file, or it holds something else.
+        InputError: if there is no such file, or it contains something else.
     """
     if not path.exists():
         raise InputError(f"no such file: {path}")

@@ -14,7 +14,7 @@ TRUE, PREDICTED, HEADINGS = 1, 4, 2
 
 
 def read_table(path: Path) -> tuple[list[str], list[str]]:
-    """Return the true and the predicted list of the original's table, which has both.
+    """Return the true and the predicted list from the original's table, which has both.
 
     Raises:
         InputError: if there is no such file, or it has too few columns.
@@ -46,7 +46,7 @@ def tabulate(true: list[str], predicted: list[str], count: int | None = None) ->
     """Return a row for each of the first `count` runs of the true list.
 
     Columns: rank (from 0), run, there (the run that has this rank in the predicted list), shift
-    (ranks by which the run is later in the predicted list; null if it is not there).
+    (ranks by which the run is later in the predicted list; null if it is not in it).
     """
     places = {run: place for place, run in reversed(list(enumerate(predicted)))}
     rows = [

@@ -46,7 +46,7 @@ def by_fingerprints(structures: Mapping[str, str], drugs: Sequence[str]) -> Simi
     A drug without SMILES that rdkit reads has none, and no distance.
 
     Args:
-        structures: SMILES by drug, of all drugs among which to look.
+        structures: SMILES by drug, of all drugs to search.
         drugs: those whose neighbours are wanted.
 
     Raises:

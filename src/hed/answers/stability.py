@@ -31,7 +31,7 @@ def join(tables: dict[str, pl.DataFrame], rule: Rule) -> pl.DataFrame:
         `neither`. What an experiment lacks is null.
 
     Raises:
-        InputError: if several runs hold out one drug.
+        InputError: if several runs hold out the same drug.
     """
     by = pairing.key(list(tables.values()))
     pairing.check(tables, by)
@@ -91,7 +91,7 @@ def unmatched(joined: pl.DataFrame, names: tuple[str, str]) -> Iterator[str]:
 
 
 def share_at_least(shared: int, *, size: int, first: int, second: int) -> float:
-    """Return the probability that two random lists out of `size` things share at least so many."""
+    """Return the probability that two random lists out of `size` share at least `shared`."""
     ways = sum(
         math.comb(first, i) * math.comb(size - first, second - i)
         for i in range(shared, min(first, second) + 1)

@@ -31,7 +31,7 @@ RULED = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 
 
 def print_summary(directory: Path, *, count: int, others: Sequence[Path] = ()) -> None:
-    """Print the `count` drugs of highest error and what they compare with, for a person.
+    """Print the `count` drugs of highest error and what they compare with, for people.
 
     Args:
         directory: the experiment.
@@ -81,7 +81,7 @@ def summarise(directory: Path, *, count: int, others: Sequence[Path] = ()) -> Re
 
 
 def known(kind: Kind, table: pl.DataFrame) -> Kind:
-    """Return the kind with the best and the last of its baselines that a run has.
+    """Return the kind with the first and the last of its baselines that a run has.
 
     Old experiments lack some.
     """

@@ -1,1 +1,1 @@
-"""The experiment directory: what a start will do, and what is recorded of it and of its runs."""
+"""The experiment directory: what a start will do, and the records of it and of its runs."""

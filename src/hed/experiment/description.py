@@ -1,4 +1,4 @@
-"""What an experiment says of itself in experiment.json, validated: the one reader of that file."""
+"""The validated content of an experiment's experiment.json: the only reader of that file."""
 
 import json
 from functools import lru_cache
@@ -40,7 +40,7 @@ SCHEMA = {
 
 
 def read(directory: Path) -> dict[str, Any] | None:
-    """Return what experiment.json of a directory says; None if there is none.
+    """Return the content of a directory's experiment.json; None if there is none.
 
     Raises:
         InputError: one sentence if it is damaged.
@@ -50,7 +50,7 @@ def read(directory: Path) -> dict[str, Any] | None:
         state = path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    # Parsed anew for each caller, which may change what it gets.
+    # Parsed anew for each caller, which may modify it.
     described: dict[str, Any] = json.loads(
         _checked(path, state.st_ino, state.st_mtime_ns, state.st_size)
     )
@@ -59,7 +59,7 @@ def read(directory: Path) -> dict[str, Any] | None:
 
 @lru_cache(maxsize=8)
 def _checked(path: Path, *_state: int) -> bytes:
-    """Return a file that is valid; thousands of runs take half a second to be validated, once."""
+    """Return a validated file, cached: thousands of runs take half a second to validate."""
     text = path.read_bytes()
     try:
         schema.check(parse_json(text, source=str(path)), SCHEMA, source=str(path))
@@ -69,7 +69,7 @@ def _checked(path: Path, *_state: int) -> bytes:
 
 
 def partition_mode(directory: Path) -> str:
-    """Return how an experiment was partitioned; by drug, where its directory does not tell.
+    """Return how an experiment was partitioned; by drug, if its directory does not say.
 
     Raises:
         InputError: as `read` does.

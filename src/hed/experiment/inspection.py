@@ -1,6 +1,6 @@
-"""What the modules that hyperparameters name can do, found out before any job starts.
+"""Inspects the modules that hyperparameters name, before any job starts.
 
-A module may import TensorFlow for seconds, or end its process, so it is imported in another one.
+A module may spend seconds importing TensorFlow, or exit, so it is imported in another process.
 """
 
 import json
@@ -33,14 +33,14 @@ class Findings:
 
 
 class ElsewhereError(Exception):
-    """A module cannot be imported here; on the nodes of a cluster it perhaps can."""
+    """A module cannot be imported here, but perhaps on the nodes of a cluster."""
 
 
 def inspect(dflts: Parameters, upf: Sequence[UpfLine]) -> Findings:
     """Check every module that DFLTS and UPF name, and the hyperparameters of other models.
 
     Raises:
-        InputError: one sentence about the first that no run could use.
+        InputError: one sentence about the first one that no run could use.
     """
     own: set[str] = set()
     notes = []
@@ -82,7 +82,7 @@ def _required(kind: str, name: Any) -> str:
 def _check_lines(
     model: str, own: Mapping[str, Any], dflts: Parameters, upf: Sequence[UpfLine]
 ) -> None:
-    """Refuse hyperparameters that a model's runs do not have."""
+    """Refuse hyperparameters that a run's model does not have."""
     usual = hyperparameters.model_of(dflts)
     for line in upf:
         if hyperparameters.model_of(line.overrides, usual) == model:
@@ -90,7 +90,7 @@ def _check_lines(
 
 
 def _unchecked(kind: str, name: str, error: ElsewhereError) -> str:
-    """Return a note, where jobs run in an environment of their own; elsewhere refuse."""
+    """Return a note if jobs run in an environment of their own; otherwise refuse the module."""
     if variables.PROFILE in os.environ:
         return f"{kind} {name!r} cannot be imported here ({error}): it is checked when a run begins"
     raise InputError(
@@ -100,7 +100,7 @@ def _unchecked(kind: str, name: str, error: ElsewhereError) -> str:
 
 
 def _ask(kind: str, name: str) -> Any:
-    """Return what another process finds in a module."""
+    """Return what a separate process finds in a module."""
     paths = [str(SOURCES), *filter(None, [os.environ.get("PYTHONPATH")])]
     try:
         asked = subprocess.run(
@@ -141,7 +141,7 @@ def _hyperparameters(module: ModuleType) -> Parameters:
 
 
 def _construct(module: ModuleType) -> bool:
-    """Refuse a module that makes no loss."""
+    """Refuse a module that constructs no loss."""
     if not callable(getattr(module, "construct", None)):
         raise InputError("it has no function construct(params)")
     return True

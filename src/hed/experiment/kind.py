@@ -21,7 +21,7 @@ class Kind:
         rows: what a run is tested on.
         baselines: names of `scores.LEVELS` to what they predict, the better one first.
         design: what each run was trained on and what it predicted, in a sentence.
-        unit: what is drawn for the interval of an error, cell or drug.
+        unit: what is resampled for the interval of an error, cell or drug.
     """
 
     noun: str
@@ -33,16 +33,16 @@ class Kind:
 
     @property
     def best(self) -> str:
-        """The name of the baseline that has to be beaten, such as `cell mean`."""
+        """The name of the baseline to beat, such as `cell mean`."""
         return next(iter(self.baselines))
 
     @property
     def baseline(self) -> str:
-        """What its columns begin with, such as cell_mean."""
+        """The prefix of its columns, such as cell_mean."""
         return self.best.replace(" ", "_")
 
     def columns(self, table: pl.DataFrame) -> pl.DataFrame:
-        """Return a table of drugs with its columns named by what is held out and what is drawn."""
+        """Return a table of drugs, columns renamed by what is held out and what is resampled."""
         names = {"drug": self.noun, "cells": f"{self.unit}s"}
         return table.rename({old: new for old, new in names.items() if old in table.columns})
 
@@ -109,7 +109,7 @@ def kind_of(directory: Path) -> Kind:
 
 
 def missing(runs: Sequence[Run], *, scored: set[str]) -> Iterator[str]:
-    """Yield lines that say which runs have no scores, and which had no rows to be tested on."""
+    """Yield lines on which runs have no scores, and which had no test rows."""
     empty = [drug_label(run.id, run.index, run.drug) for run in runs if run.empty]
     absent = [run.id for run in runs if run.id not in scored and not run.empty]
     for names, what in ((absent, "runs missing"), (empty, "runs had no row to be tested on")):

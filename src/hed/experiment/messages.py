@@ -1,16 +1,16 @@
-"""Which of Snakemake's messages a person reads."""
+"""Which of Snakemake's messages are shown to the user."""
 
 import logging
 from pathlib import Path
 
 
 def is_shown(record: logging.LogRecord) -> bool:
-    """Tell whether a message is worth its lines.
+    """Tell whether a message is worth showing.
 
-    Not shown: what a dry run says of temporary outputs, three lines for each run; the id by which
-    the pilot knows each run; and the failure of a job that has no log because it never began, as
-    those after the failed one of a run, since its log is what the logger shows of a failure, with a
-    traceback where there is none.
+    Not shown: what a dry run says about temporary outputs, three lines for each run; the id by
+    which the pilot knows each run; and the failure of a job that has no log because it never
+    started, like those after the failed one of a run: the logger shows the log of a failure, and a
+    traceback if there is none.
     """
     message = record.getMessage()
     if "temporary output" in message or message.startswith("Submitted group job"):

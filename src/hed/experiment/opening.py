@@ -44,7 +44,7 @@ class Experiment:
         upf, dflts: names of the copies of these files in `directory`.
         restart_from: directory of the experiment that this one starts from, or empty.
         splits: stage to the name of the file of its rows, if files prescribe the splits.
-        files: name to content of what `start` writes into `directory`.
+        files: the files that `start` writes into `directory`, name to content.
     """
 
     directory: Path
@@ -66,11 +66,11 @@ class Experiment:
 
 
 def open_or_exit(config: dict[str, Any], root: Path, *, main: bool) -> Experiment:
-    """Complete `config` in place and return its experiment; a mistake in it ends the process.
+    """Complete `config` in place and return its experiment; exit if it has a mistake.
 
     Args:
         root: the project's top directory.
-        main: whether this is the process that the user started, rather than a child of it.
+        main: whether this is the process that the user started, not a child of it.
     """
     try:
         config.update(settings_of.complete(config, root))
@@ -89,9 +89,9 @@ def open_or_exit(config: dict[str, Any], root: Path, *, main: bool) -> Experimen
 
 
 def start(experiment: Experiment) -> None:
-    """Lock the experiment for this process and write what it is made of into its directory.
+    """Lock the experiment for this process and write its record and copies into its directory.
 
-    A start of an experiment that another process is running ends with one sentence.
+    If another process is running the experiment, exit with one sentence.
     """
     directory = experiment.directory
     experiment.locked = experiment.locked or lock.acquire(directory)
@@ -152,9 +152,9 @@ def _copies(settings: Settings) -> tuple[str, str]:
 
 
 def _local(local_dir: Path, directory: Path, planned: Plan) -> str:
-    """Return a node-local path that no other experiment shares, nor a deleted one of its name.
+    """Return a node-local path that is unique to this experiment, even after one of its name.
 
-    A partition that a killed run left there is used again, so the path depends on all that
+    A partition that a killed run left there is reused, so the path depends on everything that
     decides a split.
     """
     indices = [(run.id, run.index) for run in planned.runs]
@@ -164,7 +164,7 @@ def _local(local_dir: Path, directory: Path, planned: Plan) -> str:
 
 
 def _user() -> str:
-    """Return the user's name, or the number where a container knows no name."""
+    """Return the user's name, or the user id if a container knows no name."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -194,7 +194,7 @@ def _files(experiment: Experiment, settings: Settings, planned: Plan) -> dict[st
 
 
 def _upf(settings: Settings, planned: Plan) -> bytes:
-    """Return the UPF of all runs: the user's as it is, the repeats of its runs after it."""
+    """Return the UPF of all runs: the user's unchanged, followed by the repeats of its runs."""
     if settings.upf is None:
         return hyperparameters.format_upf(planned.upf).encode()
     given = settings.upf.read_bytes()
@@ -223,7 +223,7 @@ def _locate(settings: Settings, planned: Plan) -> tuple[Path, IO[str] | None]:
 
 
 def _entries(directory: Path) -> set[str]:
-    """Return what is in a directory, if it exists, but for the hidden traces of a dry run."""
+    """Return the entries of a directory, if it exists, except the hidden traces of a dry run."""
     entries = directory.iterdir() if directory.is_dir() else ()
     return {entry.name for entry in entries if not entry.name.startswith(".")}
 

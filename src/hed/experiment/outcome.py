@@ -1,4 +1,4 @@
-"""How a run ended that had no rows to be tested on: as the original's, with `test-empty.txt`.
+"""The outcome of a run without test rows: as in the original, with `test-empty.txt`.
 
 Its scores are undefined, its table of predictions has no rows, and it is marked as finished.
 """
@@ -12,12 +12,12 @@ METRICS = ("mse", "rmse", "pcc", "scc", "r2")
 
 
 def is_empty(run: Path) -> bool:
-    """Return whether a run had no rows to be tested on."""
+    """Return whether a run had no test rows."""
     return (run / EMPTY).is_file()
 
 
 def result(run: Path) -> Path:
-    """Return the file that says how a run ended, if it has ended."""
+    """Return the file that records how a run ended, if it has ended."""
     return run / (EMPTY if is_empty(run) else TEST_SCORES)
 
 

@@ -1,4 +1,4 @@
-"""How many runs are still to be done: of an experiment, a UPF, a data set, the configuration."""
+"""How many runs are still to do: of an experiment, a UPF, a data set, the configuration."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from hed.names import RECORD, RUNS
 
 
 def count(source: Path | None, root: Path) -> int:
-    """Return the runs of an experiment that are not done, of a UPF, or of a data set.
+    """Return the number of unfinished runs of an experiment, or of runs of a UPF or a data set.
 
     Args:
         source: a directory or a file; None: the project's configuration.
@@ -29,7 +29,7 @@ def count(source: Path | None, root: Path) -> int:
 
 
 def _planned(root: Path, changes: dict[str, str]) -> int:
-    """Return the runs of the project's configuration with some keys changed."""
+    """Return the number of runs of the project's configuration with some keys changed."""
     config = yaml.safe_load((root / "config" / "config.yaml").read_text())
     completed = settings.complete({**config, **changes}, root)
     return len(plan.make(settings.read(completed, root)).runs)

@@ -1,4 +1,4 @@
-"""The hyperparameters that a run was begun with: `parameters.txt`, ours or the original's.
+"""The hyperparameters that a run was started with: `parameters.txt`, ours or the original's.
 
 Ours is a JSON object. The original's `model_runner` writes sections of `name=value`, strings in
 quotes that it does not escape, other values as Python prints them.
@@ -14,7 +14,7 @@ from hed.names import PARAMETERS
 
 
 def read(run: Path) -> Parameters | None:
-    """Return the hyperparameters of a run: None if it has none, {} while they are not whole."""
+    """Return the hyperparameters of a run: None if it has none, {} while they are incomplete."""
     try:
         text = (run / PARAMETERS).read_text(errors="replace")
     except OSError:
@@ -23,7 +23,7 @@ def read(run: Path) -> Parameters | None:
 
 
 def parse(text: str) -> Parameters:
-    """Return the hyperparameters in the text of a `parameters.txt`, {} if it is not whole."""
+    """Return the hyperparameters in the text of a `parameters.txt`, {} if it is incomplete."""
     if text.lstrip().startswith("["):
         pairs = (line.partition("=") for line in text.splitlines() if "=" in line)
         return {name.strip(): _value(given.strip()) for name, _, given in pairs}
@@ -35,7 +35,7 @@ def parse(text: str) -> Parameters:
 
 
 def _value(text: str) -> Any:
-    """Return what the original wrote; text that is no value of Python is itself."""
+    """Return a value that the original wrote; text that is no Python value is returned as is."""
     if len(text) > 1 and text[0] == text[-1] == "'":
         return text[1:-1]
     try:

@@ -56,7 +56,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Counted:
-    """What indices count: `ids` in their order, None where they count nothing by name."""
+    """What indices count: `ids` in their order, None if what they count has no names."""
 
     indices: Sequence[int]
     ids: Sequence[str] | None = None
@@ -98,7 +98,7 @@ def make(settings: Settings) -> Plan:
 
 
 def _groups(settings: Settings) -> Groups | None:
-    """Return what is held out together, if that is how the rows are split."""
+    """Return the groups that are held out together, if the rows are split by group."""
     path = settings.partition["groups"]
     if (settings.partition["mode"] == partition.BY_GROUP) != bool(path):
         raise InputError(
@@ -117,7 +117,7 @@ def _splits(settings: Settings) -> Splits | None:
 
 
 def _unused(data: Responses, prescribed: Splits, upf: Sequence[UpfLine]) -> list[str]:
-    """Check each prescribed split; return a sentence on rows that they name and that do not count.
+    """Check each prescribed split; return a sentence on rows that they name but that do not count.
 
     Raises:
         InputError: as `splits.split` does.
@@ -132,7 +132,7 @@ def _unused(data: Responses, prescribed: Splits, upf: Sequence[UpfLine]) -> list
 
 
 def _responses(settings: Settings) -> tuple[Responses, list[str]]:
-    """Return the responses, and sentences about how their files are written."""
+    """Return the responses, and sentences about the format of their files."""
     source = settings.data_source
     if layout.is_raw(source):
         given = raw.read(source, preprocess.choice(settings.preprocess))
@@ -146,7 +146,7 @@ def _responses(settings: Settings) -> tuple[Responses, list[str]]:
 
 
 def _mixed(settings: Settings, data: Responses) -> list[str]:
-    """Return a sentence if raw responses come from several sources that nobody chose."""
+    """Return a sentence if raw responses come from several sources without a choice."""
     found = raw.sources(data.rows) if layout.is_raw(settings.data_source) else []
     if len(found) < 2 or settings.preprocess["sources"]:
         return []
@@ -157,7 +157,7 @@ def _mixed(settings: Settings, data: Responses) -> list[str]:
 
 
 def _upf(path: Path | None, counted: Counted, model: str) -> list[UpfLine]:
-    """Return the runs of a UPF, or one for each index that counts something."""
+    """Return the runs of a UPF, or one for each index."""
     if path is None:
         return hyperparameters.generate_upf(counted.indices)
     upf = hyperparameters.read_upf(path, model)
@@ -190,7 +190,7 @@ def _runs(upf: Sequence[UpfLine], ids: Sequence[str] | None) -> list[Run]:
 
 
 def _identity(settings: Settings, dflts: Parameters) -> dict[str, Any]:
-    """Return what may not change while an experiment goes on, by the name the user knows."""
+    """Return what must not change when an experiment continues, by the name that users know."""
     identity: dict[str, Any] = {
         "data_source": _digest(settings.data_source),
         "dflts": dflts,
@@ -203,16 +203,15 @@ def _identity(settings: Settings, dflts: Parameters) -> dict[str, Any]:
     return identity
 
 
-# Enough of a feature table to tell another one, in some milliseconds: a parquet file's end has the
-# extremes of each column.
+# Enough of a feature table to tell it from another, within milliseconds: the end of a parquet file
+# has the extremes of each column.
 SAMPLE = 8 * 2**20  # bytes
 
 
 def _digest(source: Path) -> str:
     """Return a digest of the data: the responses, and both ends of the features and their sizes.
 
-    Independent of where the data are, when they were written, and what else is there, so they can
-    be moved or touched.
+    Independent of path, modification time and other files, so the data can be moved or touched.
     """
     if layout.is_raw(source):
         response, *features = (layout.find(source, name) for name in layout.FILES)

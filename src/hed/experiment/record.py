@@ -1,4 +1,4 @@
-"""The record of an experiment, and which starts may go on with it or from it."""
+"""The record of an experiment, and which starts may continue it or start from it."""
 
 import json
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ RESERVED = frozenset(
     + [PRECISION, "high_error_drugs.csv", "ranking.csv", REPORT]
 )
 
-# What has to agree for the finished runs of one experiment to belong to another; DFLTS need not.
+# What must agree for the finished runs of one experiment to belong to another; DFLTS need not.
 OF_A_RUN = ("data_source", "seed", "partition", "preprocess", "splits")
 
 
@@ -78,7 +78,7 @@ def _recorded_upf(directory: Path, record: Mapping[str, Any], planned: Plan) -> 
 def refuse_changes(directory: Path, planned: Plan) -> None:
     """Refuse to continue a named experiment with settings that would mix its results.
 
-    Runs may be added to it or left out, but none that it has may change.
+    Runs may be added or left out, but no existing run may change.
 
     Raises:
         InputError: which names the setting or the run.
@@ -105,13 +105,13 @@ def refuse_changes(directory: Path, planned: Plan) -> None:
 
 
 def _shown(record: Mapping[str, Any], key: str) -> str:
-    """Return a recorded setting in brackets, where it is short enough for a sentence."""
+    """Return a recorded setting in brackets, if it is short enough for a sentence."""
     value = json.dumps(record["identity"].get(key))
     return f" ({value})" if key != "data_source" and len(value) <= 80 else ""
 
 
 def _refuse_changed_run(directory: Path, line: UpfLine, planned: Plan) -> None:
-    """Refuse a run that was begun with other hyperparameters, though the UPF may not show it."""
+    """Refuse a run that was started with other hyperparameters, even if the UPF hides it."""
     run = directory / RUNS / line.id
     begun = parameters.read(run)
     if begun is None or (run / RESTORED).exists():
@@ -142,7 +142,7 @@ def _refuse_taken_markers(directory: Path, record: Mapping[str, Any], planned: P
 def refuse_source(source: Path, planned: Plan) -> None:
     """Refuse to start from an experiment whose finished runs were tested on other rows.
 
-    The original's experiments have no record: there only the indices of the runs tell.
+    The original's experiments have no record: there only the indices of the runs are compared.
 
     Raises:
         InputError: which names the setting or the run.
@@ -162,7 +162,7 @@ def refuse_source(source: Path, planned: Plan) -> None:
 
 
 def _refuse_other_settings(source: Path, record: Mapping[str, Any], planned: Plan) -> None:
-    """Refuse to start from an experiment of other data or another partition."""
+    """Refuse to start from an experiment with other data or another partition."""
     for key in OF_A_RUN:
         if record["identity"].get(key) != planned.identity.get(key):
             raise InputError(

@@ -26,8 +26,8 @@ SCORES = (VAL_SCORES, TEST_SCORES)
 def restore(source: Path, run: Path) -> list[str]:
     """Copy a finished run, which is not modified, and return the names of its files.
 
-    What the original wrote in another form is put into ours: the hyperparameters as JSON, a
-    history of all epochs in which unknown ones are null, no NaN, scores of no rows.
+    What the original wrote in another form is converted: hyperparameters to JSON, the history to
+    all epochs with null for unknown ones, no NaN, scores of no rows.
     """
     checkpoint.adopt(source / CHECKPOINTS, run / CHECKPOINTS)
     if not (source / BASELINE_SCORES).exists():
@@ -35,7 +35,7 @@ def restore(source: Path, run: Path) -> list[str]:
         write_json(run / BASELINE_SCORES, {})
     write_text(run / RESTORED, f"{source.resolve()}\n")
     files = [p for p in source.iterdir() if p.is_file() and p.name[0] != "." and p.name != RESTORED]
-    # The scores say that all is there.
+    # The scores come last: they mean that everything is there.
     for path in sorted(files, key=lambda path: path.name == TEST_SCORES):
         _copy(path, run / path.name)
     if outcome.is_empty(source):

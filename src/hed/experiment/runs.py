@@ -1,7 +1,7 @@
 """The runs of an experiment and how far each has come, read from its directory.
 
 The experiment may be running, half copied, or written by the original system: a run's file that
-is missing or not yet whole counts as absent and is never an error.
+is missing or incomplete counts as absent and is never an error.
 """
 
 import json
@@ -34,9 +34,9 @@ Values = Mapping[str, Any]
 class Run:
     """One run: what it holds out.
 
-    `index` and `drug` are None where nothing in the directory tells them. A run is `empty` when it
-    ended without a row to be tested on. `repeat_of` is the first run that trains alike but for its
-    seed, on the same index; of a run that repeats none it is empty.
+    `index` and `drug` are None if nothing in the directory gives them. A run is `empty` when it
+    ended without a test row. `repeat_of` is the first run on the same index that differs only in
+    its seed; empty for a run that repeats none.
     """
 
     id: str
@@ -67,10 +67,10 @@ class TrackedRun(Run):
 
 @dataclass(frozen=True)
 class Experiment:
-    """What an experiment directory says of itself.
+    """What an experiment directory says about itself.
 
-    `named` has what experiment.json and the UPF say of each run, by run id, in their order.
-    `is_original` tells a directory of the original system, which has no experiment.json.
+    `named` has what experiment.json and the UPF say about each run, by run id, in their order.
+    `is_original` marks a directory of the original system, which has no experiment.json.
     """
 
     directory: Path
@@ -86,7 +86,7 @@ class Experiment:
 
 
 def read_object(path: Path) -> dict[str, Any] | None:
-    """Return the JSON object in `path`: None if there is no file, {} while it is not whole."""
+    """Return the JSON object in `path`: None if there is no file, {} while it is incomplete."""
     try:
         value = json.loads(path.read_bytes())
     except OSError:
@@ -97,7 +97,7 @@ def read_object(path: Path) -> dict[str, Any] | None:
 
 
 def read_experiment(directory: Path) -> Experiment:
-    """Read what `directory` says of itself.
+    """Read what `directory` says about itself.
 
     Raises:
         InputError: if it does not exist, is not an experiment, or its experiment.json is damaged.
@@ -194,7 +194,7 @@ def _find_dflts(directory: Path, upf: Path | None) -> Path | None:
 
 
 def read_dflts(path: Path) -> dict[str, Any]:
-    """Return the JSON object among comments in `path`, {} where it is missing or not whole."""
+    """Return the JSON object among comments in `path`, {} if it is missing or incomplete."""
     try:
         value = json.loads("\n".join(_uncommented(path)))
     except (OSError, ValueError):
@@ -222,7 +222,7 @@ def _uncommented(path: Path) -> list[str]:
 
 
 def _merged(*sources: list[dict[str, Any]]) -> dict[str, Values]:
-    """Return what several lists of runs say of each id; what a later list says prevails."""
+    """Return what several lists of runs say about each id; later lists take precedence."""
     named: dict[str, dict[str, Any]] = {}
     for values in (values for source in reversed(sources) for values in source):
         run_id = str(values["id"])
@@ -261,7 +261,7 @@ def _track(
     directory, line = run.directory, experiment.named.get(run.id, {})
     begun = parameters.read(directory)
     has_scores = experiment.is_original or (directory / TEST_SCORES).exists()
-    # Two runs of one index have two markers, which experiment.json tells.
+    # Two runs of one index have two markers, which are in experiment.json.
     marker = line.get("marker", f"{run.index:03d}" if run.index is not None else None)
     is_done = marker in markers and has_scores
     epochs_done = _epochs_done(directory)
@@ -284,7 +284,7 @@ def _first_integer(key: str, *sources: Values | None) -> int | None:
 def _epochs_done(directory: Path) -> int:
     """Return the epochs that a run has completed.
 
-    The original's history has those since its last restart alone, its checkpoints count all.
+    The original's history has only those since its last restart, its checkpoints count all.
     """
     losses = (read_object(directory / HISTORY) or {}).get("loss")
     saved = _first_integer("epoch", last_checkpoint(directory)) or 0

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-# Below an experiment, what the pilot of a cluster profile knows; readable by its owner only.
+# Below an experiment, the files of the pilot of a cluster profile; readable only by its owner.
 PILOT = ".pilot"
 TILES = "tiles"
 
@@ -15,7 +15,7 @@ Record = Mapping[str, str | float]
 
 
 def append(pilot: Path, node: str, record: Record) -> None:
-    """Append what a tile of a node did; lines of several processes do not mix."""
+    """Append what a tile of a node did; lines of several processes do not interleave."""
     line = f"{json.dumps(dict(record))}\n".encode()
     with suppress(OSError), (pilot / TILES / f"{node}.txt").open("ab", buffering=0) as stream:
         stream.write(line)
@@ -25,7 +25,7 @@ def read(pilot: Path) -> list[dict[str, Any]]:
     """Return what the tiles did, in order of the start.
 
     Raises:
-        ValueError: if a line was cut off.
+        ValueError: if a line is truncated.
     """
     paths = (pilot / TILES).glob("*.txt")
     records = [json.loads(line) for path in paths for line in path.read_text().splitlines()]

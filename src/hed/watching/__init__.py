@@ -1,1 +1,1 @@
-"""What the runs of an experiment have come to: health, progress, logs, scores, what can go."""
+"""The state of an experiment's runs: health, progress, logs, scores, what can be removed."""

@@ -26,7 +26,7 @@ from hed.watching.progress import count_epochs, summarise, write_progress
 T = TypeVar("T", bound=Run)
 
 METRICS = outcome.METRICS
-# The others are better where they are higher.
+# The others are better if higher.
 LOWER_IS_BETTER = ("mse", "rmse")
 BASELINES = ("train_mean", "cell_mean", "mean_effects")
 
@@ -50,7 +50,7 @@ def scores(experiment: Path) -> pl.DataFrame:
     """Return the test scores of an experiment: a row per run that has them, in index order.
 
     Columns are those of `SCHEMA`: errors in AUC units, test `rows`, `epochs` trained, `seconds`
-    of training. What a run does not tell, or cannot be defined, is null.
+    of training. What a run does not record, or what is undefined, is null.
 
     Raises:
         InputError: if the directory is not an experiment.
@@ -65,7 +65,7 @@ def tabulate(runs: Sequence[TrackedRun]) -> pl.DataFrame:
 
 
 def errors(runs: Sequence[Run]) -> pl.DataFrame:
-    """Return the errors of runs alone, in a third of the time of `tabulate`: its first columns."""
+    """Return only the errors of runs, the first columns of `tabulate`, in a third of its time."""
     rows = [_errors(run, found) for run, found in _scored(runs)]
     return _by_index(rows, OF_MODEL)
 
@@ -97,7 +97,7 @@ def write_all(directory: Path, metric: str) -> None:
 def render_scores(table: pl.DataFrame, metric: str) -> str:
     """Return the text of scores.csv; a metric that is undefined is `nan`.
 
-    A run that nothing gives an index is left out: the format has no place for it.
+    A run without an index is left out: the format has no place for it.
     """
     if metric not in METRICS:
         raise InputError(f"no metric {metric!r}: choose one of {', '.join(METRICS)}")
@@ -130,7 +130,7 @@ def _errors(run: Run, found: Values) -> dict[str, Any]:
 
 
 def _surroundings(run: TrackedRun) -> dict[str, Any]:
-    """Return what a run was tested on, what baselines come to there, and how long it took."""
+    """Return what a run was tested on, the baselines' errors there, and how long it took."""
     baselines = read_object(run.directory / BASELINE_SCORES) or {}
     seconds = epoch_seconds(run)
     return {

@@ -16,7 +16,7 @@ from hed.names import EPOCHS, HISTORY, JOBS, PARAMETERS, PROGRESS, RECORD, SCORE
 RESULTS = (SCORES, SCORES_TABLE, EPOCHS, PROGRESS)
 # What the original's launcher leaves.
 ORIGINAL = ("turbine.log", "turbine-env.txt", "turbine-pbs.sh")
-# What a pilot leaves about its blocks; what else is there is about single runs, or Parsl's keys.
+# What a pilot leaves about its blocks; the rest concerns single runs, or is Parsl's keys.
 PILOT = usage.PILOT
 BLOCK_LOGS = ("pilot.log", *(f"parsl/parsl.*.{end}" for end in ("stdout", "stderr", "out", "err")))
 RUN_PATTERNS = ("*scores.json", PARAMETERS, HISTORY, "*predicted.csv")
@@ -28,8 +28,8 @@ MAX_THREADS = 8
 def export(directory: Path, output: Path | None = None) -> Path:
     """Write the results of an experiment to `output`, default EXPnnn.tgz in it; return its path.
 
-    Names are sorted, owners and times are zero, so that equal contents give equal bytes. Every
-    file is a gzip member of its own (RFC 1952, 2.2), which lets threads compress them.
+    Names are sorted, owners and times are zero, so that equal contents give equal bytes. Each file
+    is a separate gzip member (RFC 1952, 2.2), so that threads can compress them.
 
     Raises:
         InputError: if the directory is not an experiment.
@@ -44,7 +44,7 @@ def export(directory: Path, output: Path | None = None) -> Path:
 
 
 def select(experiment: Experiment) -> Iterator[Path]:
-    """Yield the files of an experiment that are worth keeping: not models, nor the runs' logs."""
+    """Yield the files of an experiment that are worth keeping: neither models nor runs' logs."""
     directory = experiment.directory
     tops = (JOBS, RECORD, *ORIGINAL, *RESULTS)
     named = [directory / name for name in tops]

@@ -21,7 +21,7 @@ LINKS = ("best", "last")
 
 @dataclass(frozen=True)
 class Old:
-    """A checkpoint that may go: its run, its epoch, its directory and the bytes in it."""
+    """A removable checkpoint: its run, its epoch, its directory and its bytes."""
 
     run: str
     epoch: int
@@ -38,9 +38,9 @@ class Plan:
 
 
 def plan(experiment: Path, *, keep: int) -> Plan:
-    """Return the checkpoints of all runs but the newest `keep` of each, its best and its last.
+    """Return the checkpoints of all runs except the newest `keep` of each, its best and its last.
 
-    A run that is being trained is refused as a whole: it removes its own checkpoints.
+    A run that is being trained is skipped as a whole: it removes its own checkpoints.
 
     Raises:
         InputError: if the directory is not an experiment, or `keep` is less than 1.
@@ -61,9 +61,9 @@ def plan(experiment: Path, *, keep: int) -> Plan:
 
 
 def remove(items: Iterable[Old]) -> Iterator[Old]:
-    """Remove checkpoints one by one; yield each that has gone.
+    """Remove checkpoints one by one; yield each that was removed.
 
-    A run that has begun to train in the meantime is passed over. `ckpt-info.json` stays.
+    A run that has started to train in the meantime is skipped. `ckpt-info.json` stays.
     """
     for item in items:
         checkpoints = item.directory.parent.parent
@@ -98,7 +98,7 @@ def _old(run: TrackedRun, *, keep: int) -> Iterator[Old]:
 
 
 def _linked(checkpoints: Path) -> set[int]:
-    """Return the epochs that best and last point to, also by absolute links that are broken."""
+    """Return the epochs that best and last point to, even by broken absolute links."""
     found = (checkpoint.linked_epoch(checkpoints / name) for name in LINKS)
     return {epoch for epoch in found if epoch is not None}
 
@@ -114,10 +114,10 @@ def _unclear(checkpoints: Path) -> str | None:
 
 @contextmanager
 def _untrained(run: Path) -> Iterator[bool]:
-    """Hold the lock of a run, so that no training begins; yield whether that was possible.
+    """Hold the lock of a run, so that no training starts; yield whether that was possible.
 
-    The lock's file keeps the name of who trained the run last. A run that has no lock, and one on
-    a file system without locks, counts as free.
+    The lock file keeps the name of who last trained the run. A run without a lock, or on a file
+    system without locks, counts as free.
     """
     if is_locked(run) is None:
         yield True

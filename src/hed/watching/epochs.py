@@ -1,7 +1,7 @@
-"""What a run recorded of its epochs: in its history, its checkpoints and its times.
+"""What a run recorded about its epochs: in its history, its checkpoints and its times.
 
-The original's history holds the epochs since the last restart alone. Of those before, and of a run
-that is under way, the descriptions of the checkpoints tell the time and the best metric.
+The original's history has only the epochs since the last restart. For earlier ones, and for a
+running run, the checkpoints' descriptions have the time and the best metric.
 """
 
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ from hed.experiment.runs import Run, epoch_seconds, last_checkpoint, read_object
 from hed.names import CHECKPOINT_INFO, CHECKPOINTS, HISTORY
 
 MEASURES = ("loss", "val_loss", "r2_train", "r2_val", "lr", "seconds")
-# What checkpoints tell: the least val_loss up to an epoch.
+# From checkpoints: the least val_loss up to an epoch.
 BEST = "best"
 
-# Measure to value: None is unknown, NaN or an infinity that the training diverged.
+# Measure to value: None is unknown; NaN or an infinity means that the training diverged.
 Values = dict[str, float | None]
 
 
@@ -31,7 +31,7 @@ def read(run: Run) -> dict[int, Values]:
 
 
 def _recorded(run: Run) -> dict[int, Values]:
-    """Return the epochs of which the history has values, with their seconds."""
+    """Return the epochs for which the history has values, with their seconds."""
     lists = _lists(run)
     count = max((len(values) for name, values in lists.items() if name != "seconds"), default=0)
     before = max(int(last_checkpoint(run.directory).get("epoch", 0)) - count, 0) if count else 0
@@ -42,7 +42,7 @@ def _recorded(run: Run) -> dict[int, Values]:
 
 
 def _lists(run: Run) -> dict[str, list[Any]]:
-    """Return the lists over epochs that a run has written, the newest that are whole."""
+    """Return the lists over epochs that a run has written, the newest complete ones."""
     if history := read_object(run.directory / HISTORY):
         found = {**history, "seconds": epoch_seconds(run)}
     else:
@@ -52,7 +52,7 @@ def _lists(run: Run) -> dict[str, list[Any]]:
 
 
 def _told(run: Run) -> Iterator[tuple[int, Values]]:
-    """Yield what the descriptions of the checkpoints tell of their epochs."""
+    """Yield what the descriptions of the checkpoints say about their epochs."""
     previous = 0
     for path in sorted(run.directory.glob(f"{CHECKPOINTS}/epochs/*[0-9]/{CHECKPOINT_INFO}")):
         info = read_object(path) or {}
@@ -68,7 +68,7 @@ def _told(run: Run) -> Iterator[tuple[int, Values]]:
 
 
 def _per_epoch(elapsed: Any, epochs: int) -> float | None:
-    """Return the seconds of an epoch since the last checkpoint; the first of a start has none."""
+    """Return the seconds per epoch since the last checkpoint; None for the first of a start."""
     return elapsed / epochs if isinstance(elapsed, int | float) and epochs > 0 else None
 
 

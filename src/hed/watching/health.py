@@ -1,18 +1,18 @@
-"""Whether somebody works on a run that was begun and is not done: it is running, or it has failed.
+"""Whether a run that was started and is not done is still running, or has failed.
 
-What tells, in this order:
+Checked in this order:
 
 1. The run's kernel lock is held: it is being trained. The lock ends with the process, however it
-   dies. It is seen on the same computer, and on others where the file system shares locks (NFS,
+   dies. It is visible on the same computer, and on others if the file system shares locks (NFS,
    Lustre mounted with `flock`; not with `localflock`).
 2. The newest log of the run ends with an error or a traceback, and nothing was written to the run
    since: it failed.
 3. The lock is free, this computer held it last, and training has not ended: the process was killed.
 4. Neither the run nor its logs were written to for three epochs (15 minutes at least; 6 hours
-   where no epoch was timed yet): nobody works on it.
+   if no epoch was timed yet): it failed.
 
-So a run that was killed on another computer whose locks are not seen counts as running until its
-silence is long enough, and one whose epochs take longer than three times the median counts as
+So a run that was killed on another computer whose locks are not visible counts as running until it
+has been silent long enough, and one whose epochs take longer than three times the median counts as
 failed until it writes again. The original's runs have no lock, and share one log per rank.
 """
 
@@ -40,7 +40,7 @@ State = Literal["done", "running", "waiting", "failed"]
 PATIENCE_EPOCHS = 3
 SHORTEST_PATIENCE = 15 * 60.0
 UNTIMED_PATIENCE = 6 * 3600.0
-# A training that goes on again needs so long to take its lock.
+# A training that resumes takes up to this long to take its lock.
 START_SECONDS = 60.0
 # The last files of an attempt and its log are written at about the same time.
 CLOCK_SECONDS = 2.0
@@ -105,7 +105,7 @@ def examine(run: TrackedRun, *, patience: float) -> Health:
 def seconds_per_epoch(runs: Sequence[TrackedRun]) -> float | None:
     """Return the median over all recorded epochs; without any, over the checkpoints.
 
-    A first wave of long runs would otherwise have no estimate until its end, and an experiment of
+    Otherwise a first wave of long runs would have no estimate until its end, and an experiment of
     the original none at all.
     """
     recorded = [seconds for run in runs for seconds in epoch_seconds(run)]
@@ -115,7 +115,7 @@ def seconds_per_epoch(runs: Sequence[TrackedRun]) -> float | None:
 
 
 def _ended_here(directory: Path) -> bool:
-    """Return whether this computer trained the run last, and the training did not end."""
+    """Return whether this computer last trained the run, and the training did not end."""
     if (directory / HISTORY).exists():
         return False  # its predictions are made without the lock
     with contextlib.suppress(OSError):
@@ -127,7 +127,7 @@ def _ended_here(directory: Path) -> bool:
 def _error_since(written: float, run: TrackedRun) -> str | None:
     """Return the error that the newest log of a run ends with, None if there is none.
 
-    If the run's files were `written` to after the log, another attempt goes on.
+    If the run's files were `written` to after the log, another attempt is running.
     """
     log = max([*_own_logs(run), *_shared_log(run)], key=_modified, default=None)
     if log is None or _modified(log) < written - CLOCK_SECONDS:
@@ -164,12 +164,12 @@ def _files(directory: Path) -> Iterator[Path]:
 
 
 def _newest(paths: Iterable[Path]) -> float:
-    """Return when one of several files was written last, 0 if there is none."""
+    """Return when any of several files was last written, 0 if there are none."""
     return max(map(_modified, paths), default=0.0)
 
 
 def _modified(path: Path) -> float:
-    """Return when a file was written last, 0 if it has gone."""
+    """Return when a file was last written, 0 if it is gone."""
     try:
         return path.lstat().st_mtime
     except OSError:

@@ -1,9 +1,9 @@
 """Logs without the noise of the frameworks, and the error that a log ends with.
 
-A summary keeps every line but these: informational lines and banners of TensorFlow, XLA, oneDNN and
-absl; the updates of a Keras progress bar before the last of an epoch; and what was said before in
-the same words (warnings, errors, tracebacks), which is counted at the end. The numbers in a
-framework's warning do not make it another one.
+A summary keeps every line except these: informational lines and banners of TensorFlow, XLA, oneDNN
+and absl; the updates of a Keras progress bar before the last of an epoch; and repeated warnings,
+errors and tracebacks, which are counted at the end. The numbers in a framework's warning do not
+make it another one.
 """
 
 import re
@@ -23,14 +23,14 @@ COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 _PACE = r"(?:\s+-)?\s+(?:ETA: )?[\d:]+(?:[mu]?s)?(?:\s+\d+[mun]?s/\w+)?"
 _METRIC = r"\s+-\s+[A-Za-z_]\w*: (?:nan|-?inf|-?\d+(?:\.\d{1,4})?(?:e[-+]\d\d)?)"
-# What follows a bar was printed by someone else, who had no line of his own.
+# What follows a bar was printed by something else, on the same line.
 BAR = re.compile(rf"\s*(\d+)/(?:\d+|Unknown) +(?:\[[=>.]+\]|[━╸╺ ]*━)(?:{_PACE})?(?:{_METRIC})*")
 
 TIME = re.compile(r"^(?:\d{4}-\d\d-\d\d[ T])?\d\d:\d\d:\d\d(?:[.,]\d+)?:? *")
 
 
 def _stamp(levels: str) -> str:
-    """Return a pattern of what TensorFlow and absl put before a message of these levels."""
+    """Return a pattern for the prefix of TensorFlow's and absl's messages of these levels."""
     return (
         rf"(?:\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: {levels} "
         rf"|{levels}\d{{4}} \d\d:\d\d:\d+\.\d+ +\d+ )\S+:\d+\]"
@@ -39,7 +39,7 @@ def _stamp(levels: str) -> str:
 
 INFO = re.compile(_stamp("I"))
 LEVELLED = re.compile(_stamp("[IWEF]"))
-# Their words would make some of them notable.
+# Some of these contain words that would make them notable.
 BANNER = re.compile(
     r"To enable the following instructions: .* rebuild TensorFlow"
     r"|: I \S+\] (?:oneDNN custom operations are on|This TensorFlow binary is optimized)"
@@ -57,8 +57,8 @@ ERROR = re.compile(
     r"|Fatal Python error|(?:Killed|Terminated|Aborted|Segmentation fault|Bus error)\b"
     rf"|{_stamp('F')}"
 )
-# Most logs have none of these: a quick look spares reading them line by line. The last two begin
-# a fatal message of TensorFlow or absl.
+# Most logs have none of these: a quick look saves reading them line by line. The last two start a
+# fatal message of TensorFlow or absl.
 SUSPICIOUS = (
     *("error", "exception", "interrupt", "traceback", "killed", "terminated", "aborted"),
     *("segmentation", ": f ", "\nf"),
@@ -66,13 +66,13 @@ SUSPICIOUS = (
 WORK = re.compile(r"epoch +\d+/\d+|resuming after|waiting for |[\d,]+ (?:training|test) rows", re.I)
 
 
-# What was printed; of a progress bar also the step that it shows.
+# What was printed; for a progress bar, also the step that it shows.
 Statement = tuple[int | None, str]
 
 
 @dataclass
 class _Summary:
-    """What has been kept and said so far, while a log is read."""
+    """What has been kept and printed so far, while a log is read."""
 
     bar: str | None = None
     step: int = 0
@@ -81,7 +81,7 @@ class _Summary:
     wordings: dict[str, str] = field(default_factory=dict)
 
     def end_bar(self) -> Iterator[str]:
-        """Yield the bar whose updates have ended, if there is one."""
+        """Yield the bar whose updates have ended, if any."""
         if self.bar is not None:
             yield self.bar
         self.bar, self.step = None, 0
@@ -93,7 +93,7 @@ class _Summary:
         self.bar, self.step = bar, step
 
     def is_said(self, block: str) -> bool:
-        """Return whether a notable statement was made before, or any is the same as the last."""
+        """Return whether a notable statement is a repetition, or any one equals the last."""
         if not (NOTABLE.search(block) or CHATTY.match(block) or LEVELLED.match(block)):
             repeated, self.previous = block == self.previous, block
             return repeated
@@ -103,7 +103,7 @@ class _Summary:
         return self.counts[key] > 1
 
     def repeated(self) -> Iterator[str]:
-        """Yield how often each statement was made that was made more than once."""
+        """Yield how often each repeated statement was made."""
         for key, count in self.counts.items():
             if count > 1:
                 yield f"{count:,} times: {self.wordings[key].splitlines()[-1].strip()}"
@@ -133,7 +133,7 @@ def summarise(lines: Iterable[str]) -> Iterator[str]:
 
 
 def last_error(log: Path) -> str | None:
-    """Return the error that a log ends with, None if work went on after the last one.
+    """Return the error that a log ends with, None if work continued after the last one.
 
     It is a line such as `error: no space left` or, of a traceback, the exception.
     """
@@ -158,7 +158,7 @@ def _tail(log: Path) -> str:
 
 
 def _statements(lines: Iterable[str]) -> Iterator[Statement]:
-    """Yield what was printed, each bar and each line apart, without colours and empty lines."""
+    """Yield what was printed, bar by bar and line by line, without colours and empty lines."""
     for line in lines:
         for text in REWRITE.split(COLOUR.sub("", line.rstrip("\n"))):
             while bar := BAR.match(text):
@@ -190,14 +190,14 @@ def _blocks(statements: Iterable[Statement]) -> Iterator[Statement]:
 
 
 def _is_noise(block: str) -> bool:
-    """Return whether a statement tells nothing about the run; serious words are never noise."""
+    """Return whether a statement says nothing about the run; serious words are never noise."""
     if BANNER.search(block):
         return True
     return bool(INFO.match(block)) and not NOTABLE.search(block)
 
 
 def _key(block: str) -> str:
-    """Return what makes two statements the same: not the time, and no number of a framework."""
+    """Return the key by which statements are equal: without times and a framework's numbers."""
     if CHATTY.match(block):
         return re.sub(r"\d+|0x[0-9a-f]+", "#", block)
     if stamp := LEVELLED.match(block):

@@ -1,4 +1,4 @@
-"""How far an experiment has come, how fast it goes on, and how long it will still take."""
+"""How far an experiment has come, how fast it progresses, and how long it will still take."""
 
 import heapq
 import re
@@ -32,10 +32,10 @@ class Progress:
     """The progress of an experiment; None is unknown.
 
     runs = done + running + waiting + failed. `rate` is in epochs per hour, of all running runs
-    together. `seconds_left` counts failed runs as if they were to be done again. `stopped` is when
-    the last run ended, if all are done. `epochs` and `alpha` are those of DFLTS. `empty` names the
-    runs that had no row to be tested on. `procs` is the number of tiles that have ended a run,
-    `ppn` the most of one node; of an experiment of the original, what its log says.
+    together. `seconds_left` assumes that failed runs are repeated. `stopped` is when the last run
+    ended, if all are done. `epochs` and `alpha` are those of DFLTS. `empty` names the runs without
+    test rows. `procs` is the number of tiles that have ended a run, `ppn` the most of one node; for
+    an experiment of the original, what its log says.
     """
 
     directory: str
@@ -114,7 +114,7 @@ def render(progress: Progress) -> str:
 
 
 def texts(progress: Progress) -> dict[str, str]:
-    """Return what progress.txt says, as KEY to value."""
+    """Return the content of progress.txt, as KEY to value."""
     values: dict[str, str | float | None] = {
         "DIR": progress.directory,
         "JOB": progress.job,
@@ -144,15 +144,15 @@ def texts(progress: Progress) -> dict[str, str]:
 
 
 def count_epochs(runs: Sequence[TrackedRun]) -> str:
-    """Return `done/planned` over all runs; a run that stopped early leaves the sum below."""
+    """Return `done/planned` over all runs; a run that stopped early keeps the sum lower."""
     return f"{sum(r.epochs_done for r in runs)}/{sum(r.epochs_planned for r in runs)}"
 
 
 def seconds_left(runs: Sequence[TrackedRun]) -> float | None:
-    """Estimate the seconds until the last run is done, None if nothing tells.
+    """Estimate the seconds until the last run is done, None if unknown.
 
-    As many runs go on at once as do now, each next run starts where one ends, and every epoch
-    takes the median time of those recorded.
+    Assumes that as many runs run at once as now, that each next run starts where one ends, and
+    that every epoch takes the median recorded time.
     """
     running = [_epochs_left(run) for run in runs if run.state == "running"]
     seconds = seconds_per_epoch(runs)
@@ -177,7 +177,7 @@ def render_duration(seconds: float) -> str:
 
 
 def _to_do(runs: Sequence[TrackedRun], healths: Sequence[Health]) -> list[TrackedRun]:
-    """Return the runs, those that have failed as waiting to be continued."""
+    """Return the runs, with failed ones as waiting to be continued."""
     pairs = zip(runs, healths, strict=True)
     return [replace(r, state="waiting" if h.state == "failed" else h.state) for r, h in pairs]
 
@@ -187,7 +187,7 @@ def _duration_or_none(seconds: float | None) -> str | None:
 
 
 def _last_end(markers: Mapping[str, Path]) -> str:
-    """Return when the last run was marked, as local time."""
+    """Return when the last run was marked, in local time."""
     last = max(path.stat().st_mtime for path in markers.values())
     return f"{datetime.fromtimestamp(last):%Y-%m-%d %H:%M:%S}"
 
@@ -205,13 +205,13 @@ def _job(directory: Path) -> str | None:
 
 
 def _processes(directory: Path) -> dict[str, int | None]:
-    """Return PROCS and PPN, None where neither the pilot nor the original's log tells."""
+    """Return PROCS and PPN, None if neither the pilot nor the original's log has them."""
     with suppress(OSError):
         log = (directory / "turbine.log").read_text(errors="replace")
         found = {key: re.search(rf"^{key}:\s*(\d+)", log, re.MULTILINE) for key in ("PROCS", "PPN")}
         return {key.lower(): int(match[1]) if match else None for key, match in found.items()}
     tiles: set[tuple[str, str]] = set()
-    with suppress(ValueError, KeyError, TypeError):  # a line that was cut off
+    with suppress(ValueError, KeyError, TypeError):  # a truncated line
         tiles = {(each["node"], each["tile"]) for each in usage.read(directory / usage.PILOT)}
     nodes = Counter(node for node, _ in tiles)
     return {"procs": len(tiles) or None, "ppn": max(nodes.values(), default=None)}

@@ -16,13 +16,13 @@ from hed.watching import logs
 
 PREFIX = "out-"
 PROCESSES = 4
-# Below this, starting processes takes longer than the work.
+# Below this, starting processes takes longer than the work itself.
 PARALLEL_BYTES = 20_000_000
 
 
 @dataclass(frozen=True)
 class Shrunk:
-    """A log that was summarised, and the bytes of both."""
+    """A summarised log, and the bytes of log and summary."""
 
     log: Path
     bytes: int
@@ -45,19 +45,19 @@ def find(directory: Path) -> list[Path]:
 
 
 def outdated(found: Iterable[Path]) -> list[Path]:
-    """Return the logs that have no summary, or were written to since it was made."""
+    """Return the logs that have no summary, or that were written to since it was made."""
     return [log for log in found if _modified(summary_of(log)) != _modified(log)]
 
 
 def shrink(found: Sequence[Path]) -> Iterator[Shrunk]:
     """Write the summary of each log; yield what it saved, in order.
 
-    A summary has the time of its log, which tells whether the log went on.
+    A summary has the modification time of its log, which shows whether the log has grown.
     """
     if len(found) < 2 or sum(log.stat().st_size for log in found) < PARALLEL_BYTES:
         yield from map(_shrink, found)
         return
-    # Processes that are forked from one with threads may wait for ever.
+    # Processes forked from one with threads may hang.
     context = multiprocessing.get_context("spawn")
     workers = min(PROCESSES, os.cpu_count() or 1, len(found))
     with ProcessPoolExecutor(workers, context, initializer=os.nice, initargs=(19,)) as pool:
@@ -65,7 +65,7 @@ def shrink(found: Sequence[Path]) -> Iterator[Shrunk]:
 
 
 def summary_of(log: Path) -> Path:
-    """Return where the summary of a log is."""
+    """Return the path of a log's summary."""
     return log.with_name(f"summary-{log.name.removeprefix(PREFIX)}")
 
 
@@ -78,7 +78,7 @@ def table(shrunk: Iterable[Shrunk]) -> pl.DataFrame:
 
 
 def told(shrunk: pl.DataFrame, found: int) -> str:
-    """Return what was saved, in a sentence; `found` counts the logs that are up to date too."""
+    """Return what was saved, in a sentence; `found` includes the logs that are up to date."""
     before, after = int(shrunk["bytes"].sum()), int(shrunk["summary_bytes"].sum())
     share = f" ({1 - after / before:.1%} smaller)" if before else ""
     text = f"{len(shrunk):,} logs: {render_bytes(before)} to {render_bytes(after)}{share}"
@@ -96,5 +96,5 @@ def _shrink(log: Path) -> Shrunk:
 
 
 def _modified(path: Path) -> int | None:
-    """Return when a file was written last, in nanoseconds; None if there is none."""
+    """Return when a file was last written, in nanoseconds; None if it does not exist."""
     return path.stat().st_mtime_ns if path.exists() else None

@@ -1,4 +1,4 @@
-"""A view of a live experiment in a terminal, renewed until the experiment is done."""
+"""A view of a live experiment in a terminal, refreshed until the experiment is done."""
 
 import signal
 import time
@@ -18,10 +18,10 @@ from hed.watching.progress import Progress, render, render_duration, summarise
 
 BAR_WIDTH = 40
 DRUG_WIDTH = 20
-# Of a terminal's lines, those that are not the list of runs.
+# Lines of a terminal that are not the list of runs.
 OTHER_LINES = 10
 
-# Told apart by shape as well as by colour.
+# Distinguished by shape as well as by colour.
 STYLES: Mapping[State, tuple[str, str]] = {
     "done": ("█", "green"),
     "running": ("▓", "cyan"),
@@ -33,7 +33,7 @@ STYLES: Mapping[State, tuple[str, str]] = {
 def watch(directory: Path, *, seconds: float, console: Console) -> None:
     """Show the progress of an experiment every few seconds, until it is done or Ctrl-C.
 
-    Where `console` is no terminal, the text of progress.txt is printed instead of the view.
+    If `console` is not a terminal, the text of progress.txt is printed instead of the view.
 
     Raises:
         InputError: if the directory is not an experiment.
@@ -75,7 +75,7 @@ def view(
 def _readings(
     directory: Path, height: int, seconds: float
 ) -> Iterator[tuple[Progress, RenderableType]]:
-    """Yield the progress and its view, again and again until all runs are done."""
+    """Yield the progress and its view, repeatedly until all runs are done."""
     while True:
         experiment = read_experiment(directory)
         runs = track_runs(experiment)
@@ -96,7 +96,7 @@ def _notable(
 
 
 def _line(run: TrackedRun, health: Health) -> Iterator[RenderableType]:
-    """Yield what is told of one run: its drug, its epochs, and why it failed."""
+    """Yield what is shown of one run: its drug, its epochs, and why it failed."""
     symbol, style = STYLES[health.state]
     yield Text(f"{symbol} {run.id}", style=style)
     yield Text(shorten(drug_label(run.id, run.index, run.drug), DRUG_WIDTH))
@@ -122,7 +122,7 @@ def _bar(progress: Progress) -> RenderableType:
 
 
 def _widths(counts: Sequence[int]) -> list[int]:
-    """Return the share of the bar of each count; what is not zero shows."""
+    """Return each count's share of the bar; nonzero counts are always visible."""
     total = max(sum(counts), 1)
     ends = [round(BAR_WIDTH * sum(counts[: i + 1]) / total) for i in range(len(counts))]
     starts = [0, *ends[:-1]]
@@ -143,7 +143,7 @@ def _epochs(progress: Progress) -> RenderableType:
 
 
 def _epoch_bar(done: int, planned: int, *, width: int) -> ProgressBar:
-    """Return a bar of the epochs that are done."""
+    """Return a bar of the completed epochs."""
     return ProgressBar(total=max(planned, 1), completed=done, width=width, complete_style="green")
 
 

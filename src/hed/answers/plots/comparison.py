@@ -50,7 +50,7 @@ def plot(differences: pl.DataFrame, *, metric: str, noun: str = "drug") -> p9.gg
 def arrange(differences: pl.DataFrame, *, metric: str) -> pl.DataFrame:
     """Return the differences with `change` (better, worse, equal) and `named`, what to label.
 
-    Named are those of the largest differences in each experiment.
+    The largest differences in each experiment are named.
     """
     gain = -pl.col("difference") if metric in LOWER_IS_BETTER else pl.col("difference")
     change = pl.when(gain > 0).then(pl.lit("better")).when(gain < 0).then(pl.lit("worse"))
@@ -64,7 +64,7 @@ def arrange(differences: pl.DataFrame, *, metric: str) -> pl.DataFrame:
 
 
 def place_names(points: pl.DataFrame, *, low: float, high: float) -> pl.DataFrame:
-    """Return the named points with where to write: `text_x`, `text_y`, and `left` of the mark.
+    """Return the named points with label positions: `text_x`, `text_y`, and `left` of the mark.
 
     The axes go from `low` to `high`. A name is beside its mark, on the side that has more room, and
     below the name above it if they would overlap.

@@ -40,7 +40,7 @@ def plot(found: Contest, *, noun: str = "drug") -> p9.ggplot:
 
 
 def bars(found: Contest, right: float) -> pl.DataFrame:
-    """Return where a bar joins models that do not differ: x, low, high; one for each letter."""
+    """Return the bars that join models that do not differ: x, low, high; one for each letter."""
     letters = found.table["letters"].to_list()
     rows = []
     for number, letter in enumerate(sorted(set("".join(letters)))):

@@ -1,4 +1,4 @@
-"""Test scores by the epochs that were trained."""
+"""Test scores by the number of trained epochs."""
 
 # plotnine's own functions are mostly without types.
 # mypy: disable-error-code="no-untyped-call, no-any-return"

@@ -27,12 +27,12 @@ LEVEL_ROW = 0.36  # inches, of a series over all drugs: its points are scattered
 
 SERIES = {column: name for name, column in LEVELS.items()}
 # Shapes tell the series apart in grey.
-# Only one of the means of cells and the mean effects is drawn: both are what has to be beaten.
+# Only one of cell mean and mean effects is drawn: either is the one to beat.
 COLOURS = {"model": theme.BLUE, "training mean": theme.GREY}
 COLOURS |= dict.fromkeys(("cell mean", "mean effects"), theme.ORANGE)
 SHAPES = {"model": "o", "cell mean": "D", "mean effects": "D", "training mean": "|"}
 FILLS = {**COLOURS, "cell mean": "white", "mean effects": "white"}
-# The model's mark lies on top: the others are larger, to be seen behind it.
+# The model's mark lies on top: the others are larger, to be visible behind it.
 SIZES = {"model": 1.9, "cell mean": 2.4, "mean effects": 2.4, "training mean": 3.4}
 # Of experiments beside this one, in their order.
 OTHERS = tuple(zip(theme.FURTHER, ("^", "s", "v", "p", "X"), strict=True))
@@ -146,7 +146,7 @@ def _label(table: pl.DataFrame, others: Sequence[str]) -> pl.DataFrame:
 
 
 def _scales(others: Sequence[str]) -> list[Any]:
-    """Return how series look, and an axis that begins at zero."""
+    """Return the look of the series, and an axis that starts at zero."""
     further = list(zip(others, OTHERS, strict=False))
     colours = {name: colour for name, (colour, _) in further}
     return [

@@ -16,7 +16,7 @@ from hed.answers.plots import theme
 MAX_POINTS = 5000
 SQUARES = (30, 80)  # least and most, along each axis
 ROOT = 8.0  # of the number of rows, per square
-# Of rows with equally many, the median of each is drawn, if each has enough.
+# The medians of this many groups of equally many rows are drawn, if each has enough.
 GROUPS = 20
 ROWS_PER_GROUP = 30
 

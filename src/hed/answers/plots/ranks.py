@@ -21,7 +21,7 @@ MEASURES = {
 METHODS = {"model": "model", "drug_mean": "drug's mean\n(oracle)"}
 COLOURS = {"model": theme.BLUE, "drug's mean\n(oracle)": theme.ORANGE}
 
-LEAST = {"spearman": -1.0, "kendall": -1.0}  # the others are 0 at least
+LEAST = {"spearman": -1.0, "kendall": -1.0}  # the others are at least 0
 
 HEIGHT = 4.8
 

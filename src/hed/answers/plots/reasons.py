@@ -45,7 +45,7 @@ def plot(drugs: pl.DataFrame, found: pl.DataFrame, *, metric: str, title: str) -
 
 
 def few_breaks(limits: tuple[float, float]) -> list[float]:
-    """Return few ticks, that their labels do not meet."""
+    """Return few ticks, so that their labels do not overlap."""
     from mizani.breaks import breaks_extended
 
     return list(breaks_extended(n=4)(limits))

@@ -15,10 +15,10 @@ from hed.errors import InputError
 FORMATS = ("pdf", "png", "svg")
 
 WIDTH = 6.5  # inches, the text width of a letter page
-CAPTION = 112  # characters of a line of a caption
+CAPTION = 112  # characters in a line of a caption
 DPI = 200
 
-# Okabe and Ito's colours, which the colour-blind can tell apart.
+# Okabe and Ito's colours, which are safe for the colour-blind.
 BLUE, ORANGE, SKY = "#0072B2", "#D55E00", "#56B4E9"
 # Further ones of theirs, for experiments beside one.
 FURTHER = ("#009E73", "#CC79A7", "#E69F00", SKY, "#000000")
@@ -39,7 +39,7 @@ def save(plot: p9.ggplot, output: Path, *, dpi: int = DPI) -> None:
 
 
 def check(output: Path) -> str:
-    """Return the format that a file's name tells.
+    """Return the format that a file's name implies.
 
     Raises:
         InputError: if it is none of `FORMATS`.

@@ -26,7 +26,7 @@ MARGINS = 1.7  # inches, all that is above and below the panels
 BUSY_HEIGHT = 1.1  # inches, of the upper panel
 NAMED_ROW, LEAST_HEIGHT, MOST_HEIGHT = 0.15, 0.8, 5.0  # inches, of the lower panel
 
-# Two shades tell a run from the next on the same tile.
+# Two shades distinguish a run from the next on the same tile.
 SHADES = (theme.BLUE, theme.SKY)
 FAILED = theme.ORANGE
 
@@ -78,7 +78,7 @@ def count_busy(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def plot(table: pl.DataFrame, *, title: str) -> p9.ggplot:
-    """Return the figure of `tabulate`, which must have a row at least."""
+    """Return the figure of `tabulate`, which must have at least one row."""
     tiles = table["row"].n_unique()
     height = min(max(NAMED_ROW * tiles, LEAST_HEIGHT), MOST_HEIGHT)
     upper, lower = "busy", f"{tiles:,} tile{'s' if tiles > 1 else ''}"

@@ -31,7 +31,7 @@ from hed.experiment.kind import Kind
 from hed.experiment.runs import read_runs
 from hed.watching import aggregate
 
-# Of the table of high error drugs, what the page has of each drug; the baseline is its kind's.
+# What the page shows of each drug in the table of high error drugs; the baseline is its kind's.
 COLUMNS = (
     *("index", "drug", "run", "repeats", "rows", "cells", "auc_mean", "auc_sd"),
     *("rmse", "rmse_low", "rmse_high", "rmse_repeats_sd", "mse", "bias", "pcc", "scc", "r2"),
@@ -44,12 +44,12 @@ EXPLAINED = ("nearest", "distance", "tanimoto", "sensitive", "noise")
 
 @dataclass(frozen=True)
 class Contents:
-    """All that a report says.
+    """Everything that a report says.
 
-    `drugs` has the columns `COLUMNS`, those of `EXPLAINED` (null where they are not known) and one
-    for each of `others`, experiments beside this one; worst first. `levels` compares these, see
-    `Beside.levels`. `data` are sentences about the data set, as the start of the experiment said
-    them; `notes` are sentences on what is missing.
+    `drugs` has the columns `COLUMNS`, those of `EXPLAINED` (null where unknown) and one for each of
+    `others`, experiments beside this one; worst first. `levels` compares these, see
+    `Beside.levels`. `data` are sentences about the data set, as printed at the start of the
+    experiment; `notes` are sentences on what is missing.
     """
 
     name: str
@@ -125,7 +125,7 @@ def _with_baselines(judged: pl.DataFrame, kind: Kind) -> pl.DataFrame:
 def _explain(
     directory: Path, held: heldout.HeldOut, judged: pl.DataFrame, sources: Sources
 ) -> tuple[pl.DataFrame | None, list[str]]:
-    """Return what may explain the errors of drugs, or a sentence why nothing does."""
+    """Return what may explain the errors of drugs, or a sentence on why nothing does."""
     if held.kind.noun != "drug":
         return None, []
     try:
@@ -137,7 +137,7 @@ def _explain(
 def _columns(
     judged: pl.DataFrame, explained: pl.DataFrame | None, compared: Beside | None
 ) -> pl.DataFrame:
-    """Return a row per drug with all that the page has of it."""
+    """Return a row per drug with everything that the page shows of it."""
     table = judged.select(COLUMNS)
     if explained is None:
         table = table.with_columns(pl.lit(None).alias(name) for name in EXPLAINED)

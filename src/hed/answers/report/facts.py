@@ -13,7 +13,7 @@ from hed.answers.rule import Rule
 
 @dataclass(frozen=True)
 class Fact:
-    """A headline number, what it is, and what it compares with."""
+    """A headline number, what it is, and what to compare it with."""
 
     label: str
     value: str

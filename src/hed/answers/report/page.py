@@ -95,5 +95,5 @@ def _read(folder: str, name: str) -> str:
 
 
 def _without_map(script: str) -> str:
-    """Return a script without the comment that names a file beside it, which is not there."""
+    """Return a script without the comment that names a source map, which is not there."""
     return re.sub(r"^//# sourceMappingURL=.*$", "", script, flags=re.MULTILINE)

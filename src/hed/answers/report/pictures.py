@@ -10,13 +10,13 @@ from PIL import Image
 from hed.errors import InputError
 
 DPI = 170
-# Figures of few colours: a quarter of the bytes, and no difference to see.
+# Figures have few colours: a quarter of the bytes, and no visible difference.
 PALETTE = 96
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure that may be drawn: its name, its title, and what draws it."""
+    """A figure that may be drawn: its name, its title, and the function that draws it."""
 
     name: str
     title: str
