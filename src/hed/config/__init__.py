@@ -1,1 +1,1 @@
-"""What can be chosen: settings and hyperparameters, their schemas, and the page about them."""
+"""The configuration: settings and hyperparameters, their schemas, and the page about them."""

@@ -66,7 +66,7 @@ def resolve(
 
 
 def planned(dflts: Parameters, line: UpfLine) -> Parameters:
-    """Return what is known of a run before it begins: of another model, only what is set."""
+    """Return what is known of a run before it starts: for another model, only what is set."""
     model = model_of(line.overrides, model_of(dflts))
     return resolve(dflts, line, None if model == OURS else {"model": model})
 
@@ -75,8 +75,8 @@ def read_dflts(path: Path) -> Parameters:
     """Return the hyperparameters that a DFLTS file sets for every run.
 
     Lines starting with # are comments. Hyperparameters of the original that the pipeline decides
-    itself (`input_dir`, `model_name`, ...) are accepted and left out. Those of another `model`
-    than Uno are that model's own and checked when a run begins.
+    itself (`input_dir`, `model_name`, ...) are accepted and left out. Those of a `model` other
+    than Uno are that model's own and checked when a run starts.
 
     Raises:
         InputError: if the file is missing, is not a JSON object, or sets something unknown.
@@ -89,7 +89,7 @@ def ignored(dflts: Path | None, upf: Path | None, own: Collection[str] = ()) -> 
     """Return a sentence for each file that sets what has no meaning here.
 
     Args:
-        own: names that a model other than Uno has, which mean what it says.
+        own: names that a model other than Uno has, with a meaning of its own.
     """
     sentences = []
     for path in filter(None, (dflts, upf)):
@@ -113,7 +113,7 @@ def read_upf(path: Path, model: str = OURS) -> list[UpfLine]:
         model: the model of lines that name none.
 
     Raises:
-        InputError: if the file is missing or empty, a line is wrong, or a run id stands twice.
+        InputError: if the file is missing or empty, a line is wrong, or a run id occurs twice.
     """
     numbered = enumerate(read_lines(path), start=1)
     runs = [
@@ -130,7 +130,7 @@ def unique(runs: Sequence[UpfLine], path: Path | None) -> list[UpfLine]:
     """Return the runs of a UPF.
 
     Raises:
-        InputError: if a run id stands twice.
+        InputError: if a run id occurs twice.
     """
     seen: set[str] = set()
     for run in runs:
@@ -187,7 +187,7 @@ def _upf_line(text: str, source: str, model: str) -> UpfLine:
 
 
 def check(value: Parameters, source: str, model: str = OURS) -> Parameters:
-    """Return the hyperparameters that count, after refusing what no run could use.
+    """Return the hyperparameters that have an effect, after refusing what no run could use.
 
     Those of another model are its own: `candle.settle` knows them.
     """

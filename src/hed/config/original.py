@@ -1,7 +1,7 @@
 """Hyperparameters of the original's files that are not ours: ignored, renamed, or refused.
 
 CANDLE's parser, Supervisor's `model_runner` and IMPROVE's scripts take many more than a model has.
-Which they are, and what to do instead, stands in original.json.
+original.json lists them, and what to do instead.
 """
 
 import json
@@ -24,11 +24,11 @@ def definition() -> Mapping[str, Any]:
 
 
 def settle(given: Parameters, source: str, own: Collection[str] = ()) -> Parameters:
-    """Return the hyperparameters that count, under our names.
+    """Return the hyperparameters that have an effect, under our names.
 
     Args:
         source: where they were read, for the error's text.
-        own: names that the model itself has, which mean what it says.
+        own: names that the model itself has, with a meaning of its own.
 
     Raises:
         InputError: if one asks for something that the pipeline does elsewhere or not at all.
@@ -51,11 +51,11 @@ def ignored(given: Parameters, own: Collection[str] = ()) -> list[str]:
 
 
 def _is_ignored(name: str, value: Any, source: str) -> bool:
-    """Return whether a hyperparameter has no effect here; refuse one that ought to have."""
+    """Return whether a hyperparameter has no effect here; refuse one that should have one."""
     if name in definition()["moved"]:
         raise InputError(f"{name} in {source} {definition()['moved'][name]}")
     idle = definition()["idle"]["names"].get(name)
-    # JSON's true and 1 are one value to Python, and no one means them to be two here.
+    # JSON's true and 1 are equal in Python, and nobody means them to differ here.
     if idle and value not in idle["values"]:
         raise InputError(
             f"{name} in {source} cannot be {json.dumps(value)} here: {idle['instead']}"

@@ -1,4 +1,4 @@
-"""Repeats: runs that hold out the same and differ in nothing but the seed of the training.
+"""Repeats: runs that hold out the same and differ only in the seed of the training.
 
 The first repeat of a run has its id, the others `{id}-2`, `{id}-3`, ..., so that repeats can be
 added to an experiment. All have the same partition: what differs is the training.
@@ -42,8 +42,8 @@ def first_of_each(named: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """Return for each run that repeats another one the id of the first of them.
 
     Args:
-        named: what experiment.json and the UPF say of each run, by id. A run that they give no
-            index repeats none.
+        named: what experiment.json and the UPF say about each run, by id. A run without an index
+            there repeats none.
     """
     first: dict[str, str] = {}
     indexed = {run: values for run, values in named.items() if "index" in values}

@@ -13,7 +13,7 @@ Schema = Mapping[str, Any]
 
 
 def _is_integer(checker: TypeChecker, value: Any) -> bool:
-    """Tell whether a value is an integer; JSON Schema counts 20.0 too, which no command takes."""
+    """Tell whether a value is an integer; JSON Schema accepts 20.0, which no command takes."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -80,7 +80,7 @@ def _unknown(error: ValidationError, source: str, noun: str) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return a hint at the known name most like `name`."""
+    """Return a hint naming the known name closest to `name`."""
     known = list(known)
     close = difflib.get_close_matches(name, known, n=1)
     if close:

@@ -43,7 +43,7 @@ def complete(config: Mapping[str, Any], root: Path) -> dict[str, Any]:
     # `--config upf=` on the command line is null.
     given = {key: value for key, value in config.items() if value is not None}
     for key, text in given.items():
-        # Of --config, Snakemake reads only True and False as what they are.
+        # From --config, Snakemake parses only True and False as booleans.
         is_switch = definition["properties"].get(key, {}).get("type") == "boolean"
         if is_switch and text in ("true", "false"):
             given[key] = text == "true"

@@ -1,4 +1,4 @@
-"""Controls: what a training can learn if one of its inputs is put in disorder.
+"""Controls: what a training can learn if one of its inputs is permuted.
 
 A model that predicts as well with the features of another drug does not use what a drug is. The
 permutations are functions of a seed, so that training, resume and scoring have the same one.
@@ -50,7 +50,7 @@ def inputs(params: Mapping[str, Any]) -> Inputs:
 def features(given: Inputs) -> tuple[Features, Features]:
     """Return the features of all cells and all drugs of a run's data set, as the control has them.
 
-    Of a permuted kind every id, the held-out one too, has the features of another one, or by
+    In a permuted kind every id, including the held-out one, has the features of another, or by
     chance its own.
     """
     cells, drugs = dataset.read(given.features)
@@ -65,8 +65,8 @@ def features(given: Inputs) -> tuple[Features, Features]:
 def responses(given: Inputs, stage: str) -> pl.DataFrame:
     """Return the rows of a stage (`train`, `val`, `test`) of a run's partition.
 
-    With the control `responses` each drug's AUC is permuted among its rows, but for those to test
-    on. What is left is how a drug does on average; which cells respond to it is lost.
+    With the control `responses` each drug's AUC is permuted among its rows, except the test rows.
+    What is left is a drug's average effect; which cells respond to it is lost.
     """
     rows = partition.read(given.partition, stage)
     if given.control != RESPONSES or stage == "test":

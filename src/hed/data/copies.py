@@ -1,4 +1,4 @@
-"""The copy of a data set that a block has made on the disk of its node."""
+"""The copy of a data set that a block has made on its node's disk."""
 
 import os
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from hed import variables
 
 
 def nearest(data: Path, environ: Mapping[str, str] = os.environ) -> Path:
-    """Return the node-local copy of a data set if there is one, however its path is written."""
+    """Return the node-local copy of a data set if there is one, else `data`; any form of path."""
     shared, staged = environ.get(variables.DATA), environ.get(variables.STAGED)
     if not shared or not staged or data.resolve() != Path(shared).resolve():
         return data.resolve()

@@ -19,7 +19,7 @@ from hed.errors import InputError
 from hed.words import listed
 
 SYMBOLS = "gene_symbol"
-# Entrez names are numbers, so header rows can be told only by their first field.
+# Entrez names are numbers, so header rows can be recognised only by their first field.
 HEADER_LABELS = frozenset({"", "ensembl", "entrez", SYMBOLS, CELL})
 INDEX = ""
 
@@ -27,7 +27,7 @@ INDEX = ""
 def read(path: Path, kind: Kind) -> tuple[pl.DataFrame, list[str]]:
     """Return a feature table, one row per distinct id, features prefixed and as float64.
 
-    Also sentences about what a user should know of the file.
+    Also return sentences about what a user should know about the file.
 
     Raises:
         InputError: if it is missing, empty or malformed, or an id has several rows.
@@ -46,7 +46,7 @@ def read(path: Path, kind: Kind) -> tuple[pl.DataFrame, list[str]]:
 
 
 def _renamed(found: Sequence[str], names: Sequence[str], path: Path) -> list[str]:
-    """Return a sentence on columns with the name of another one."""
+    """Return a sentence on columns with the same name as another."""
     seen: set[str] = set()
     renamed = []
     for old, new in zip(found, names, strict=True):
@@ -87,10 +87,10 @@ def _clean(row: Sequence[str]) -> list[str]:
 
 
 def _names(headers: Sequence[Sequence[str]], path: Path) -> list[str]:
-    """Return the column names that the header rows of an expression table give together.
+    """Return the column names that the header rows of an expression table give in combination.
 
-    A column without a gene symbol takes its name from another row. The first column holds the
-    cells, as IMPROVE reads it, unless a later one is named so.
+    A column without a gene symbol takes its name from another row. The first column has the
+    cells, as IMPROVE reads it, unless a later one has their name.
     """
     # A line with nothing after its first field names the index, not the columns.
     rows = [row for row in map(_clean, headers) if any(row[1:])] or [_clean(headers[0])]
@@ -105,7 +105,7 @@ def _names(headers: Sequence[Sequence[str]], path: Path) -> list[str]:
 
 
 def _symbol_row(labels: Sequence[str], path: Path) -> int:
-    """Return which header row holds gene symbols: the one labelled so, or the third of three."""
+    """Return which header row has the gene symbols: the one labelled so, or the third of three."""
     if SYMBOLS in labels:
         return labels.index(SYMBOLS)
     if len(labels) in (1, 3):
@@ -151,7 +151,7 @@ def _parse(
     try:
         return text.read(path, form, schema=schema, has_header=False, skip_rows=skip), []
     except InputError:
-        # Slower, but it can tell a missing value or a boolean from a mistake, and name that.
+        # Slower, but it can distinguish a missing value or a boolean from a mistake, and name that.
         words = dict.fromkeys(schema, pl.String())
         frame = text.read(path, form, schema=words, has_header=False, skip_rows=skip)
     names = [name for name, dtype in schema.items() if dtype == pl.Float64()]

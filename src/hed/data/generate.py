@@ -85,7 +85,7 @@ def least_rows(drugs: int, cells: int) -> int:
 
 
 def usual_rows(drugs: int, cells: int) -> int:
-    """Return how many rows a data set of these sizes has if it is as full as the published one."""
+    """Return how many rows a data set of these sizes has if it is as dense as the published one."""
     return max(least_rows(drugs, cells), round(FILLED * drugs * cells))
 
 
@@ -103,7 +103,7 @@ def _standard(values: Floats) -> Floats:
 
 
 def _features(factors: Floats, count: int, rng: np.random.Generator) -> Floats:
-    """Return `count` standardised features (rows x count) that tell of the factors with noise."""
+    """Return `count` standardised features (rows x count) that reflect the factors with noise."""
     signal = factors @ rng.standard_normal((RANK, count)) / np.sqrt(RANK)
     noise = rng.standard_normal(signal.shape)
     return _standard(np.sqrt(1 - FEATURE_NOISE) * signal + np.sqrt(FEATURE_NOISE) * noise)
@@ -121,7 +121,7 @@ def _pairs(
 ) -> tuple[Integers, Integers]:
     """Return the cell and the drug of each row, as positions among the ids."""
     grid = cells * drugs
-    # Stepping through both permutations at once meets every id and no pair twice.
+    # Stepping through both permutations at once visits every id, and no pair twice.
     steps = np.arange(least_rows(drugs, cells))
     cover = rng.permutation(cells)[steps % cells] * drugs + rng.permutation(drugs)[steps % drugs]
     full, rest = divmod(rows, grid)

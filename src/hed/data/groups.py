@@ -27,7 +27,7 @@ class Groups:
         column: `DRUG` or `CELL`, whose ids are grouped.
         of: id to group; an id without one is never held out.
         names: the groups, in order of first appearance in the table: what indices count.
-        digest: of ids and groups, whatever the file is called.
+        digest: of ids and groups, whatever the file's name.
     """
 
     column: str

@@ -6,7 +6,7 @@ RESPONSE_TSV = "response.tsv"
 EXPRESSION_TSV = "cancer_gene_expression.tsv"
 DESCRIPTOR_TSV = "drug_mordred.tsv"
 FILES = (RESPONSE_TSV, EXPRESSION_TSV, DESCRIPTOR_TSV)
-# What the benchmark's documentation calls a table elsewhere.
+# What the benchmark's documentation calls a table in places.
 ALIASES = {DESCRIPTOR_TSV: "drug_mordred_descriptor.tsv"}
 
 # Preprocessed tables are in one directory.
@@ -15,7 +15,7 @@ EXPRESSION_FILE = "ge_merged_data.parquet"
 DESCRIPTOR_FILE = "md_merged_data.parquet"
 FEATURE_FILES = (EXPRESSION_FILE, DESCRIPTOR_FILE)
 
-# The benchmark's directory is called raw_data; what is downloaded is it, or csa_data around it.
+# The benchmark's directory is raw_data; the download is that, or csa_data around it.
 ROOTS = ("", "raw_data", "csa_data/raw_data")
 LANDMARK_GENES = "landmark_genes.txt"
 PARTS = {
@@ -28,7 +28,7 @@ COMPRESSED = ".gz"
 
 
 def find(directory: Path, name: str) -> Path:
-    """Return the table of that name in `directory`; where it would be in it if there is none."""
+    """Return the table of that name in `directory`; if there is none, where it would be."""
     candidates = (
         directory / root / part / f"{each}{end}"
         for each in (name, *filter(None, [ALIASES.get(name)]))

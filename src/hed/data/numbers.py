@@ -7,12 +7,12 @@ import polars as pl
 
 from hed.errors import InputError
 
-# What pandas takes for a missing value, and its booleans (some Mordred descriptors are).
+# What pandas takes as a missing value, and its booleans (as some Mordred descriptors are).
 MISSING = ("", "NA", "N/A", "#N/A", "null", "NULL", "None")
 WORDS = dict.fromkeys(MISSING) | {"True": "1", "False": "0"}
 
 WITH_COMMA = r"^[+-]?\d*,\d+(?:[eE][+-]?\d+)?$"
-# The comma may also stand between thousands.
+# The comma may also be a thousands separator.
 THOUSANDS = r"^[+-]?[1-9]\d{0,2},\d{3}$"
 
 
@@ -27,7 +27,7 @@ def parse(
         prefix: of the names, which the file does not have.
 
     Raises:
-        InputError: which names the first value that is no number.
+        InputError: which names the first value that is not a number.
     """
     columns = pl.col(*names)
     text = frame.with_columns(columns.str.strip_chars().replace(WORDS))
@@ -48,7 +48,7 @@ def parse(
 def _first_wrong(
     text: pl.DataFrame, numbers: pl.DataFrame, names: Sequence[str]
 ) -> tuple[str, int, str] | None:
-    """Return column, row and value of the first text, column by column, that is no number."""
+    """Return column, row and value of the first text, column by column, that is not a number."""
     for name in names:
         rows = (text[name].is_not_null() & numbers[name].is_null()).arg_true()
         if len(rows):
@@ -57,7 +57,7 @@ def _first_wrong(
 
 
 def _has_decimal_commas(text: pl.DataFrame, names: Sequence[str]) -> bool:
-    """Tell whether the commas in a table can be nothing but decimal signs."""
+    """Tell whether the commas in a table can only be decimal signs."""
     values = pl.concat([text[name].drop_nulls().rename("") for name in names])
     commas = values.filter(values.str.contains(WITH_COMMA))
     has_points = values.str.contains(".", literal=True).any()

@@ -47,7 +47,7 @@ class Split:
     groups: Groups | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what no split can be made with."""
+        """Refuse settings with which no split can be made."""
         for name in ("validation", "test"):
             share = getattr(self, name)
             if not 0 < share < 1:
@@ -59,9 +59,9 @@ class Split:
 
 
 def decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of `partition` that may not change while an experiment goes on.
+    """Return the settings of `partition` that must not change when an experiment continues.
 
-    Names of files are left out where there are none, as in experiments before there were some.
+    Names of files are left out if empty, as in experiments before these settings existed.
     """
     return {name: value for name, value in settings.items() if value != ""}
 
@@ -87,10 +87,10 @@ def split(
 ) -> dict[str, pl.DataFrame]:
     """Split the response table for the run with `index`.
 
-    Every row is in exactly one part, and each part keeps the table's order. Rows of one cell and
-    drug (replicates) stay together, or validation would be on pairs that were trained on; the
-    shares are of rows, as near as whole pairs come to them. The random choices are NumPy's PCG64
-    seeded by (seed, index), so they are the same on every machine.
+    Every row is in exactly one part, and each part keeps the table's order. Rows of the same cell
+    and drug (replicates) stay together, or validation would be on pairs that were trained on; the
+    shares are of rows, as closely as whole pairs allow. The random choices are NumPy's PCG64 seeded
+    by (seed, index), so they are the same on every machine.
 
     Args:
         ids: what the index counts, if some drugs (or cells) have no rows in `response`.
@@ -131,7 +131,7 @@ def _pairs(response: pl.DataFrame) -> Integers:
 
 
 def _draw(pair: Integers, among: Mask, share: float, random: np.random.Generator) -> Mask:
-    """Return a random share of some rows, all rows of a pair or none."""
+    """Return a random share of the rows, with all rows of a pair or none."""
     size = np.bincount(pair[among])
     pairs = np.flatnonzero(size)
     order = random.permutation(len(pairs))
@@ -180,7 +180,7 @@ def read(directory: Path, stage: str) -> pl.DataFrame:
 def link_features(directory: Path, data: Path) -> None:
     """Link the feature tables into a partition, where the original's models look for them.
 
-    Tables that are there themselves stay.
+    The partition's own tables stay.
     """
     for kind in tables.KINDS:
         link = directory / kind.file
@@ -193,7 +193,7 @@ def link_features(directory: Path, data: Path) -> None:
 def write_features(
     parts: Mapping[str, pl.DataFrame], directory: Path, data: Path, methods: Mapping[str, str]
 ) -> None:
-    """Write a partition's own feature tables, scaled without a look at what is tested.
+    """Write a partition's own feature tables, scaled without looking at the test rows.
 
     The scalers are fitted on the cells and drugs of the training and the validation rows, each
     counted once, as IMPROVE's Uno does.
@@ -210,7 +210,7 @@ def write_features(
 
 
 def features(directory: Path, data: Path) -> Path:
-    """Return where a run's feature tables are: in its partition if it has its own, or `data`."""
+    """Return the directory of a run's feature tables: its partition if it has its own, or `data`."""
     own = (directory / kind.file for kind in tables.KINDS)
     return directory if all(p.exists() and not p.is_symlink() for p in own) else data
 

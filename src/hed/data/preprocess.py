@@ -14,15 +14,15 @@ ALL, TRAINING = "all", "training"
 
 
 def choice(settings: Mapping[str, Any]) -> raw.Choice:
-    """Return which part of the raw tables the settings of `preprocess` choose."""
+    """Return which part of the raw tables the settings of `preprocess` select."""
     names = ("y_column", "genes", "drop_repeated", "min_r2fit")
     return raw.Choice(tuple(settings["sources"]), **{name: settings[name] for name in names})
 
 
 def decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of `preprocess` that may not change while an experiment goes on.
+    """Return the settings of `preprocess` that must not change when an experiment continues.
 
-    Those that came later are left out where they choose all, as experiments before them did.
+    Those that were added later are left out if they select all, as earlier experiments did.
     """
     usual = {**asdict(raw.ALL), "sources": [], "scale_on": ALL}
     return {n: value for n, value in settings.items() if n not in usual or usual[n] != value}
@@ -39,7 +39,7 @@ def scaling_options(settings: Mapping[str, Any], *, on: str) -> str:
     elif on == TRAINING:
         return ""
     else:
-        chosen = "none", "none"  # each run scales for itself
+        chosen = "none", "none"  # each run does its own scaling
     return shlex.join(["--ge-scaling", chosen[0], "--md-scaling", chosen[1]])
 
 
@@ -74,7 +74,7 @@ def preprocess(
 
 
 def write(data: raw.Tables, out: Path) -> None:
-    """Write three parquet tables into `out`; the response last, as the sign that all are there."""
+    """Write three parquet tables into `out`; the response last, to mark that all are there."""
     for frame, name in (
         (data.expression, tables.EXPRESSION_FILE),
         (data.descriptors, tables.DESCRIPTOR_FILE),

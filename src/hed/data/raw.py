@@ -19,11 +19,11 @@ class Tables:
     """An IMPROVE data set.
 
     response: one row per measurement, `CELL`, `DRUG`, `AUC` and the file's other columns.
-    expression: one row per cell with a response that can be used, `CELL` and `ge.*`, all finite.
+    expression: one row per cell with a usable response, `CELL` and `ge.*`, all finite.
     descriptors: one row per such drug, `DRUG` and `mordred.*`, all finite.
     dropped: how many "cells" and "drugs" had a missing or infinite feature, and how many response
         "rows" cannot be used, since their cell or drug has no features.
-    notes: sentences about how the files are written, where not as IMPROVE writes them.
+    notes: sentences about the format of the files, where it is not IMPROVE's.
     """
 
     response: pl.DataFrame
@@ -35,15 +35,15 @@ class Tables:
 
 @dataclass(frozen=True)
 class Choice:
-    """Which part of the raw tables is taken.
+    """Which part of the raw tables is used.
 
     Attributes:
         sources: values of the response's column `source`; all if empty.
-        y_column: column of the response that is taken as the AUC.
+        y_column: column of the response that is used as the AUC.
         genes: file of gene symbols, one a line, or `landmark` for the data set's own list
             `landmark_genes.txt`; all genes if empty.
         drop_repeated: drop rows that repeat another one exactly; replicates with other values stay.
-        min_r2fit: least value of `r2fit`, how well the dose-response curve fits; None for all.
+        min_r2fit: least `r2fit`, the quality of the dose-response curve's fit; None for all.
     """
 
     sources: tuple[str, ...] = ()
@@ -110,7 +110,7 @@ def _nothing_left(
 
 
 def sources(response: pl.DataFrame) -> list[str]:
-    """Return the studies that a response table is put together from, if it says so."""
+    """Return the studies that a response table is made up of, if it names them."""
     return sorted(response[SOURCE].drop_nulls().unique()) if SOURCE in response.columns else []
 
 
@@ -130,7 +130,7 @@ def _list_of_genes(genes: str, directory: Path) -> Path:
 
 
 def _genes(cells: pl.DataFrame, listed: Path, path: Path) -> pl.DataFrame:
-    """Return an expression table with the genes of a list alone, in the table's order."""
+    """Return an expression table with only the genes of a list, in the table's order."""
     wanted = {f"{EXPRESSION.prefix}{line.strip()}" for line in listed.read_text().splitlines()}
     found = [name for name in cells.columns if name in wanted]
     if not found:
@@ -141,7 +141,7 @@ def _genes(cells: pl.DataFrame, listed: Path, path: Path) -> pl.DataFrame:
 def _chosen(response: pl.DataFrame, path: Path, choice: Choice) -> pl.DataFrame:
     """Return the rows of the chosen sources, with the chosen column as the AUC.
 
-    Where there is a choice, each row keeps its number in the file, which splits name.
+    If rows are selected, each keeps its number in the file, by which splits name it.
     """
     if choice.leaves_rows_out:
         response = response.with_row_index(tables.NUMBER)
@@ -168,7 +168,7 @@ def _response(path: Path, choice: Choice) -> tuple[pl.DataFrame, list[str]]:
     form = text.recognise(path)
     columns = features.leading_rows(path, form)[0]
     tables.require_columns(columns, [CELL, DRUG, choice.y_column], path)
-    # The other columns may turn from integers to text late: look at every row.
+    # The other columns may turn from integers to text late in the file: look at every row.
     response = text.read(
         path, form, schema_overrides={CELL: pl.String, DRUG: pl.String}, infer_schema_length=None
     )

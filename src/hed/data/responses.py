@@ -1,7 +1,7 @@
-"""The responses that can be used, those whose cell and drug have features, numbered as in the file.
+"""The usable responses, those whose cell and drug have features, numbered as in the file.
 
-Preprocessing drops features that are incomplete and leaves the responses, so a response table may
-name cells and drugs without features. Indices count them, or a UPF would hold out other drugs.
+Preprocessing drops incomplete features but not the responses, so a response table may name cells
+and drugs without features. Indices count them, or a UPF would hold out other drugs.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,9 +24,9 @@ class Responses:
         rows: the responses whose cell and drug have features, in the order of the file.
         ids: for `CELL` and `DRUG`, the distinct ids of the whole file in order of first appearance.
         featureless: of these, those that have no features.
-        total: rows of the file that were chosen.
+        total: rows of the file that were selected.
         numbers: of each of `rows`, its number in the file, from 0.
-        file_rows: rows of the file; None where preprocessing chose some and left no count.
+        file_rows: rows of the file; None if preprocessing selected some and recorded no count.
     """
 
     rows: pl.DataFrame
@@ -37,7 +37,7 @@ class Responses:
     file_rows: int | None
 
     def empty(self, column: str) -> list[int]:
-        """Return the indices of drugs (or cells) of which no row can be used."""
+        """Return the indices of drugs (or cells) without usable rows."""
         used = set(self.rows[column].unique())
         return [index for index, each in enumerate(self.ids[column]) if each not in used]
 
@@ -61,7 +61,7 @@ def read(data: Path) -> Responses:
 
 
 def beside(table: Path) -> Responses:
-    """Return the responses of a table, those with features where feature tables lie beside it.
+    """Return the responses of a table, only those with features if feature tables are beside it.
 
     Raises:
         InputError: as `read` does.
@@ -126,7 +126,7 @@ def summary(responses: Responses) -> str:
 
 
 def notes(responses: Responses, column: str | None) -> Iterator[str]:
-    """Yield sentences on responses that cannot be used, and on what has none that can.
+    """Yield sentences on unusable responses, and on drugs (or cells) without usable ones.
 
     Args:
         column: what indices count; None where they are seeds.

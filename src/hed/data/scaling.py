@@ -24,7 +24,7 @@ METHODS = (*SCALERS, *NORMS, "none")
 def scale(
     features: pl.DataFrame, id_column: str, method: str, fitted_on: Collection[str] | None = None
 ) -> pl.DataFrame:
-    """Return `features` with every column but the id scaled, as float32.
+    """Return `features` with every column except the id scaled, as float32.
 
     A constant column becomes finite constants, as scikit-learn's scalers give. Values are not
     clipped.
@@ -54,7 +54,7 @@ def scale(
 
 
 def _fitted(values: Values, known: Values, method: str) -> Values:
-    """Return values (rows x features, float64) as the scaler fitted on some rows gives them."""
+    """Return values (rows x features, float64) scaled by a scaler fitted on some rows."""
     if method == "none":
         return values
     # Importing scikit-learn takes seconds; most commands never scale.

@@ -14,12 +14,12 @@ from hed.data.tables import DRUG
 from hed.errors import InputError
 from hed.words import listed
 
-# Morgan fingerprints of radius 2, as ECFP4 has it: Rogers and Hahn, J. Chem. Inf. Model. 50 (2010).
+# Morgan fingerprints of radius 2, as in ECFP4: Rogers and Hahn, J. Chem. Inf. Model. 50 (2010).
 RADIUS, BITS = 2, 2048
-# As IMPROVE's benchmark calls it, and others.
+# The name in IMPROVE's benchmark, and others.
 COLUMNS = ("smiles", "canSMILES", "SMILES")
 SCAFFOLD = "scaffold"
-# Of a molecule without a ring, which has no scaffold.
+# For a molecule without a ring, which has no scaffold.
 ACYCLIC = "no ring"
 
 
@@ -76,9 +76,9 @@ def scaffolds(smiles: Mapping[str, str]) -> dict[str, str]:
 def cluster(smiles: Mapping[str, str], similarity: float) -> pl.DataFrame:
     """Return drugs grouped by their scaffolds: improve_chem_id, group, scaffold.
 
-    Scaffolds are clustered by Butina, J. Chem. Inf. Comput. Sci. 39 (1999): each is at least so
-    similar (Tanimoto, Morgan fingerprints) to the scaffold that names its group. The largest group
-    comes first.
+    Scaffolds are clustered by Butina, J. Chem. Inf. Comput. Sci. 39 (1999): each has at least this
+    `similarity` (Tanimoto, Morgan fingerprints) to the scaffold that names its group. The largest
+    group comes first.
 
     Raises:
         InputError: if rdkit is not installed, or the similarity is not above 0 and at most 1.
@@ -97,7 +97,7 @@ def cluster(smiles: Mapping[str, str], similarity: float) -> pl.DataFrame:
 def _centres(each: list[str], similarity: float) -> dict[str, str]:
     """Return the scaffold at the centre of each scaffold's cluster."""
     own = dict(zip(each, each, strict=True))
-    # One that rdkit cannot read again is a group by itself.
+    # A scaffold that rdkit cannot read back is a group by itself.
     found = fingerprints(own)
     names, prints = list(found), list(found.values())
     apart = [d for i in range(1, len(prints)) for d in dissimilarity(prints[i], prints[:i])]
@@ -113,7 +113,7 @@ def _molecules(smiles: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _rdkit() -> SimpleNamespace:
-    """Return the parts of rdkit that are used, silenced: what it cannot read is told otherwise."""
+    """Return the parts of rdkit that are used, silenced: unreadable SMILES are reported otherwise."""
     try:
         from rdkit import Chem, DataStructs, RDLogger
         from rdkit.Chem import rdFingerprintGenerator

@@ -1,7 +1,7 @@
 """Splits that files prescribe, as IMPROVE's benchmark has them: lists of rows of response.tsv.
 
-A file such as `CCLE_split_0_train.txt` has a row number a line, from 0, and no header. Rows whose
-cell or drug has no features, or that were not chosen, are left out, as IMPROVE's models do.
+A file such as `CCLE_split_0_train.txt` has one row number per line, from 0, and no header. Rows
+whose cell or drug has no features, or that were not selected, are left out, as IMPROVE's models do.
 """
 
 import glob
@@ -24,7 +24,7 @@ INDEX, STAGE = "{index}", "{stage}"
 
 @dataclass(frozen=True)
 class Splits:
-    """Which files have the rows of each part.
+    """The files with the rows of each part.
 
     Attributes:
         names: for `train`, `val` and `test`, an absolute path, perhaps with `{index}` in it.
@@ -37,7 +37,7 @@ class Splits:
         return {stage: Path(name.replace(INDEX, str(index))) for stage, name in self.names.items()}
 
     def indices(self) -> list[int]:
-        """Return the indices of which there are files to train on, in order."""
+        """Return the indices for which there are files to train on, in order."""
         name = self.names["train"]
         if INDEX not in name:
             return [0]
@@ -76,7 +76,7 @@ def find(name: str, test_rows: str, source: Path, root: Path) -> Splits:
 
 
 def _located(name: str, source: Path, root: Path) -> str:
-    """Return a name as an absolute path: in the splits of a data set if something there fits."""
+    """Return a name as an absolute path: in the splits of a data set if something there matches."""
     folders = [source / below / "splits" for below in layout.ROOTS]
     for folder in folders:
         if "/" not in name and any(folder.glob(_pattern(name))):
@@ -85,7 +85,7 @@ def _located(name: str, source: Path, root: Path) -> str:
 
 
 def _pattern(name: str) -> str:
-    """Return what names of files are like."""
+    """Return the pattern of the files' names."""
     return glob.escape(name).replace(INDEX, "*")
 
 
@@ -146,7 +146,7 @@ def _rows(path: Path) -> pl.Series:
     """Return the row numbers of a file."""
     if not path.is_file():
         raise InputError(f"partition: splits: no such file: {path}")
-    # Other lines would be a mistake that nobody sees later.
+    # Other lines would be a mistake that nobody would notice later.
     lines = pl.Series(path.read_text(errors="replace").split(), dtype=pl.String)
     rows = lines.cast(pl.Int64, strict=False)
     if rows.null_count() or (rows < 0).any():

@@ -18,7 +18,7 @@ __all__ = ["DESCRIPTOR_FILE", "EXPRESSION_FILE", "RESPONSE_FILE"]
 CELL = "improve_sample_id"
 DRUG = "improve_chem_id"
 AUC = "auc"
-# Where rows were chosen: which of the raw file's each is, from 0.
+# If rows were selected: the number of each in the raw file, from 0.
 NUMBER = "source_row"
 
 # What an index counts in each mode; a random split uses it as a seed only.

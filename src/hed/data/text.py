@@ -1,7 +1,7 @@
-"""How a text table is written: its separator, its encoding, and whether its end is there.
+"""The format of a text table: its separator, its encoding, and whether it is complete.
 
-IMPROVE's tables are UTF-8 with tabs. What a spreadsheet or another program made of one is read
-where it can mean one thing only, with a note; otherwise it is refused with its file and line.
+IMPROVE's tables are UTF-8 with tabs. What a spreadsheet or another program made of one is read with
+a note if it is unambiguous; otherwise it is refused with its file and line.
 """
 
 import codecs
@@ -25,14 +25,14 @@ TAB = "\t"
 UTF_8, LATIN_1 = "utf-8", "latin-1"
 # ASSUME: a table whose header has none of these has one column.
 SEPARATORS = {TAB: "tabs", ";": "semicolons", ",": "commas"}
-# All bytes of a text in Latin-1: no control characters, but tab and line ends.
+# All bytes of a text in Latin-1: no control characters except tab and line ends.
 IN_LATIN_1 = bytes([*b"\t\n\r", *range(0x20, 0x7F), *range(0xA0, 0x100)])
 BLOCK = 2**20  # bytes
 
 
 @dataclass(frozen=True)
 class Form:
-    """How a text table is written.
+    """The format of a text table.
 
     Attributes:
         separator: between the fields of a line.
@@ -45,12 +45,12 @@ class Form:
     notes: tuple[str, ...] = ()
 
     def open(self, path: Path) -> IO[str]:
-        """Open a table as text, compressed or not, whose line ends stay."""
+        """Open a table as text, compressed or not, keeping its line ends."""
         encoding = "utf-8-sig" if self.encoding == UTF_8 else self.encoding
         return io.TextIOWrapper(open_bytes(path), encoding=encoding, newline="")
 
     def source(self, path: Path) -> Path | io.BytesIO:
-        """Return what polars reads, which knows UTF-8 alone."""
+        """Return what polars reads, which knows only UTF-8."""
         if self.encoding == UTF_8:
             return path
         with open_bytes(path) as stream:
@@ -63,7 +63,7 @@ def open_bytes(path: Path) -> IO[bytes]:
 
 
 def recognise(path: Path) -> Form:
-    """Find out how a table is written.
+    """Find out the format of a table.
 
     Raises:
         InputError: if it is missing, no text, or ends in the middle of a line.
@@ -82,7 +82,7 @@ def recognise(path: Path) -> Form:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Turn what may be wrong with a file into a sentence."""
+    """Turn errors in reading a file into a sentence."""
     try:
         yield
     except FileNotFoundError:
@@ -95,7 +95,7 @@ def _readable(path: Path) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Seen:
-    """What one look through a file shows.
+    """What one pass over a file shows.
 
     Attributes:
         is_utf_8, is_latin_1: whether all of it can be text in that encoding.
@@ -110,7 +110,7 @@ class Seen:
 
 
 def _look_through(path: Path) -> Seen:
-    """Look at all of a file once."""
+    """Read a file once."""
     decoder = codecs.getincrementaldecoder(UTF_8)()
     is_utf_8, is_latin_1, lines, tail = True, True, 0, b""
     with open_bytes(path) as stream:
@@ -123,7 +123,7 @@ def _look_through(path: Path) -> Seen:
 
 
 def _decodes(decoder: codecs.IncrementalDecoder, block: bytes) -> bool:
-    """Tell whether the next bytes can be decoded; none of a text is zero."""
+    """Tell whether the next bytes can be decoded; a text has no zero byte."""
     try:
         decoder.decode(block)
     except UnicodeDecodeError:
@@ -141,7 +141,7 @@ def _encoding(path: Path, seen: Seen) -> str:
 
 
 def _first_foreign(path: Path) -> str:
-    """Return where the first byte is that cannot be read, or what the file is instead."""
+    """Return where the first unreadable byte is, or what the file is instead."""
     with open_bytes(path) as stream:
         if stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
             return "it is UTF-16"
@@ -153,7 +153,7 @@ def _first_foreign(path: Path) -> str:
 
 
 def _separator(first: str) -> str:
-    """Return what separates the names of the first line."""
+    """Return the separator of the names in the first line."""
     if TAB in first:
         return TAB
     most = max(SEPARATORS, key=first.count)
@@ -161,7 +161,7 @@ def _separator(first: str) -> str:
 
 
 def _unusual(path: Path, separator: str, encoding: str) -> Iterator[str]:
-    """Yield what is not as IMPROVE writes it."""
+    """Yield sentences on what is not as IMPROVE writes it."""
     if separator != TAB:
         yield f"{path} has {SEPARATORS[separator]} where IMPROVE's tables have tabs: read so"
     if encoding != UTF_8:

@@ -1,5 +1,5 @@
-"""Whether a node has what runs need, found out before all of them fail for the same reason.
+"""Checks that a node has what runs need, before all of them fail for the same reason.
 
 `inspection` goes through the checks: of the node (`node`), of the disks (`disks`), and a `trial`
-of what a run does on its tile, which starts `probe` in the software of the trainings.
+of what a run does on its tile, which starts `probe` in the training software.
 """

@@ -1,4 +1,4 @@
-"""One check: what to look at, within which time, and what to do if it is not as it must be."""
+"""One check: what to look at, within which time, and what to do if it fails."""
 
 import threading
 from collections.abc import Callable
@@ -16,9 +16,9 @@ class Fault(Exception):
 
 @dataclass(frozen=True)
 class Check:
-    """Something to look at, how, and what to do if it is not as it must be.
+    """Something to check, how, and what to do if the check fails.
 
-    `look` returns what it found, and raises Fault or OSError if that does not do.
+    `look` returns what it found, and raises Fault or OSError if that is not good enough.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Result:
 
 
 def attempt(check: Check, patience: float = PATIENCE) -> Result:
-    """Return what a check finds within so many seconds."""
+    """Return what a check finds within `patience` seconds."""
     results: list[tuple[str, bool]] = []
     # A thread that hangs in the kernel must not keep this process from ending.
     thread = threading.Thread(target=lambda: results.append(_look(check)), daemon=True)

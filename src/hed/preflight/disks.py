@@ -1,4 +1,4 @@
-"""The checks of the directories: where runs read and write."""
+"""The checks of the directories that runs read and write."""
 
 import fcntl
 import os
@@ -27,7 +27,7 @@ class Places:
 
 
 def checks(site: Site, places: Places) -> Iterator[Check]:
-    """Yield them."""
+    """Yield the checks of the directories."""
     yield Check(
         "node-local",
         partial(_local, places.local, places.data),
@@ -41,7 +41,7 @@ def checks(site: Site, places: Places) -> Iterator[Check]:
 
 
 def _local(directory: Path, data: Path | None) -> str:
-    """Write on the node-local disk, and compare its room with what is to be copied there."""
+    """Write to the node-local disk, and compare its free space with what is to be copied there."""
     if data is not None and not data.is_dir():
         raise Fault(f"no data set: {data}")
     with tempfile.TemporaryDirectory(prefix=".preflight-", dir=directory) as place:
@@ -56,7 +56,7 @@ def _local(directory: Path, data: Path | None) -> str:
 
 
 def _shared(directory: Path, local: Path | None) -> str:
-    """Do in the output directory, or where it will be made, what the workflow does there."""
+    """Do in the output directory, or where it will be created, what the workflow does there."""
     existing = next(path for path in (directory, *directory.parents) if path.is_dir())
     if local is not None and directory.resolve().is_relative_to(local.resolve()):
         raise Fault(f"{directory} is node-local: other nodes do not see it")

@@ -1,4 +1,4 @@
-"""The checks of a node that need no software of the trainings."""
+"""The checks of a node that do not need the training software."""
 
 import shutil
 import socket
@@ -16,7 +16,7 @@ WORKFLOW = ("snakemake", "snakemake-executor-plugin-cluster-generic", "parsl", "
 
 
 def checks(site: Site) -> Iterator[Check]:
-    """Yield them."""
+    """Yield the checks of the node."""
     yield Check("workflow", _workflow, "run `make setup`, and start this with .venv's python")
     yield Check(
         "interface",
@@ -71,7 +71,7 @@ def _launcher(site: Site) -> str:
 
 
 def _cores(site: Site) -> str:
-    """Bind this thread to the cores of each tile, as a run will be; compare their numbers."""
+    """Bind this thread to the cores of each tile, as a run will; compare their numbers."""
     usable = len(cores.usable())
     if not site.cores:
         if site.tiles_per_node > usable:

@@ -1,7 +1,7 @@
-"""What a training would find: `python -m hed.preflight.probe [EXTENSION]` tells it step by step.
+"""What a training would find: `python -m hed.preflight.probe [EXTENSION]` reports it step by step.
 
-Runs in the software of the trainings. Each step is one line of JSON as soon as it is done, so
-that whoever reads them knows what the next one did not survive.
+Runs in the training software. Each step prints one line of JSON as soon as it is done, so that a
+reader knows which step came next when it died.
 """
 
 import json
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def multiply(tf: Any, *, on_device: bool) -> dict[str, float]:
-    """Multiply matrices of ones; return GFLOP/s and the share of the result that is right."""
+    """Multiply matrices of ones; return GFLOP/s and the share of correct results."""
     size = SIZE_ON_DEVICE if on_device else SIZE_ON_CPU
     ones = tf.ones((size, size))
     product = tf.matmul(ones, ones)
@@ -47,14 +47,14 @@ def multiply(tf: Any, *, on_device: bool) -> dict[str, float]:
     start = time.perf_counter()
     for _ in range(REPEATS):
         product = tf.matmul(ones, ones)
-    # Devices compute while Python goes on; reading one number waits for the last product.
+    # Devices compute asynchronously; reading one number waits for the last product.
     float(product[0, 0])
     seconds = time.perf_counter() - start
     return {"gflops": REPEATS * 2 * size**3 / seconds / 1e9, "right": right}
 
 
 def tell(step: str, **found: Any) -> None:
-    """Write a line that a limit of time cannot hold back."""
+    """Write a line at once, so that a timeout cannot lose it."""
     os.write(1, f"{json.dumps({'step': step, **found})}\n".encode())
 
 

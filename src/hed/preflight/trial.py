@@ -1,4 +1,4 @@
-"""A trial of what a run does on its tile, in a process that is ended if it hangs."""
+"""A trial of what a run does on its tile, in a process that is killed if it hangs."""
 
 import json
 import math
@@ -23,10 +23,10 @@ from hed.site.site import Site
 # Seconds for all of it; importing TensorFlow takes 4, and on a node that reads it for the first
 # time from a busy file system up to a minute.
 PATIENCE = 120.0
-# Seconds in which a process that was killed is gone, unless it hangs in a driver.
+# Seconds within which a killed process is gone, unless it hangs in a driver.
 LAST = 5.0
 
-# TensorFlow knows the devices behind this variable only by an extension.
+# TensorFlow knows the devices of this variable only through an extension.
 EXTENSIONS = {"ZE_AFFINITY_MASK": "intel_extension_for_tensorflow"}
 
 Step = Mapping[str, Any]
@@ -34,7 +34,7 @@ Step = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Told:
-    """The steps that a trial told of before it ended, and why it ended ("": it succeeded)."""
+    """The steps that a trial reported before it ended, and why it ended ("": it succeeded)."""
 
     mask: str
     steps: Mapping[str, Step]
@@ -57,7 +57,7 @@ def rank_of(site: Site, mask: str | None) -> int:
 
 
 def run(site: Site, rank: int, tools: Path, *, patience: float = PATIENCE) -> Told:
-    """Start the probe as the wrapper of a tile starts a training, and wait for its end."""
+    """Start the probe as a tile's wrapper starts a training, and wait for its end."""
     tiles = tile.of(site)
     source = str(Path(hed.__file__).parents[1])
     path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH", "")]))
@@ -79,7 +79,7 @@ def _extensions(site: Site) -> list[str]:
 def _wait(
     command: Sequence[str], environ: Mapping[str, str], out: Any, err: Any, patience: float
 ) -> str | None:
-    """Return why a command failed; "" if it did not, None if its last words say it."""
+    """Return why a command failed; "" if it did not, None if its last line says why."""
     try:
         process = subprocess.Popen(
             command,

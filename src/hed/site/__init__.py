@@ -1,1 +1,1 @@
-"""A machine: its settings and queues, what a submission will do there, what a run uses of it."""
+"""A machine: its settings and queues, what a submission will do there, and a run's usage of it."""

@@ -1,4 +1,4 @@
-"""What runs need and what blocks give, before anything is submitted: arithmetic only."""
+"""What runs need and what blocks provide, before anything is submitted: arithmetic only."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -17,16 +17,16 @@ HOUR = 3600
 
 @dataclass(frozen=True)
 class Outlook:
-    """What a number of runs will do on a site.
+    """How a number of runs will fill a site.
 
     Attributes:
         nodes: of each block.
-        blocks: that are asked for at once.
+        blocks: that are requested at once.
         running: those that the queue lets run at once.
         tiles: runs at once, in all running blocks.
         waves: trainings that the busiest tile does one after the other.
         fill: share of the tiles' time that has a run, if all take equally long.
-        node_hours: asked for at once, used up only if the blocks last to their end.
+        node_hours: requested at once, used up only if the blocks last to their end.
     """
 
     runs: int
@@ -41,12 +41,12 @@ class Outlook:
 
 @dataclass(frozen=True)
 class Estimate:
-    """How long it takes if every run takes equally long; waiting in the queue is not counted.
+    """How long it takes if every run takes equally long, without the wait in the queue.
 
     Attributes:
         hours: that the blocks run.
         node_hours: that they use.
-        rounds: blocks one after the other that it takes; runs continue from their checkpoints.
+        rounds: successive blocks that it takes; runs continue from their checkpoints.
     """
 
     hours: float
@@ -55,14 +55,14 @@ class Estimate:
 
 
 def limits_of(site: Site) -> Limits:
-    """Return the limits of the site's queue; none if they are not known."""
+    """Return the limits of the site's queue; none if they are unknown."""
     return site.queues.get(site.queue, Limits())
 
 
 def foresee(site: Site, runs: int) -> Outlook:
-    """Return what `runs` runs (at least 1) will do on a site.
+    """Return how `runs` runs (at least 1) will fill a site.
 
-    Blocks that no run would need are not asked for, except those that the site always starts.
+    Blocks that no run would need are not requested, except those that the site always starts.
     """
     per_block = site.nodes_per_block * site.tiles_per_node
     blocks = min(site.max_blocks, max(site.init_blocks, _parts(runs, per_block)))
@@ -86,7 +86,7 @@ def estimate(site: Site, outlook: Outlook, *, hours_per_run: float) -> Estimate:
 
     In a block before the last, a tile works at least until the reserve begins.
     """
-    # Whole seconds, so that 240 waves of 0.1 h are a day and no more.
+    # Whole seconds, so that 240 waves of 0.1 h are exactly a day.
     per_run = max(1, round(hours_per_run * HOUR))
     total = outlook.waves * per_run
     usable = site.walltime - site.reserve
@@ -101,7 +101,7 @@ def estimate(site: Site, outlook: Outlook, *, hours_per_run: float) -> Estimate:
 def suggest(site: Site, runs: int, *, count: int = 5) -> list[Outlook]:
     """Return the nodes per block with the best fill that the queue takes, best first.
 
-    Of two with the same fill, the larger is done sooner.
+    Of two with the same fill, the larger finishes sooner.
     """
     outlooks = (
         foresee(dataclasses.replace(site, nodes_per_block=nodes), runs)
@@ -176,7 +176,7 @@ def _refused_walltime(site: Site, limits: Limits) -> Iterator[str]:
 
 
 def _others(site: Site) -> Iterator[str]:
-    """Yield the queues that take the site's blocks, and how long if that is shorter."""
+    """Yield the queues that take the site's blocks, and for how long if that is shorter."""
     for name, limits in site.queues.items():
         if limits.takes_nodes(site.nodes_per_block):
             longest = limits.longest(site.nodes_per_block)

@@ -15,7 +15,7 @@ def parse(text: str) -> frozenset[int]:
     """Return the cores of a list.
 
     Raises:
-        ValueError: if it is none, or a range in it decreases.
+        ValueError: if it is not one, or a range in it decreases.
     """
     ranges = [part.split("-") for part in text.split(",")]
     if not _LIST.fullmatch(text) or any(int(r[0]) > int(r[-1]) for r in ranges):
@@ -24,7 +24,7 @@ def parse(text: str) -> frozenset[int]:
 
 
 def bind(tile: int, text: str) -> None:
-    """Bind this process, and what it starts from now on, to the cores of a tile.
+    """Bind this process, and what it starts later, to the cores of a tile.
 
     Raises:
         Unusable: if this process may not use all of them.
@@ -43,7 +43,7 @@ def bind(tile: int, text: str) -> None:
 def unbind() -> None:
     """Let this process use every core that it may.
 
-    A launcher binds what it starts, PALS by default a whole worker pool to one core.
+    A launcher binds what it starts; by default PALS binds a whole worker pool to one core.
     """
     os.sched_setaffinity(0, range(os.cpu_count() or 1))
 

@@ -10,11 +10,11 @@ from hed.site import walltime
 
 @dataclass(frozen=True)
 class Limits:
-    """What a queue accepts of one user; None is no limit.
+    """What a queue accepts from one user; None is no limit.
 
     Attributes:
         min_walltime, max_walltime: seconds.
-        small_blocks: (nodes, seconds): the longest walltime of blocks of up to so many nodes.
+        small_blocks: (nodes, seconds): the longest walltime of blocks of up to `nodes` nodes.
         max_queued: jobs that are queued or running.
     """
 
@@ -27,11 +27,11 @@ class Limits:
     max_running: int | None = None
 
     def takes_nodes(self, nodes: int) -> bool:
-        """Return whether a block may have so many nodes."""
+        """Return whether a block may have `nodes` nodes."""
         return self.min_nodes <= nodes and (self.max_nodes is None or nodes <= self.max_nodes)
 
     def longest(self, nodes: int) -> int | None:
-        """Return the longest walltime of a block of so many nodes, in seconds."""
+        """Return the longest walltime of a block of `nodes` nodes, in seconds."""
         limits = (seconds for most, seconds in sorted(self.small_blocks) if nodes <= most)
         return next(limits, self.max_walltime)
 
@@ -43,7 +43,7 @@ def from_settings(values: Mapping[str, Any], where: str) -> Limits:
         where: the queue's place in the settings, for the error's text.
 
     Raises:
-        InputError: if a walltime is not HH:MM:SS, or no number of nodes would be allowed.
+        InputError: if a walltime is not HH:MM:SS, or no number of nodes is allowed.
     """
     limits = Limits(
         min_nodes=values["min_nodes"],

@@ -1,4 +1,4 @@
-"""What a run uses of the machine, sampled while it trains: processor, memory, device.
+"""A run's usage of the machine, sampled while it trains: processor, memory, device.
 
 One thread sleeps between samples, so the cost is that of a sample: about a millisecond for the
 processor and memory, and one short process for the device.
@@ -22,15 +22,15 @@ MEBIBYTE = 2**20
 # A device tool that hangs must not delay the next sample for ever.
 TIMEOUT = 10.0
 
-# Percent busy and memory used (MiB) of the run's device; None where it is not known.
+# Percent busy and memory used (MiB) of the run's device; None if unknown.
 Device = tuple[float | None, float | None]
 
 
 @contextmanager
 def monitoring(path: Path, seconds: float) -> Iterator[None]:
-    """Append a sample to the CSV file `path` every so many seconds; 0 turns it off.
+    """Append a sample to the CSV file `path` every `seconds` seconds; 0 turns it off.
 
-    A resumed run goes on in the same file. `cpu_percent` is that of this process (200 is two
+    A resumed run continues the same file. `cpu_percent` is that of this process (200 is two
     cores), `rss_mb` its resident memory.
     """
     if not seconds:
@@ -47,9 +47,9 @@ def monitoring(path: Path, seconds: float) -> Iterator[None]:
 
 
 def _sample_until(stop: threading.Event, path: Path, seconds: float) -> None:
-    """Write a sample now and then until stopped, and one at the end."""
+    """Write samples until stopped, and one at the end."""
     process, device, begun = psutil.Process(), _device_reader(), time.monotonic()
-    # The first answer of these two is meaningless: they tell what was used since the last.
+    # The first answer of these two is meaningless: they report the usage since the last call.
     process.cpu_percent()
     psutil.cpu_percent()
     is_new = not path.exists()
@@ -80,7 +80,7 @@ def _sample(
 
 
 def _device_reader() -> Callable[[], Device]:
-    """Return what reads the device that this process sees, by the vendor's tool if it is there."""
+    """Return a reader of the device that this process sees, by the vendor's tool if installed."""
     if shutil.which("nvidia-smi"):
         first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
         query = "--query-gpu=utilization.gpu,memory.used"

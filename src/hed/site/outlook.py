@@ -12,7 +12,7 @@ Row = Sequence[str]
 
 
 def render(site: Site, runs: int, *, source: str, hours_per_run: float | None = None) -> str:
-    """Return what `runs` runs will do on a site, a name and a value a line.
+    """Return how `runs` runs will fill a site, a name and a value per line.
 
     Args:
         source: where the settings were read.
@@ -39,7 +39,7 @@ def render_suggestions(site: Site, runs: int, *, hours_per_run: float | None = N
 
 
 def _places(site: Site) -> Iterator[tuple[str, str]]:
-    """Yield what a scheduler wants to know."""
+    """Yield what the scheduler needs to know."""
     if site.scheduler == "local":
         return
     yield "queue", _queue(site)
@@ -92,7 +92,7 @@ def _counts(outlook: Outlook) -> list[str]:
 
 
 def _aligned(rows: Iterable[Row]) -> str:
-    """Return rows as columns with their values to the right."""
+    """Return rows as aligned columns, values on the right."""
     rows = list(rows)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = (

@@ -1,4 +1,4 @@
-"""The profile that Snakemake is reading: where it is, so that a copy of it uses its own files."""
+"""The directory of the profile that Snakemake is reading, so that a copy uses its own files."""
 
 import inspect
 import os
@@ -9,14 +9,14 @@ from hed import variables
 from hed.errors import InputError
 
 SITE = "site.yaml"
-# The commands by which Snakemake talks to the pilot, and a run to its tile.
+# The commands through which Snakemake talks to the pilot, and a run to its tile.
 PILOT = Path(hed.__file__).parent / "pilot" / "tools"
 
 
 def enter() -> Path:
     """Return the directory of the profile whose config.yaml calls this, and tell the sidecar.
 
-    Snakemake tells a profile nothing of itself, but has its file open while it reads it.
+    Snakemake does not tell a profile its path, but has the file open while it reads it.
 
     Raises:
         InputError: if no profile is being read, or it has no site.yaml.

@@ -18,7 +18,7 @@ from hed.errors import InputError
 from hed.site import cores, limits, walltime
 from hed.site.limits import Limits
 
-# An Intel Max 1550 is two tiles; COMPOSITE names them by GPU.
+# An Intel Max 1550 has two tiles; COMPOSITE names them by GPU.
 TILES_PER_GPU = 2
 
 # What users of the original set, in their environment.
@@ -36,13 +36,13 @@ class Site:
         cores: the cores of each tile, such as 1-8; empty if runs are not bound.
         launcher: starts one process on each node of a block.
         environment: shell script sourced before each science command.
-        software: tarball of the trainings' environment, which a block unpacks on its nodes.
+        software: tarball of the training environment, which a block unpacks on its nodes.
         device_variable: shows a run its device; empty if there are none.
         check_device: the framework must see exactly one device.
         interface: network interface that the workers connect to; empty for any.
         reserve: seconds before the end of a block in which a worker takes no new run.
         stage: data and software are copied to node-local disk when a block starts.
-        queues: the limits of the queues that are known.
+        queues: the known limits of queues.
     """
 
     scheduler: Literal["pbs", "slurm", "local"]
@@ -192,7 +192,7 @@ def _beside(path: Path, name: str) -> Path | None:
 
 
 def _conflicts(site: Site) -> Iterator[str]:
-    """Yield what single values, each allowed, make impossible together."""
+    """Yield conflicts between values that are each allowed."""
     yield from _text_conflicts(site)
     yield from _block_conflicts(site)
     yield from _node_conflicts(site)
@@ -237,7 +237,7 @@ def _node_conflicts(site: Site) -> Iterator[str]:
 
 
 def _core_conflicts(entries: Sequence[str]) -> Iterator[str]:
-    """Yield entries that are no lists of cores, or that share one."""
+    """Yield entries that are not lists of cores, or that share a core."""
     owners: dict[int, str] = {}
     for entry in entries:
         try:

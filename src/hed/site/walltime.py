@@ -13,7 +13,7 @@ def seconds(text: str, where: str) -> int:
         where: where `text` was read, for the error's text.
 
     Raises:
-        InputError: if it is anything else, or no time at all.
+        InputError: if it is anything else, or zero.
     """
     parts = re.fullmatch(r"([0-9]{1,4}):([0-5][0-9]):([0-5][0-9])", text.strip())
     hours, minutes, rest = map(int, parts.groups()) if parts else (0, 0, 0)
@@ -29,7 +29,7 @@ def clock(total: int) -> str:
 
 
 def refuse_numbers(value: Any, source: str) -> None:
-    """Refuse `walltime: 12:00:00`, which YAML reads in base 60, in words that say why."""
+    """Refuse `walltime: 12:00:00`, which YAML reads in base 60, and explain why."""
     parts = value.items() if isinstance(value, dict) else ()
     for key, part in parts:
         if str(key).endswith("walltime") and type(part) is int:

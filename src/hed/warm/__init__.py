@@ -1,10 +1,10 @@
-"""One Python a tile, kept alive: what a run would spend on starting TensorFlow, it does not.
+"""One Python per tile, kept alive, which saves each run the start of TensorFlow.
 
-The rules start `client.py COMMAND...` where they would start the command (`python scripts/train.py
-...`). The client gives the command to a server of its slot, which executes it in its own process,
-with the client's directory, environment and output, and returns its exit status. A slot is a file
-that one client holds locked; whoever finds no server there starts one. What cannot run warm, and
-what cannot be sent, the client executes itself: cold, as if there were no server.
+The rules start `client.py COMMAND...` instead of the command (`python scripts/train.py ...`). The
+client passes the command to the server of its slot, which executes it in its own process, with the
+client's directory, environment and output, and returns its exit status. A slot is a file that one
+client holds locked; a client that finds no server there starts one. What cannot run warm, and what
+cannot be sent, the client executes itself: cold, as if there were no server.
 
 A server lives as long as its owner: Snakemake on a laptop, the worker of a tile in a block. It ends
 at once when its client or its owner does, and after many commands, between two.
@@ -19,19 +19,19 @@ from pathlib import Path
 
 from hed.warm import client
 
-# A client needs the standard library alone, and has to start in milliseconds.
+# A client needs only the standard library, and has to start in milliseconds.
 CLIENT = f"python -IS {shlex.quote(str(Path(client.__file__)))}"
 # Of a process that executes one command after the other.
 SLOT = "0"
 
 
 def prefix(is_warm: bool) -> str:
-    """Return what stands before a command that a server may execute; nothing if it may not."""
+    """Return the prefix of a command that a server may execute; empty if it may not."""
     return CLIENT if is_warm else ""
 
 
 def directory(owner: int, within: str | None = None) -> str:
-    """Return where the servers of a process are; it is made when one is started.
+    """Return the directory of a process's servers, which is created when one is started.
 
     Args:
         owner: id of the process.
@@ -41,7 +41,7 @@ def directory(owner: int, within: str | None = None) -> str:
 
 
 class Server:
-    """The server of one slot, which a process starts ahead of its first command."""
+    """The server of one slot, which a process starts before its first command."""
 
     def __init__(self, place: str) -> None:
         """Take the directory of this process's servers, as `directory` gives it."""
@@ -49,7 +49,7 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def ensure(self, launcher: str, environment: Mapping[str, str]) -> None:
-        """Start the server unless it lives; it listens at once, and answers when it has started."""
+        """Start the server unless it is alive; it listens at once, and answers once started."""
         if self._process is not None and self._process.poll() is None:
             return
         Path(self.place).mkdir(mode=0o700, parents=True, exist_ok=True)

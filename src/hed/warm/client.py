@@ -1,6 +1,6 @@
-"""`client.py COMMAND...`: have a warm server execute a command, or execute it.
+"""`client.py COMMAND...`: have a warm server execute a command, or execute it here.
 
-Started for each job, so it imports what starts in milliseconds, and nothing of this package.
+Started for each job, so it imports only what loads in milliseconds, and nothing of this package.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ import socket
 import sys
 from itertools import count
 
-TYPE_CHECKING = False  # typing takes as long to import as all else
+TYPE_CHECKING = False  # typing takes as long to import as everything else
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Where the servers of an owner are: a directory of the owner alone, whose name ends with its
-# process id. Set by the owner; without it all is cold.
+# Directory of an owner's servers, private to the owner, whose name ends with its process id. Set by
+# the owner; if unset, everything runs cold.
 VARIABLE = "HED_WARM"
 SERVER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "server.py")
 LONGEST = 107  # bytes of an address
-INTERRUPTED = 130  # as a shell has it
-# A server's first word, and its answer where it will not execute the command.
+INTERRUPTED = 130  # as in a shell
+# A server's first message, and its answer if it will not execute the command.
 READY, COLD = b"+", b"cold"
 
 
 def main() -> None:
-    """Execute the command of this process's arguments, warm if that can be."""
+    """Execute the command in this process's arguments, warm if possible."""
     command = sys.argv[1:]
     directory = os.environ.get(VARIABLE)
     try:
@@ -64,7 +64,7 @@ def ask(directory: str, command: list[str]) -> int | None:
 
 
 def require_own(directory: str) -> None:
-    """Refuse a directory in which somebody else may have put a socket.
+    """Refuse a directory in which another user may have put a socket.
 
     Raises:
         PermissionError: if others than this user may write to it.
@@ -97,7 +97,7 @@ def take_slot(directory: str) -> tuple[str, int]:
 
 
 def connect(directory: str, slot: str) -> socket.socket | None:
-    """Return a connection with the server of a slot, None if none listens."""
+    """Return a connection to the server of a slot, None if none listens."""
     connection = socket.socket(socket.AF_UNIX)
     try:
         connection.connect(path(directory, f"{slot}.socket"))
@@ -108,7 +108,7 @@ def connect(directory: str, slot: str) -> socket.socket | None:
 
 
 def listen(directory: str, slot: str, environment: Mapping[str, str]) -> socket.socket:
-    """Return the socket at which the server of a slot will listen; who connects waits for it.
+    """Return the socket on which the server of a slot will listen; clients that connect wait.
 
     Args:
         environment: that the server is started in, before a launcher adds to it.
@@ -126,17 +126,17 @@ def listen(directory: str, slot: str, environment: Mapping[str, str]) -> socket.
 
 
 def described(environment: Mapping[str, str]) -> list[str]:
-    """Return an environment as words."""
+    """Return an environment as a list of words."""
     return [f"{name}={value}" for name, value in environment.items()]
 
 
 def encoded(words: list[str]) -> bytes:
-    """Return words with a zero byte, which no word has, after each."""
+    """Return words, each terminated by a zero byte, which no word contains."""
     return b"".join(os.fsencode(word) + b"\0" for word in words)
 
 
 def start(directory: str, slot: str, command: list[str]) -> None:
-    """Start the server of a slot as a command is started: with the same launcher and Python."""
+    """Start the server of a slot like a command: with the same launcher and Python."""
     script = next(place for place, word in enumerate(command) if word.endswith(".py"))
     listener = listen(directory, slot, os.environ)
     if not os.fork():
@@ -145,7 +145,7 @@ def start(directory: str, slot: str, command: list[str]) -> None:
 
 
 def become(command: list[str]) -> None:
-    """Become another command, with a session of its own and without input and output."""
+    """Become another command, in a session of its own and without input and output."""
     try:
         os.setsid()
         null = os.open(os.devnull, os.O_RDWR)
@@ -157,9 +157,9 @@ def become(command: list[str]) -> None:
 
 
 def exchange(connection: socket.socket | None, command: list[str]) -> bytes:
-    """Send directory, command and environment with the output; return the answer.
+    """Send directory, command, environment and output; return the answer.
 
-    Empty if the server dies in the command.
+    Empty if the server dies during the command.
 
     Raises:
         OSError: if there is no server.
@@ -173,7 +173,7 @@ def exchange(connection: socket.socket | None, command: list[str]) -> bytes:
 
 
 def received(connection: socket.socket, size: int) -> bytes:
-    """Return what a server says, empty if it dies."""
+    """Return what a server sends, empty if it dies."""
     try:
         return connection.recv(size)
     except ConnectionError:

@@ -1,6 +1,6 @@
 """`server.py DIRECTORY SLOT LISTENER`: execute one command after the other for a slot's clients.
 
-LISTENER is the number of the open socket at which clients already wait.
+LISTENER is the number of the open socket on which clients already wait.
 """
 
 import gc
@@ -19,22 +19,23 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-if __name__ == "__main__":  # started as a file, in whatever environment the commands have
+if __name__ == "__main__":  # started as a file, in the environment of the commands
     sys.path[0] = str(Path(__file__).parents[2])
 
 from hed import modules, variables
 from hed.warm import client
 
-# Of the directory `scripts` beside the Snakefile.
+# Commands in the directory `scripts` beside the Snakefile.
 COMMANDS = ("partition.py", "train.py", "score.py")
-# Starts no library that the environment decides for.
+# Commands that start no library that depends on the environment.
 LIGHT = ("partition.py",)
-# What libraries read once, when they start: a command that needs it otherwise runs cold.
+# What libraries read once, when they start: a command that needs another value runs cold.
 READ_ONCE = (
     *("TF_", "ITEX_", "XLA_", "MKL_", "DNNL_", "ONEDNN_", "OMP_", "KMP_", "GOMP_"),
     *("ZE_", "SYCL_", "ONEAPI_", "CUDA_", variables.DEVICES, "PYTHON", "LD_"),
 )
-# A server ends after so many commands, or when it has grown by so many bytes since its first ten.
+# A server ends after this many commands, or once it has grown by this many bytes since its first
+# ten.
 MOST_COMMANDS = 3000
 MOST_GROWTH = 2 * 2**30
 SETTLED = 10
@@ -43,7 +44,7 @@ OWNER_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Request:
-    """A command of a client: its words, its directory and environment, and where it prints."""
+    """A client's command: its words, directory, environment, and output."""
 
     directory: str
     command: list[str]
@@ -56,7 +57,7 @@ class Request:
 
 
 def main() -> None:
-    """Serve until the owner ends, a client dies in its command, or there were enough."""
+    """Serve until the owner ends, a client dies during its command, or the server is used up."""
     directory, slot, number = sys.argv[1:]
     listener = socket.socket(fileno=int(number))
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -69,10 +70,10 @@ def main() -> None:
 
 
 def serve(listener: socket.socket, watch: "Watch", added: dict[str, str]) -> None:
-    """Execute commands until there were enough.
+    """Execute commands until the server is used up.
 
     Args:
-        added: what this process's launcher has put into the environment.
+        added: what this process's launcher has added to the environment.
     """
     modules.SERVED.set(True)
     needed: dict[str, str] | None = None
@@ -98,14 +99,14 @@ def serve(listener: socket.socket, watch: "Watch", added: dict[str, str]) -> Non
 
 
 def added_by_launcher(directory: Path, slot: str) -> dict[str, str]:
-    """Return what a launcher, such as a script of modules, has added to this environment."""
+    """Return what a launcher, such as a script that loads modules, has added to the environment."""
     text = (directory / f"{slot}.environment").read_bytes()
     before = mapping(decoded(text))
     return {name: value for name, value in os.environ.items() if before.get(name) != value}
 
 
 def decoded(text: bytes) -> list[str]:
-    """Return words, of which each was sent with a zero byte after it."""
+    """Return words that were each sent with a terminating zero byte."""
     return [os.fsdecode(word) for word in text.split(b"\0")[:-1]]
 
 
@@ -127,7 +128,7 @@ def receive(connection: socket.socket) -> Request:
 
 
 def script_of(command: list[str]) -> int | None:
-    """Return the place of the script among the words of a command, None if it is none of ours."""
+    """Return the position of the script in the words of a command, None if it is not ours."""
     for place, word in enumerate(command):
         path = Path(word)
         if path.suffix == ".py":
@@ -167,7 +168,7 @@ def exit_status(end: SystemExit) -> int:
 
 @contextmanager
 def printing_to(output: list[int]) -> Iterator[None]:
-    """Print to a client's output and errors, whoever prints."""
+    """Redirect all output of this process to a client's stdout and stderr."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream, target in zip((1, 2), output, strict=True):
         os.dup2(target, stream)
@@ -183,16 +184,16 @@ def printing_to(output: list[int]) -> Iterator[None]:
 
 
 class Watch:
-    """Ends this process when its owner does, or a client in the middle of its command."""
+    """Ends this process when its owner ends, or a client in the middle of its command."""
 
     def __init__(self, owner: int, directory: Path, slot: str) -> None:
-        """Take the owner's process id, and where the servers of the owner have their files."""
+        """Take the owner's process id, and the directory of the owner's servers."""
         self.client: socket.socket | None = None
         self._owner = os.pidfd_open(owner)
         self._directory, self._socket = directory, directory / f"{slot}.socket"
 
     def run(self) -> None:
-        """Look at both until one has ended."""
+        """Watch both until one has ended."""
         while not self._has_ended():
             pass
         self.clear_up()
@@ -206,11 +207,11 @@ class Watch:
             with suppress(ValueError):  # its command has just ended
                 poll.register(connection, select.POLLRDHUP)
         ended = [number for number, _ in poll.poll(100)]
-        # A number may by now be that of the next client, who has not ended.
+        # A number may by now be that of the next client, which has not ended.
         return self._owner in ended or (bool(ended) and self.client is connection)
 
     def clear_up(self) -> None:
-        """Remove the socket; all that the servers of an owner have, if it ends too."""
+        """Remove the socket, and all files of the owner's servers if the owner ends, too."""
         self._socket.unlink(missing_ok=True)
         # Whatever killed a client may be killing its owner.
         if select.select([self._owner], [], [], OWNER_SECONDS)[0]:
