@@ -30,7 +30,7 @@ onstart:
 
 
 rule all:
-    """The markers too, or one that is lost after aggregation would go unseen."""
+    """The markers, too, or one that is lost after aggregation would go unnoticed."""
     default_target: True
     input:
         MARKERS,

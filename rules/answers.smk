@@ -1,13 +1,13 @@
-"""The answers that the experiment exists for, as tables.
+"""The answers that the experiment is for, as tables.
 
 Input: the table over all runs, whose change means that the runs' files have changed. Outputs:
-high_error_drugs.csv (cells or groups, where runs hold out those) and ranking.csv, all columns of
+high_error_drugs.csv (cells or groups, if runs hold out those) and ranking.csv, all columns of
 the commands' tables.
 """
 
 
 rule high_error_drugs:
-    """Judge the error of each held-out drug by those of all, with confidence intervals."""
+    """Judge the error of each held-out drug against those of all, with confidence intervals."""
     input:
         "scores.parquet",
     output:

@@ -1,6 +1,6 @@
 """What every rule shares: the experiment, its runs, and where their files are.
 
-Later rules of a run have higher priorities, so that a run is finished before another is begun.
+Later rules of a run have higher priorities, so that a run is finished before another is started.
 """
 
 from pathlib import Path
@@ -19,11 +19,11 @@ RUNS = {run.id: run for run in EXPERIMENT.runs}
 MARKED = {run.marker: run.id for run in EXPERIMENT.runs}
 MARKERS = [f"markers/marker-{marker}.txt" for marker in MARKED]
 
-# What stands before the science commands: a client of a warm server, and the machine's launcher.
+# The prefix of the science commands: a client of a warm server, and the machine's launcher.
 WARM = warm.prefix(config["warm"])
 LAUNCH = f"{WARM} {config['launcher']}".strip()
 
-# The jobs use the code of this checkout, whichever environment runs them.
+# The jobs use the code of this checkout, in whatever environment they run.
 shell.prefix("export PYTHONPATH={ROOT:q}/src${{PYTHONPATH:+:$PYTHONPATH}}; ")
 
 logger.addFilter(messages.is_shown)

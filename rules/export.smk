@@ -9,7 +9,7 @@ rule export:
     input:
         "scores.csv",
         "scores.parquet",
-        # Renewed by commands that people type, which is no reason to pack again.
+        # Rewritten by interactive commands, which is no reason to pack again.
         ancient("epochs.txt"),
         ancient("progress.txt"),
     output:

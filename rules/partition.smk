@@ -1,8 +1,8 @@
 """The response rows of one run.
 
-Inputs: rsp_merged.parquet, and where they are asked for: the files that prescribe the split
-(partition: mode: file) or the groups (mode: by_group), the features to scale for this run alone
-(preprocess: scale_on: training).
+Inputs: rsp_merged.parquet, and if configured: the files that prescribe the split (partition: mode:
+file) or the groups (mode: by_group), the features to scale for this run alone (preprocess:
+scale_on: training).
 Output: rsp_{train,val,test}_data.parquet on node-local disk, and features of its own.
 """
 
@@ -33,7 +33,7 @@ rule partition:
     conda:
         "../envs/workflow.yaml"
     params:
-        warm="" if SCALING else WARM,  # a training's software may have no scikit-learn
+        warm="" if SCALING else WARM,  # the training software may have no scikit-learn
         scripts=SCRIPTS,
         mode=config["partition"]["mode"],
         validation=config["partition"]["validation"],

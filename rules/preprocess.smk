@@ -8,7 +8,7 @@ from hed.data import preprocess
 
 
 rule preprocess:
-    """Join, drop what is incomplete, scale; not part of the graph when the data come preprocessed."""
+    """Join, drop what is incomplete, scale; not in the graph when the data come preprocessed."""
     output:
         response="data/rsp_merged.parquet",
         expression="data/ge_merged_data.parquet",

@@ -1,11 +1,11 @@
-"""What people look at: the figures, and the report with all of them.
+"""The figures, and the report with all of them.
 
 Input: the table over all runs, whose change means that the runs' files have changed. Outputs:
-figures/*.png (errors.png always, the others when asked for) and report.html. `snakemake --report`
+figures/*.png (errors.png always, the others on request) and report.html. `snakemake --report`
 shows them with their provenance.
 """
 
-# What is made without being asked for.
+# What is made by default.
 SHOWN = ["figures/errors.png", "high_error_drugs.csv", "ranking.csv", "report.html"]
 
 

@@ -1,7 +1,8 @@
 """Runs that an earlier experiment finished (`restart_from`), copied instead of trained.
 
 Inputs: run/{run}/* and the marker in the earlier experiment, which is not modified.
-Outputs: the same files here, in our form. Runs that it did not finish are trained here from its checkpoints.
+Outputs: the same files here, in our form. Runs that it did not finish are trained here, from its
+checkpoints.
 """
 
 from hed.experiment import outcome
@@ -11,7 +12,7 @@ if EXPERIMENT.restart_from:
     ruleorder: restore > score > train
 
     rule restore:
-        """Copy a finished run; where the earlier experiment lacks one, `train` applies."""
+        """Copy a finished run; if the earlier experiment did not finish it, `train` applies."""
         input:
             marker=lambda wildcards: ancient(
                 f"{EXPERIMENT.restart_from}/markers/marker-{RUNS[wildcards.run].marker}.txt"

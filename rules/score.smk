@@ -28,7 +28,7 @@ rule score:
     params:
         launch=LAUNCH,
         scripts=SCRIPTS,
-        # Of runs that hold out a drug, the original's form has all.
+        # For runs that hold out a drug, the original's form has everything.
         name_drugs="" if config["partition"]["mode"] == "by_drug" else "--name-drugs",
     shell:
         r"""

@@ -3,7 +3,7 @@
 Inputs: the run's partition, the feature tables, DFLTS and UPF.
 Output: run/{run}/history.txt, written last, when all other results of the training are there (each
 declared file costs a dry run of 770 runs half a second). Checkpoints must not be outputs: Snakemake
-deletes those of a job that fails or is repeated.
+deletes the outputs of a job that fails or is repeated.
 """
 
 from shlex import quote

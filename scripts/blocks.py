@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """For operators: say what a submission will do: nodes, tiles, waves, fill, node-hours, time.
 
-Nothing is written or submitted. What the limits of the queue would refuse is refused here, with
-what to do instead. The runs are those of the configuration, unless they are named.
+Nothing is written or submitted. What exceeds the limits of the queue is refused here, with what to
+do instead. The runs are those of the configuration, unless others are given.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def _source(path: Path) -> str:
-    """Return the path of the settings and what in the environment took precedence."""
+    """Return the path of the settings, and the environment variables that took precedence."""
     taken = (f"{name}={value}" for name, value in site.variables(os.environ).items())
     return " ".join([os.path.relpath(path), *taken])
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """For operators: remove the older checkpoints of all runs, which take most of the space.
 
-What best or last point to always stays, and a run that is being trained is left as it is.
+What best or last points to always stays, and a run that is being trained is left alone.
 """
 
 import argparse

@@ -3,7 +3,7 @@
 
 Paired tests over the drugs that both have: Wilcoxon's signed rank, Student's t, sign; with
 several experiments also adjusted by Holm's method. A drug is better if its error is lower, or
-its correlation or r2 higher. With --ranks, rank three experiments or more on each drug instead:
+its correlation or r2 higher. With --ranks, rank three or more experiments on each drug instead:
 mean ranks, wins, and which of them differ.
 """
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """For everyone: show how the trainings converged: epochs to the best, losses, time.
 
-Printed over all runs; with --epochs the losses in each epoch, with --runs a row per run.
+Printed over all runs; with --epochs the losses of each epoch, with --runs a row per run.
 """
 
 import argparse

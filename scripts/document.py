@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def main() -> None:
-    """Read the schemas, write the pages."""
+    """Read the schemas and write the pages."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("docs", type=Path, nargs="?", default=ROOT / "docs")
     args = parser.parse_args()

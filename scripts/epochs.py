@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """For everyone: report the completed epochs of all runs, and write them to DIR/epochs.txt.
 
-A run that was begun and that nobody works on has failed; why is told with --format, and on stderr.
+A run that was started and that no process works on has failed; --format and stderr say why.
 """
 
 import argparse

@@ -3,9 +3,9 @@
 
 distance: to the nearest other drug, in the scaled descriptors; tanimoto: 1 - similarity of Morgan
 fingerprints, with --smiles (needs rdkit); auc_mean, auc_sd, rows and sensitive (share of cells with
-an AUC below 0.5) of its responses; noise: standard deviation between replicates. Printed are rank
+an AUC below 0.5) of its responses; noise: standard deviation between replicates. Prints rank
 correlations with the error over drugs, and on stderr a small regression tree with what it explains
-of drugs that it was not fitted to. With --drugs, a row per drug with its nearest drugs.
+for drugs that it was not fitted to. With --drugs, a row per drug with its nearest drugs.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 """For everyone: extract the test scores of an experiment: `index,score` a line, in index order.
 
 The lines are printed and written to DIR/scores.csv; DIR/scores.parquet gets all metrics. With
---format the printed rows also tell run and drug.
+--format the printed rows also have run and drug.
 """
 
 import argparse

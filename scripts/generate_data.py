@@ -16,7 +16,7 @@ SMALL = {"drugs": 24, "cells": 60, "genes": 50, "descriptors": 60}
 
 
 def sizes(args: argparse.Namespace) -> dict[str, int]:
-    """Return the sizes asked for; where none is given, those of small or of published data."""
+    """Return the requested sizes; by default those of small or of published data."""
     defaults = generate.PUBLISHED if args.published else SMALL
     given = {name: getattr(args, name) for name in SMALL}
     result = {name: defaults[name] if size is None else size for name, size in given.items()}

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """For everyone: group drugs by their scaffolds, as a table for `partition: mode: by_group`.
 
-From the SMILES of a table (tab- or comma-separated, columns improve_chem_id and smiles) come Murcko
-scaffolds: rings and what links them. Similar scaffolds are one group, named by the one at its
-centre (Butina's clusters of Morgan fingerprints). Needs rdkit (pip install rdkit).
+Murcko scaffolds (rings and what links them) are computed from the SMILES of a table (tab- or
+comma-separated, columns improve_chem_id and smiles). Similar scaffolds form one group, named after
+its centre (Butina's clusters of Morgan fingerprints). Needs rdkit (pip install rdkit).
 """
 
 import argparse

@@ -2,10 +2,10 @@
 """For everyone: list the high error drugs, worst first, with intervals and baselines.
 
 A drug is listed if its error lies far out among all drugs, by default with a robust z-score of
-3.5 or more. `probability` is the share of bootstrap draws, of cells and of repeats where there are
-any, in which it is listed. Cells, groups or splits are listed where runs hold out those. A table
+3.5 or more. `probability` is the share of bootstrap draws, of cells and of repeats if there are
+any, in which it is listed. Cells, groups or splits are listed if runs hold out those. A table
 has the main columns, csv and json have all. --beside adds the rmse of other models. With --against,
-say which of the drugs another experiment (another seed, loss or precision) lists too.
+show which of the drugs another experiment (another seed, loss or precision) lists, too.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from hed.answers.bootstrap import Resampling
 from hed.answers.rule import METRICS, THRESHOLDS, Rule
 from hed.experiment.kind import kind_of
 
-# The most telling first: a narrow terminal has no room for the last.
+# The most informative first: a narrow terminal has no room for the last.
 MAIN = ["rank", "drug", "run", "rmse", "rmse_low", "rmse_high", "robust_z", "probability"]
 MAIN += ["skill_cell_mean", "bias", "cells", "auc_sd", "cell_mean_mse", "quantile", "high"]
 MATCHED = ["drug", "listed", "first", "second", "probability_first", "probability_second"]
@@ -64,7 +64,7 @@ def show_matched(
     output.say("\n".join(stability.unmatched(joined, names)) or "both have all drugs")
     if args.agreement:
         agreement = stability.agree(joined)
-        # One row of many numbers: a line for each.
+        # One row of many numbers: one line each.
         upright = output.upright(agreement, ["agreement"])
         output.show(upright if args.format == "table" else agreement, args.format)
         return

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """For everyone: list the cells of an experiment, or those of a data set with their indices.
 
-Of an experiment they are the cells that its runs predict, one a line, by name; --format also tells
-for how many runs and rows. Of a data set they are `INDEX NAME` lines; the index of a cell is its
-position among the distinct cells in order of first appearance.
+Of an experiment, the cells that its runs predict, one per line, by name; --format adds the number
+of runs and rows. Of a data set, `INDEX NAME` lines; the index of a cell is its position among the
+distinct cells in order of first appearance.
 """
 
 import argparse

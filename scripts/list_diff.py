@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """For everyone: show how far each drug of a true list has moved in a predicted one.
 
-Both are lists that top_drugs.py printed, of so many drugs that each is in both; or one table that
+Both are lists that top_drugs.py printed, long enough that each drug is in both; or one table that
 has both, as the original takes it: list_diff.py COUNT TABLE.csv.
 """
 

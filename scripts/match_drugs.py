@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """For everyone: report which drugs of a true list are in a predicted list, and their share.
 
-Both are lists that top_drugs.py printed. A drug is the same if run and cell are.
+Both are lists that top_drugs.py printed. Drugs match if run and cell are the same.
 """
 
 import argparse

@@ -15,14 +15,14 @@ from hed.errors import InputError
 
 
 def in_our_order(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments with the mode, which the original has first, as an option."""
+    """Return the arguments with the mode, which comes first in the original, as an option."""
     if arguments and arguments[0] in partition.MODES and not Path(arguments[0]).exists():
         return ["--mode", *arguments]
     return [*arguments]
 
 
 def split(args: argparse.Namespace, found: Responses) -> dict[str, pl.DataFrame]:
-    """Return the parts as the arguments ask for."""
+    """Return the parts that the arguments ask for."""
     if args.mode == partition.BY_FILE:
         if len(args.splits) != len(splits.STAGES):
             raise InputError("mode file needs --splits TRAIN VAL TEST, three files of row numbers")

@@ -5,9 +5,9 @@ errors: of each held-out drug (or cell, or split) beside the baselines and other
 error drugs named; reasons: what goes with the error of a drug (--smiles, --data: what it reads);
 predictions: true against predicted AUC; ranking: of drugs for each cell; convergence: loss by epoch
 over all runs; tiles: which run was on which tile when, of experiments on a cluster; comparison:
-each drug's score in several experiments against that in the first; contest: three experiments or
-more by their mean rank over drugs, those that do not differ joined (a critical difference diagram);
-epochs: test scores by the epochs that were trained, of one or several experiments.
+each drug's score in several experiments against that in the first; contest: three or more
+experiments by their mean rank over drugs, those that do not differ joined (a critical difference
+diagram); epochs: test scores by the number of trained epochs, of one or several experiments.
 """
 
 import argparse

@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 """For operators: check whether this node has what runs need: software, device, disks, network.
 
-On a compute node, as `qsub -I` gives one, or as the first thing in a block; also on a login node
-or a workstation. Exit status 1 if any check fails; one that fails or hangs does not stop the
-others.
+On a compute node, such as one from `qsub -I`, or first in a block; also on a login node or a
+workstation. Exit status 1 if any check fails; one that fails or hangs does not stop the others.
 """
 
 import argparse
@@ -57,7 +56,7 @@ def parse() -> argparse.Namespace:
 
 
 def default_output() -> str:
-    """Return where the configuration keeps experiments."""
+    """Return the configured directory of experiments."""
     config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
     return str(config["output"])
 

@@ -2,8 +2,8 @@
 """For everyone: report how far an experiment has come and how long it will still take.
 
 The report is printed and written to DIR/progress.txt. RUNs = DONE + NEWs (running) + WAIT + FAIL
-(begun, and nobody works on them: scripts/epochs.py says why). TIME is the time left, as long as as
-many runs go on at once as do now.
+(started, but no process works on them: scripts/epochs.py says why). TIME is the time left if as
+many runs keep running at once as now.
 """
 
 import argparse

@@ -2,9 +2,9 @@
 """For everyone: show how well drugs are ranked for each cell, from held-out predictions.
 
 Lowest AUC, the most sensitive, first. Spearman and Kendall (tau-b) compare whole orders; recall is
-the share of the true top drugs among as many predicted ones; ndcg weighs their places. Printed
+the share of the true top drugs among as many predicted ones; ndcg weights them by rank. Printed
 over all cells, or with --cells for each, beside a random order and drug_mean, an oracle that
-knows the drug's mean over the other cells, which nobody knows of a new drug.
+knows the drug's mean over the other cells, which is unknown for a new drug.
 With --classify: precision, recall and F-beta of calling a pair sensitive.
 """
 
@@ -30,7 +30,7 @@ def main() -> None:
     if args.method:
         table = table.filter(pl.col("method").is_in(args.method))
     if args.format == "table":
-        # The most telling first: a narrow terminal has no room for the last.
+        # The most informative first: a narrow terminal has no room for the last.
         first = [*(["cell"] if args.cells else []), *(CALLS if args.classify else [])]
         table = table.select(*first, pl.exclude("cell", r"^.*_sd$", *first))
     output.show(table, args.format)

@@ -2,8 +2,8 @@
 """For everyone: write the report of an experiment: one HTML page that needs no network.
 
 Headline numbers, figures, and a table of drugs that can be searched and sorted; each drug opens
-its own predictions and leads to the drugs that are most similar. With --beside, other models (or
-baselines, or controls) that held out the same are in the figures and tables, too.
+its own predictions and links to the most similar drugs. With --beside, other models (or baselines,
+or controls) that held out the same drugs are in the figures and tables, too.
 """
 
 import argparse

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """For operators: summarise out-*.txt to summary-*.txt, without the framework's noise.
 
-What TensorFlow, XLA, oneDNN and absl tell of themselves goes, and all but the last update of each
-progress bar. Repeated warnings and errors are shown once and counted at the end. Every error,
-traceback and warning is kept. Logs that were not written to since the last time are passed over.
+Informational lines of TensorFlow, XLA, oneDNN and absl are dropped, and all but the last update of
+each progress bar. Repeated warnings and errors are shown once and counted at the end. Every error,
+traceback and warning is kept. Logs that have not changed since the last time are skipped.
 """
 
 import argparse

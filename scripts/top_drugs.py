@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """For everyone: report the drugs to which a cell is most sensitive, true or predicted.
 
-A line is RUN, true AUC, predicted AUC, CELL. Two such lists are compared by match_drugs.py.
+Each line is RUN, true AUC, predicted AUC, CELL. match_drugs.py compares two such lists.
 """
 
 import argparse

@@ -5,9 +5,10 @@ and `rules/` say which command depends on which file.
 
 data        tables: raw, preprocessed, partitioned, generated
 config      settings and hyperparameters with their schemas
-training    the network, its epochs, checkpoints and scores; `uno` and `candle` are its two doors
-experiment  the directory of an experiment: its plan, its runs, its progress, its tarball
-answers     what the predictions tell: high error drugs, rankings, figures, the report
+training    the network, its epochs, checkpoints and scores; `uno` and `candle` are its interfaces
+experiment  the directory of an experiment: its plan, its record, its runs
+watching    the state of the runs: health, progress, logs, scores, tarball
+answers     what the predictions show: high error drugs, rankings, figures, the report
 baselines   models that Uno has to beat
 results     the tables of an experiment for a notebook
 site        what a machine has and what its queues accept

@@ -1,13 +1,13 @@
 """The model of a run: any importable module with CANDLE's two functions.
 
 `initialize_parameters()` returns the model's hyperparameters with their defaults. `run(params)`
-trains; it gets all of them, those that DFLTS and the UPF override, and what `model_runner` of the
+trains; it gets all of them, as overridden by DFLTS and the UPF, and what `model_runner` of the
 original adds (see `surroundings`), in the run's directory. It returns the history, metric name to
 values over epochs, or Keras's History.
 
 Predictions of the held-out rows come from a third function, `predict_test(params)`, which returns
-one AUC for each row of `rsp_test_data.parquet`; a module without it has `run` write
-`test_y_data_predicted.csv` into `output_dir`, as the original asks of its models.
+one AUC for each row of `rsp_test_data.parquet`; in a module without it, `run` writes
+`test_y_data_predicted.csv` into `output_dir`, as the original requires of its models.
 """
 
 import difflib
@@ -29,7 +29,7 @@ from hed.errors import InputError
 from hed.files import write_json, write_text
 from hed.names import HISTORY, PREDICTED, RESULT
 
-# Where predictions that `run` wrote are kept until the scoring, whose outputs are removed before.
+# Where predictions that `run` wrote are kept until scoring, whose outputs are removed before it.
 KEPT = "test_predicted_by_model.csv"
 # They have at least three decimals.
 ROUNDING = 1e-3
@@ -81,7 +81,7 @@ _CHECKPOINTS = ("metadata", *(n for n in hyperparameters.definition()["propertie
 def resolved(model: ModuleType, params: Parameters, places: Parameters) -> Parameters:
     """Return the hyperparameters as a run will use them, for its `parameters.txt`.
 
-    A model may have `resolve(params)`, which gets what `run` gets and decides what was left open.
+    A model may have `resolve(params)`, which gets what `run` gets and decides open choices.
     """
     if not hasattr(model, "resolve"):
         return params
@@ -97,7 +97,7 @@ def settle(name: str, own: Collection[str], dflts: Parameters, line: UpfLine) ->
         own: names of its hyperparameters.
 
     Raises:
-        InputError: if one is neither the model's own nor one that the original's files have.
+        InputError: if one is neither the model's own nor known from the original's files.
     """
     known = {*own, "model", *_CHECKPOINTS}
     counted = original.settle(
@@ -111,7 +111,7 @@ def settle(name: str, own: Collection[str], dflts: Parameters, line: UpfLine) ->
 
 
 def surroundings(run: Path, partition: Path, data: Path, threads: int) -> Parameters:
-    """Return what a model is told of where it runs, beside its hyperparameters.
+    """Return what a model is given about where it runs, besides its hyperparameters.
 
     `output_dir` and `instance_directory` are the run's directory, `input_dir` has its partition
     and links to the feature tables, `data_dir` the feature tables.
@@ -130,15 +130,15 @@ def surroundings(run: Path, partition: Path, data: Path, threads: int) -> Parame
 
 
 def plain(params: Parameters) -> Parameters:
-    """Return hyperparameters as JSON holds them: values that it does not know become text."""
+    """Return hyperparameters as JSON values: values of other types become text."""
     value: Parameters = json.loads(json.dumps(params, default=str))
     return value
 
 
 def restored(model: ModuleType, params: Parameters) -> Parameters:
-    """Return hyperparameters with what `plain` turned into text as the defaults have it.
+    """Return hyperparameters with what `plain` turned into text restored from the defaults.
 
-    What was added to the model since they were written has its default.
+    What was added to the model since they were written gets its default.
     """
     defaults = model.initialize_parameters()
     texts = plain({n: v for n, v in defaults.items() if not isinstance(v, str)})
@@ -147,7 +147,7 @@ def restored(model: ModuleType, params: Parameters) -> Parameters:
 
 
 def history(result: Any) -> dict[str, list[Any]]:
-    """Return the history in what a model's `run` returned: a mapping, Keras's History, or none."""
+    """Return the history that a model's `run` returned: a mapping, Keras's History, or none."""
     values = getattr(result, "history", result)
     if not isinstance(values, Mapping):
         return {}
@@ -155,7 +155,7 @@ def history(result: Any) -> dict[str, list[Any]]:
 
 
 def prepare(run: Path) -> None:
-    """Remove predictions of an earlier training or scoring, which are not this training's."""
+    """Remove predictions of an earlier training or scoring."""
     for name in (PREDICTED, KEPT):
         (run / name).unlink(missing_ok=True)
 
@@ -163,7 +163,7 @@ def prepare(run: Path) -> None:
 def finish(run: Path, result: Any) -> None:
     """Keep the predictions that a model's `run` wrote, and write result and history unless it did.
 
-    The history comes last: it says that all is there.
+    The history comes last: it means that everything is there.
     """
     if (run / PREDICTED).exists():
         (run / PREDICTED).replace(run / KEPT)
@@ -211,7 +211,7 @@ def _kept(model: ModuleType, path: Path, test: pl.DataFrame) -> np.ndarray:
             f"model {model.__name__!r} left no predictions: give it a function "
             f"predict_test(params), or have its run(params) write {PREDICTED} into output_dir"
         )
-    # An id of digits alone is text too.
+    # An id of only digits is text, too.
     table = pl.read_csv(path, schema_overrides={"labels": pl.String})
     if "auc_pred" not in table.columns:
         raise InputError(f"{PREDICTED} of model {model.__name__!r} has no column auc_pred")

@@ -1,4 +1,4 @@
-"""What every command of `scripts/` does the same way: report mistakes, stop quietly."""
+"""What every command of `scripts/` has in common: it reports mistakes and stops quietly."""
 
 import errno
 import os
@@ -15,7 +15,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 def run(main: Callable[[], None]) -> None:
     """Run a command's `main`; a user's mistake ends it with one sentence and exit status 1.
 
-    So do a file that may not be read or written, and a full disk.
+    So does a file without permission to read or write, and a full disk.
 
     Ctrl-C ends the process at once, as in a shell pipeline: long steps are inside TensorFlow,
     where Python would not see it for minutes.
@@ -27,7 +27,7 @@ def run(main: Callable[[], None]) -> None:
     except InputError as error:
         sys.exit(f"error: {error}")
     except BrokenPipeError:
-        # The reader (`head`, a pager) has gone; nothing more is wanted.
+        # The reader (`head`, a pager) is gone; nothing more is wanted.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         if error.filename is None and error.errno not in FULL:
@@ -42,7 +42,7 @@ def sentence(error: OSError) -> str:
 
 
 def reason(said: Sequence[str]) -> str:
-    """Return why a command failed: the first error that it named, or else its last words."""
+    """Return why a command failed: the first error that it printed, or else its last line."""
     errors = [line.removeprefix("error: ") for line in said if line.startswith("error: ")]
     words = [line.strip() for line in said if line.strip()]
     return (errors[:1] or words[-1:] or ["it ended without a word"])[0]

@@ -1,5 +1,5 @@
-"""The one kind of error that is the user's to mend."""
+"""The only kind of error that the user has to fix."""
 
 
 class InputError(ValueError):
-    """A mistake in what the user gave; its text is one sentence that says what to do."""
+    """A mistake in the user's input; its text is one sentence that says what to do."""

@@ -43,7 +43,7 @@ def _permit(path: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Have the content of `path` on disk."""
+    """Flush the content of `path` to disk."""
     with path.open("rb+") as stream:
         os.fsync(stream.fileno())
 
@@ -75,7 +75,7 @@ def agree(path: Path, value: Any) -> Any:
         temporary = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}")
         write_json(temporary, value)
         try:
-            os.link(temporary, path)  # unlike a rename, not where there is one
+            os.link(temporary, path)  # unlike a rename, fails if it exists
         except FileExistsError:
             pass
         finally:

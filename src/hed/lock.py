@@ -13,7 +13,7 @@ LOCK_FILE = ".lock"
 def acquire(directory: Path, *, wait: bool = False) -> IO[str] | None:
     """Lock a directory until the returned file is closed or the process ends.
 
-    Where the file system has no locks, the directory counts as free.
+    If the file system has no locks, the directory counts as free.
 
     Args:
         wait: wait for another process to release it, rather than return None at once.
@@ -34,12 +34,12 @@ def acquire(directory: Path, *, wait: bool = False) -> IO[str] | None:
 
 
 def holder(directory: Path) -> str:
-    """Return who locked the directory last."""
+    """Return who last locked the directory."""
     return (directory / LOCK_FILE).read_text() or "another process"
 
 
 def is_locked(directory: Path) -> bool | None:
-    """Return whether a process holds the lock of a directory, None if nothing tells."""
+    """Return whether a process holds the lock of a directory, None if unknown."""
     try:
         with (directory / LOCK_FILE).open() as stream:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -51,7 +51,7 @@ def is_locked(directory: Path) -> bool | None:
 
 
 def is_held_by_another(directory: Path, process: int) -> bool:
-    """Return whether a process other than this one of this machine has locked a directory."""
+    """Return whether a process other than this one on this machine has locked a directory."""
     itself = f"process {process} on {socket.gethostname()} "
     return bool(is_locked(directory)) and not holder(directory).startswith(itself)
 

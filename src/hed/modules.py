@@ -11,7 +11,7 @@ from types import ModuleType
 SHIPPED = Path(__file__).parent / "shipped"
 # Whether this process executes one command after the other (see `hed.warm`).
 SERVED: ContextVar[bool] = ContextVar("SERVED", default=False)
-# A module says with this line that many runs of one process may use it.
+# With this line a module declares that many runs of one process may use it.
 SHARED = "WARM = True"
 
 
@@ -29,11 +29,11 @@ def is_found(name: str) -> bool:
 
 
 def load(name: str) -> ModuleType:
-    """Import a module, and leave no command line: parsers of CANDLE and IMPROVE would read it.
+    """Import a module with an empty command line: parsers of CANDLE and IMPROVE would read it.
 
     Raises:
-        ImportError: if there is none, or it imports one that there is not.
-        ColdError: if this process serves many runs, and the module does not say that it can.
+        ImportError: if it does not exist, or imports a module that does not exist.
+        ColdError: if this process serves many runs, and the module does not allow that.
     """
     _ship()
     sys.argv = sys.argv[:1]
@@ -43,9 +43,9 @@ def load(name: str) -> ModuleType:
 
 
 def may_be_shared(name: str) -> bool:
-    """Return whether a module says that many runs of one process may use it.
+    """Return whether a module declares that many runs of one process may use it.
 
-    Its source is read and not executed, or runs of other modules would have its side effects.
+    Its source is read, not executed, or runs of other modules would have its side effects.
     """
     spec = find_spec(name)
     if spec is None or not spec.origin or not spec.origin.endswith(".py"):
@@ -55,6 +55,6 @@ def may_be_shared(name: str) -> bool:
 
 
 def _ship() -> None:
-    """Have the shipped modules found after all others."""
+    """Put the shipped modules after all others on the search path."""
     if str(SHIPPED) not in sys.path:
         sys.path.append(str(SHIPPED))

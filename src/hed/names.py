@@ -1,9 +1,9 @@
 """Names that several packages and processes share; imports nothing."""
 
 RECORD = "experiment.json"
-# What was left open to the first run, and what it decided.
+# What is left open for the first run to decide, and the file with its decision.
 AUTO, PRECISION = "auto", "precision.json"
-# In a run that was taken over from another experiment: says from where.
+# In a run that was taken over from another experiment: the source.
 RESTORED = "restored.txt"
 
 # Instead of a file: the data set's own list of genes.

@@ -1,4 +1,4 @@
-"""What commands print: data on stdout in one of three forms, talk and progress bars on stderr."""
+"""What commands print: data on stdout in one of three forms, notes and progress bars on stderr."""
 
 import argparse
 import errno
@@ -17,7 +17,7 @@ from rich.table import Table
 
 Form = Literal["table", "csv", "json"]
 FORMS: tuple[Form, ...] = ("table", "csv", "json")
-# The form of the original's script, where a command has one.
+# The form of the original's script, if a command has one.
 ORIGINAL = "text"
 
 MISSING = "-"
@@ -55,7 +55,7 @@ def show(frame: pl.DataFrame, form: Form) -> None:
     """Write a table to stdout; what is missing or not a number is `-`, empty, or null.
 
     A table for people has colour only on a terminal. Only there it has no more columns than fit,
-    all of them whole, and what is left out is named on stderr.
+    none of them cut, and those left out are named on stderr.
     """
     if form == "table":
         shown = fit(frame, shutil.get_terminal_size().columns) if sys.stdout.isatty() else frame
@@ -69,7 +69,7 @@ def show(frame: pl.DataFrame, form: Form) -> None:
 
 
 def fit(frame: pl.DataFrame, width: int) -> pl.DataFrame:
-    """Return the first columns that fit into `width` characters, one at least."""
+    """Return the first columns that fit into `width` characters, at least one."""
     used, count = -GAP, 0
     for column in frame:
         texts = [column.name, *map(render_value, column)]
@@ -81,7 +81,7 @@ def fit(frame: pl.DataFrame, width: int) -> pl.DataFrame:
 
 
 def upright(frame: pl.DataFrame, titles: Sequence[str]) -> pl.DataFrame:
-    """Return a table as texts: a line for each column, a titled column for each row."""
+    """Return a transposed table as texts: a line for each column, a titled column for each row."""
     rows = zip(titles, frame.iter_rows(), strict=True)
     columns = {title: [render_value(value) for value in row] for title, row in rows}
     return pl.DataFrame({"": frame.columns, **columns})
@@ -94,7 +94,7 @@ def render_json(frame: pl.DataFrame) -> str:
 
 
 def say(text: str) -> None:
-    """Say something about the data on stderr, where it does not mix with them."""
+    """Print a note about the data on stderr, where it does not mix with them."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -113,7 +113,7 @@ def track(items: Iterable[T], description: str, *, total: float | None = None) -
 
 @contextmanager
 def where_permitted() -> Iterator[None]:
-    """Write a file that only repeats what is shown; say so if the directory is another's."""
+    """Write a file that only repeats what is shown; print a note if the directory is another's."""
     try:
         yield
     except OSError as error:
@@ -134,7 +134,7 @@ def make_table(frame: pl.DataFrame) -> Table:
 
 def render_value(value: Any) -> str:
     """Return a value as people read it: four decimals, two significant ones if it is tiny."""
-    if value is None or value != value:  # a NaN is the one value that differs from itself
+    if value is None or value != value:  # NaN is the only value that differs from itself
         return MISSING
     if isinstance(value, float):
         return f"{value:.1e}" if 0 < abs(value) < SMALL else f"{value:.4f}"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parent
-# Modules outside of packages are common to all, but for these.
+# Modules outside of packages are common to all, except these.
 COMMON = "common"
 MODULES = {"candle": "uno", "uno": "uno", "science": "science"}
 GROUPS = ("everyone", "operators", "the graph", "developers")
@@ -48,7 +48,7 @@ def _imported(path: Path) -> Iterator[str]:
 
 
 def commands(scripts: Path) -> list[str]:
-    """Return the lines of a Markdown list of the commands, by whom they are for.
+    """Return the lines of a Markdown list of the commands, by their users.
 
     The first line of each says so: `For everyone: list ...`.
     """
@@ -62,7 +62,7 @@ def commands(scripts: Path) -> list[str]:
 
 
 def _told(path: Path) -> tuple[str, str]:
-    """Return for whom a command is, and what it does."""
+    """Return who a command is for, and what it does."""
     line = (ast.get_docstring(ast.parse(path.read_text())) or "").splitlines()[0]
     who, _, what = line.removeprefix("For ").partition(": ")
     return who, what.removesuffix(".")

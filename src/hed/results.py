@@ -27,7 +27,7 @@ PREDICTIONS = ("run", "repeat", "index", "held_out", "drug", "cell", "true", "pr
 
 @dataclass(frozen=True)
 class Results:
-    """The tables of one experiment, which may still run."""
+    """The tables of one experiment, which may still be running."""
 
     directory: Path
     name: str
@@ -53,7 +53,7 @@ class Results:
     def predictions(self) -> pl.DataFrame:
         """A row per prediction of a held-out row: the columns `PREDICTIONS`, AUC 0 to 1.
 
-        `drug` is null where the files of an old experiment do not tell it.
+        `drug` is null where the files of an old experiment do not have it.
         """
         repeats = self.runs.select("run", "repeat")
         joined = self._held.parts.join(repeats, on="run", maintain_order="left")

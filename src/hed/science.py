@@ -36,7 +36,7 @@ class Place:
     threads: int = 1
 
     def surroundings(self) -> Parameters:
-        """Return what the model is told, after linking the features into the partition."""
+        """Return what the model is given, after linking the features into the partition."""
         partition.link_features(self.partition, self.data)
         features = partition.features(self.partition, self.data)
         return candle.surroundings(self.run, self.partition, features, self.threads)
@@ -51,7 +51,7 @@ def train(
         upf: has the run.
         dflts: hyperparameters of every run.
         restart_from: experiment whose checkpoints to use.
-        monitor: seconds between samples of the machine's use, 0 for none.
+        monitor: seconds between samples of the machine's usage, 0 for none.
 
     Raises:
         InputError: if the run's hyperparameters are not the model's, or no model can be trained.
@@ -76,7 +76,7 @@ def _train(
     restart_from: Path | None,
     monitor: float,
 ) -> None:
-    """Train a run whose hyperparameters are known, and which is this process's alone."""
+    """Train a run whose hyperparameters are known, and which this process has locked."""
     run = place.run
     surroundings = place.surroundings()
     params = candle.resolved(model, params, surroundings)
@@ -95,7 +95,7 @@ def _train(
 
 
 def _lock(run: Path) -> IO[str]:
-    """Return the lock of a run, once nobody else trains it."""
+    """Return the lock of a run, once no other process trains it."""
     held = lock.acquire(run)
     if held is None:
         print(f"waiting for {lock.holder(run)}, which is training this run", flush=True)
@@ -105,15 +105,15 @@ def _lock(run: Path) -> IO[str]:
 
 
 def score(place: Place, *, name_drugs: bool = False) -> str:
-    """Predict a run's test rows, write predictions, scores and baselines, and say in a line which.
+    """Predict a run's test rows, write predictions, scores and baselines; return a line on them.
 
-    The scores come last, since they say that the run is finished.
+    The scores come last, since they mean that the run is finished.
 
     Args:
-        name_drugs: the predictions say of each row which drug it is of, as well as which cell.
+        name_drugs: the predictions name the drug of each row, as well as the cell.
 
     Raises:
-        InputError: if the run was not trained, or its model predicts not one AUC for each row.
+        InputError: if the run was not trained, or its model does not predict one AUC per row.
     """
     run = place.run
     if not partition.is_tested(place.partition):

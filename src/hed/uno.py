@@ -48,7 +48,7 @@ def initialize_parameters() -> dict[str, Any]:
 
 
 def resolve(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the hyperparameters as the run will use them: its precision decided.
+    """Return the hyperparameters as the run will use them, with its precision decided.
 
     Args:
         params: as for `run`.
@@ -67,7 +67,7 @@ def resolve(params: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Run:
-    """What the hyperparameters of one run say.
+    """What the hyperparameters of one run describe.
 
     Attributes:
         directory: of the run.
@@ -99,7 +99,7 @@ class Run:
 
 
 def describe(params: Mapping[str, Any]) -> Run:
-    """Return what the hyperparameters of a run say.
+    """Return what the hyperparameters of a run describe.
 
     Args:
         params: as for `run`, as `resolve` returns them.
@@ -187,7 +187,7 @@ def build(described: Run, cells: Features, drugs: Features) -> Network:
 
 
 def _finish(made: Trainer, data: Data, state: State, described: Run) -> None:
-    """Write what the original leaves of a training, the history last: it says that all is there."""
+    """Write what the original leaves of a training, the history last: it means all is there."""
     directory = described.directory
     stopped = directory / STOPPED
     if state.schedule.stopped:
@@ -200,7 +200,7 @@ def _finish(made: Trainer, data: Data, state: State, described: Run) -> None:
         directory, "val", true=data.val.auc, labels=data.val.labels, predicted=predicted
     )
     last = state.history["val_loss"][-1]
-    # Of epochs that the original trained no more than the best metric is known.
+    # For epochs that the original trained, only the best metric is known.
     known = state.best_metric if math.isfinite(state.best_metric) else math.nan
     write_text(directory / RESULT, f"{known if last is None else last}\n")
     timings = {"epoch_seconds": state.seconds, "train_rows": len(data.train)}

@@ -1,7 +1,7 @@
-"""The environment variables by which processes of an experiment tell each other something.
+"""The environment variables through which the processes of an experiment communicate.
 
-All of them, and nothing else begins with `HED_`: Python names them from here, shell scripts by
-their names, and a test reads both. The doors between the graph, the pilot and the science.
+All of them, and nothing else begins with `HED_`: Python takes the names from here, shell scripts
+spell them out, and a test reads both. They link the graph, the pilot and the science.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ STAGE_START = "HED_STAGE_START"
 
 @dataclass(frozen=True)
 class Meaning:
-    """Who sets a variable, who reads it, and what its value says."""
+    """Who sets a variable, who reads it, and what its value means."""
 
     set_by: str
     read_by: str

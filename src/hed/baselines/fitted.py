@@ -1,4 +1,4 @@
-"""What all baselines share: they are fitted at once, and predict before they end."""
+"""What all baselines share: they are fitted in one step, and predict before they end."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ def run(params: Mapping[str, Any], fit: Callable[[Given], Predict]) -> dict[str,
 
 
 def _mse(predict: Predict, rows: Rows) -> float:
-    """Return the mse of a model on some rows, or on a sample where they are many."""
+    """Return the mse of a model on some rows, or on a sample if there are many."""
     some = sample(rows, CHECKED, seed=0)
     return float(np.mean((predict(some) - some.auc) ** 2))
 

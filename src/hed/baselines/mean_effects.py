@@ -1,6 +1,6 @@
 """The naive predictor: overall mean, effect of the cell, effect of the drug.
 
-Of a held-out drug no effect is known: what is predicted is the mean of the cell. It is DrEval's
+For a held-out drug no effect is known: the mean of the cell is predicted. It is DrEval's
 NaiveMeanEffectsPredictor without tissues (Bernett et al., Nat. Commun. 2026).
 """
 

@@ -1,7 +1,7 @@
 """Nearest drugs: what the most similar training drugs do to the same cell.
 
-Similar are drugs whose scaled descriptors lie near (Euclidean). Drugs that were not tested on a
-cell do not count for it; where none of the nearest was, the mean effects are predicted.
+Drugs are similar if their scaled descriptors are close (Euclidean). Drugs that were not tested on a
+cell do not count for it; if none of the nearest was, the mean effects are predicted.
 """
 
 from collections.abc import Mapping

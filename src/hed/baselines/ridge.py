@@ -16,8 +16,8 @@ WARM = True
 def initialize_parameters() -> dict[str, Any]:
     """Return the hyperparameters with their defaults.
 
-    `rows`: how many training rows are drawn, which bounds time and memory; `penalties`: of which
-    the one of the least validation mse is taken.
+    `rows`: how many training rows are drawn, which bounds time and memory; `penalties`: those to
+    try, of which the one with the least validation mse is used.
     """
     return {**fitted.COMMON, "rows": 50_000, "penalties": [1e2, 1e3, 1e4, 1e5]}
 

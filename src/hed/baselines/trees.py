@@ -16,8 +16,8 @@ WARM = True
 def initialize_parameters() -> dict[str, Any]:
     """Return the hyperparameters with their defaults.
 
-    `rows`: how many training rows are drawn, which bounds time and memory; the others are
-    scikit-learn's of the same meaning. Trees are added until the validation mse stalls.
+    `rows`: how many training rows are drawn, which bounds time and memory; the others have the
+    same meaning as in scikit-learn. Trees are added until the validation mse stalls.
     """
     return {
         **fitted.COMMON,

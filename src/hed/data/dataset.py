@@ -89,7 +89,7 @@ def _positions(ids: pl.Series, known: pl.Series) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Data:
-    """Everything that a training needs: the features of all cells and drugs, and two sets of rows."""
+    """What a training needs: the features of all cells and drugs, and two sets of rows."""
 
     cells: Features
     drugs: Features

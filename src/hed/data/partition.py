@@ -210,7 +210,7 @@ def write_features(
 
 
 def features(directory: Path, data: Path) -> Path:
-    """Return the directory of a run's feature tables: its partition if it has its own, or `data`."""
+    """Return the directory of a run's feature tables: the partition if it has some, or `data`."""
     own = (directory / kind.file for kind in tables.KINDS)
     return directory if all(p.exists() and not p.is_symlink() for p in own) else data
 

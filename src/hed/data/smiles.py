@@ -113,7 +113,7 @@ def _molecules(smiles: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _rdkit() -> SimpleNamespace:
-    """Return the parts of rdkit that are used, silenced: unreadable SMILES are reported otherwise."""
+    """Return the parts of rdkit that are used, silenced: errors are reported otherwise."""
     try:
         from rdkit import Chem, DataStructs, RDLogger
         from rdkit.Chem import rdFingerprintGenerator

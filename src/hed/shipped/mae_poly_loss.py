@@ -1,4 +1,4 @@
-"""The loss |y - p| (1 - y)^alpha, under the name by which files of the original ask for it."""
+"""The loss |y - p| (1 - y)^alpha, under the name that the original's files use."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -19,7 +19,7 @@ import psutil
 COLUMNS = ("time", "seconds", "cpu_percent", "rss_mb", "node_cpu_percent", "node_free_mb",
            "device_percent", "device_mb")  # fmt: skip
 MEBIBYTE = 2**20
-# A device tool that hangs must not delay the next sample for ever.
+# A device tool that hangs must not delay the next sample forever.
 TIMEOUT = 10.0
 
 # Percent busy and memory used (MiB) of the run's device; None if unknown.

@@ -1,1 +1,1 @@
-"""Copy data and software to the node-local disk of every node of a block, read once in all."""
+"""Copy data and software to the local disk of every node of a block, reading each byte once."""

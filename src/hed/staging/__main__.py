@@ -3,10 +3,10 @@
     mpiexec -n NODES -ppn 1 python -m hed.staging --to /tmp/hed data/ --unpack env.tar.gz
 
 copies `data/` to /tmp/hed/data and unpacks the content of the tarball into /tmp/hed/env, on all
-nodes of a block; without MPI, on this machine. What is there and whole is skipped; what is of
-that name from another or a changed source is replaced.
+nodes of a block; without MPI, on this machine. What is there and complete is skipped; what has
+that name but is from another or a changed source is replaced.
 
-Exit status: 0 all is there and whole; 3 a node has too little space; 1 any other error.
+Exit status: 0 all is there and complete; 3 a node has too little space; 1 any other error.
 """
 
 import argparse
@@ -67,7 +67,7 @@ def megabytes(text: str) -> int:
 
 
 def run(nodes: Nodes, args: argparse.Namespace) -> Report:
-    """Stage; the first node says why it failed, if it does."""
+    """Stage; if it fails, the first node says why."""
     to = args.to.replace("{rank}", str(nodes.rank)) if args.ranks_are_nodes else args.to
     try:
         return stage.stage(nodes, args.sources, unpack=args.unpack, to=Path(to), chunk=args.chunk)

@@ -1,4 +1,4 @@
-"""Checksums that do not depend on who computes them: of blocks, and of a file from its blocks."""
+"""Checksums that are the same wherever computed: of blocks, and of a file from its blocks."""
 
 import hashlib
 import os
@@ -11,7 +11,7 @@ MAX_THREADS = 8
 
 
 def hashers() -> ThreadPoolExecutor:
-    """Return threads that hash."""
+    """Return threads for hashing."""
     return ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1), "hash")
 
 

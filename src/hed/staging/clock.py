@@ -21,7 +21,7 @@ class Phase:
 
     @property
     def rate(self) -> float:
-        """Gigabytes (1e9) a second; 0 where nothing was moved."""
+        """Gigabytes (1e9 bytes) per second; 0 if nothing was moved."""
         return self.bytes / self.seconds / 1e9 if self.seconds else 0.0
 
 
@@ -50,7 +50,7 @@ class Clock:
             self.phases[name].seconds += seconds
 
     def stop(self) -> dict[str, Phase]:
-        """Return the phases, and `total`: what this node has got, from start to end."""
+        """Return the phases, and `total`: what this node received, from start to end."""
         delivered = self.phases["write"].bytes + self.phases["unpack"].bytes
         return {**self.phases, "total": Phase(delivered, time.perf_counter() - self._start)}
 

@@ -1,8 +1,8 @@
-"""The node-local side: what is there and whole, a place to work in, and the final rename.
+"""The node-local side: what is there and complete, a workspace, and the final rename.
 
-All that is not final is in `.hed-staging`: a manifest of each item, and a directory for each
-staging at work, which holds a lock on it. The lock ends with the process, so that the next
-staging can tell the remains of a dead one from the work of a living one.
+Everything that is not final is in `.hed-staging`: a manifest of each item, and a directory for each
+running staging, which holds a lock on it. The lock ends with the process, so that the next staging
+can tell the remains of a dead one from the work of a live one.
 """
 
 import json
@@ -22,7 +22,7 @@ from hed.staging.source import Item
 
 HIDDEN = ".hed-staging"
 
-# The name of an item that is not whole, in a directory of its own.
+# The name of an incomplete item, in a directory of its own.
 NEW = "new"
 
 # Path relative to the item, size in bytes (None: a directory or link), checksum or "".
@@ -46,7 +46,7 @@ class Room:
 
     @contextmanager
     def used(self) -> Iterator[None]:
-        """Say what is missing where the disk is full after all."""
+        """Report the shortage if the disk is full after all."""
         try:
             yield
         except OSError as error:
@@ -66,7 +66,7 @@ class Here:
     def workspace(self, missing: Sequence[Item]) -> Iterator[Path]:
         """Yield an empty directory beside the final names, and remove it.
 
-        What dead stagings have left behind goes too.
+        What dead stagings have left behind is removed, too.
         """
         with Room(self.directory, _needed(missing), 0).used():
             work, held = self._claim()
@@ -88,12 +88,12 @@ class Here:
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
-        """Keep other stagings of this node out, never while waiting for other nodes."""
+        """Exclude other stagings on this node, never while waiting for other nodes."""
         with _locked(self.directory / HIDDEN):
             yield
 
     def room(self, missing: Sequence[Item]) -> Room:
-        """Return the room that there is.
+        """Return the available room.
 
         Raises:
             NoSpace: if what is missing needs more.
@@ -108,7 +108,7 @@ class Here:
         """Return whether an item is there as it was staged, and its source has not changed.
 
         Files are read and compared with their checksums. What was unpacked is compared by name
-        and size only; new files in it are no harm (Python writes its caches there).
+        and size only; new files in it do no harm (Python writes its caches there).
         """
         try:
             manifest = files.read_json(self._manifest(item))
@@ -129,12 +129,12 @@ class Here:
             return False
 
     def commit(self, item: Item, place: Path, sums: Sequence[str]) -> None:
-        """Give a whole item its final name, unless another staging has just done so.
+        """Give a complete item its final name, unless another staging has just done so.
 
-        The manifest goes first and comes last: without it nothing counts as whole.
+        The manifest is removed first and written last: without it nothing counts as complete.
 
         Args:
-            place: where the item is called `NEW`.
+            place: directory in which the item is called `NEW`.
             sums: the checksum of each of its entries.
         """
         new, final = place / NEW, self.directory / item.name
@@ -164,7 +164,7 @@ def _locked(directory: Path) -> IO[str]:
 
 
 def _listing(item: Item, new: Path, sums: Sequence[str]) -> list[Listed]:
-    """Return path, size and checksum of all that an item consists of on this disk."""
+    """Return path, size and checksum of all parts of an item on this disk."""
     if item.kind == "tar":
         return [("", None, ""), *_walk(new)]
     listed = [(e.path, e.size, s) for e, s in zip(item.entries, sums, strict=True)]

@@ -1,4 +1,4 @@
-"""The nodes of a block as MPI ranks. To import this module starts MPI."""
+"""The nodes of a block as MPI ranks. Importing this module starts MPI."""
 
 import socket
 import sys
@@ -20,12 +20,12 @@ from mpi4py import MPI  # noqa: E402
 
 T = TypeVar("T")
 
-# Seconds between two looks of a rank that waits for the leader of its node.
+# Seconds between two polls of a rank that waits for the leader of its node.
 PATIENCE = 0.05
 
 
 class Leaders:
-    """The nodes of a block, of each of which one rank takes part."""
+    """The nodes of a block, each represented by one rank."""
 
     def __init__(self, leaders: MPI.Intracomm, name: str) -> None:
         """Take the communicator of all leaders and the name of this node."""
@@ -86,7 +86,7 @@ def connected(*, ranks_are_nodes: bool) -> Iterator[Leaders | None]:
     collective call.
 
     Args:
-        ranks_are_nodes: take each rank for a node of its own (for tests on one machine).
+        ranks_are_nodes: treat each rank as a node of its own (for tests on one machine).
     """
     world, me = MPI.COMM_WORLD, MPI.COMM_WORLD.rank
     kind = MPI.COMM_TYPE_SHARED

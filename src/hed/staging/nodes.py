@@ -1,6 +1,6 @@
 """The nodes of a block: one process each, which do every step together or not at all.
 
-A failure on one node is told to all before the next collective call, so that none waits for a
+A failure on one node is reported to all before the next collective call, so that none waits for a
 node that has given up.
 """
 
@@ -21,7 +21,7 @@ RANK_VARIABLES = ("PMI_RANK", "PALS_RANKID", "OMPI_COMM_WORLD_RANK")
 
 
 class StageError(Exception):
-    """Staging failed; the text is one sentence, `status` what the command exits with."""
+    """Staging failed; the text is one sentence, `status` the command's exit status."""
 
     status = 1
 
@@ -32,7 +32,7 @@ class NoSpace(StageError):
     status = 3
 
 
-# What may befall one node alone. Anything else is a mistake in the program and ends them all.
+# Errors that may hit a single node. Anything else is a bug and ends them all.
 EXPECTED = (InputError, StageError, OSError)
 
 
@@ -45,7 +45,7 @@ class Failure:
 
 
 class Source(Protocol):
-    """An open source file, of which every node reads another part."""
+    """An open source file, of which every node reads a different part."""
 
     def read(self, offset: int, into: memoryview) -> None:
         """Fill `into` from byte `offset`; all nodes call it together."""
@@ -55,7 +55,7 @@ class Source(Protocol):
 
 
 class Nodes(Protocol):
-    """Who takes part."""
+    """The nodes that take part."""
 
     rank: int
     size: int
@@ -71,7 +71,7 @@ class Nodes(Protocol):
         """Start to complete `buffer`, of which node i has filled the i-th `counts` bytes.
 
         Returns:
-            what waits until the buffer is complete.
+            a function that waits until the buffer is complete.
         """
 
 
@@ -93,7 +93,7 @@ class Alone:
         return _File(path)
 
     def exchange(self, buffer: memoryview, counts: Sequence[int]) -> Callable[[], None]:
-        """Do nothing: the only node has read all."""
+        """Do nothing: the only node has read everything."""
         return lambda: None
 
 
@@ -124,7 +124,7 @@ def agreed(nodes: Nodes, step: Callable[[], T]) -> T:
     """Do a step on every node and return this node's result.
 
     Raises:
-        StageError: on every node, where the step failed on any; NoSpace if for want of space.
+        StageError: on every node, if the step failed on any; NoSpace if for lack of space.
     """
     result, failure = _attempt(nodes, step)
     _check(nodes.gather(failure))
@@ -161,7 +161,7 @@ def _sentence(error: BaseException, nodes: Nodes) -> str:
 
 
 def _check(failures: Sequence[Failure | None]) -> None:
-    """Raise the failure that says most: want of space, then that of the lowest rank."""
+    """Raise the most informative failure: lack of space, then that of the lowest rank."""
     found = sorted((f for f in failures if f), key=lambda failure: not failure.full)
     if found:
         raise (NoSpace if found[0].full else StageError)(found[0].text)

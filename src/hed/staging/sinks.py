@@ -1,7 +1,7 @@
 """Where the bytes of a source go on one node: into a file, or nowhere (unpack.py: a directory).
 
-What was written is read back and compared with the bytes in memory, whose checksums the nodes
-that read them from the source have told.
+What was written is read back and compared with the bytes in memory, whose checksums come from the
+nodes that read them from the source.
 """
 
 import io
@@ -33,10 +33,10 @@ class Sink(Protocol):
 
 
 class Nowhere:
-    """Forgets all: this node has the item already, and only helps the others to read it."""
+    """Discards everything: this node already has the item, and only helps the others to read it."""
 
     def write(self, data: memoryview) -> None:
-        """Forget."""
+        """Discard."""
 
     def finish(self) -> None:
         """Do nothing."""

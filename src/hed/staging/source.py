@@ -28,7 +28,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Item:
-    """What appears at once under one name: a file, a directory, or the content of a tarball."""
+    """What appears atomically under one name: a file, a directory, or a tarball's content."""
 
     source: str
     name: str
@@ -41,7 +41,7 @@ class Item:
         return sum((entry.size or 0) + FILE_OVERHEAD for entry in self.entries)
 
     def identity(self) -> dict[str, Any]:
-        """Return what tells this source from another or a changed one, as JSON has it."""
+        """Return what distinguishes this source from another or a changed one, as JSON values."""
         return {**asdict(self), "entries": [list(asdict(e).values()) for e in self.entries]}
 
 
@@ -49,8 +49,8 @@ def scan(sources: Sequence[Path], unpack: Sequence[Path], to: Path) -> tuple[Ite
     """List what is to be staged.
 
     Raises:
-        InputError: if a source is missing or neither file nor directory, if two would have one
-            name, or if one is at its destination already.
+        InputError: if a source is missing or neither file nor directory, if two would have the
+            same name, or if one is at its destination already.
     """
     items = [*(_item(path) for path in sources), *(_tar(path) for path in unpack)]
     names: dict[str, str] = {}

@@ -1,7 +1,7 @@
 """Staging: the data set and the software on the node-local disk of every node of a block.
 
 The shared file system delivers each byte once, however many nodes there are. Items that are
-there and whole are skipped; an item gets its final name when it is whole.
+there and complete are skipped; an item gets its final name when it is complete.
 """
 
 import importlib
@@ -35,10 +35,10 @@ def connected(*, mpi: bool | None, ranks_are_nodes: bool = False) -> Iterator[No
 
     Args:
         mpi: use MPI; None: if a launcher of MPI programs has started this process.
-        ranks_are_nodes: take each rank for a node of its own (for tests on one machine).
+        ranks_are_nodes: treat each rank as a node of its own (for tests on one machine).
 
     Raises:
-        InputError: if MPI is demanded and mpi4py is missing.
+        InputError: if MPI is requested and mpi4py is missing.
     """
     if not (started_by_mpi() if mpi is None else mpi):
         yield Alone()
@@ -58,7 +58,7 @@ def connected(*, mpi: bool | None, ranks_are_nodes: bool = False) -> Iterator[No
 def _import_mpi() -> ModuleType:
     """Return what uses MPI, whose import connects all nodes.
 
-    It would wait for ever for a node that could not start its process; then this one is killed.
+    It would wait forever for a node that could not start its process; then this one is killed.
     """
     before = signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(START)
@@ -79,7 +79,7 @@ def stage(
 ) -> Report:
     """Copy files and directories into a node-local directory of each node, and unpack tarballs.
 
-    The content of `env.tar.gz` gets into the directory `env`. What is of the same name already,
+    The content of `env.tar.gz` goes into the directory `env`. What already has the same name, but
     from another or a changed source, is replaced. `chunk` bytes travel at a time, at least 1 MiB
     for each node. The report, on every node, says what all nodes did.
 
@@ -111,7 +111,7 @@ def _deliver(transfer: Transfer, item: Item, here: local.Here, work: Path | None
 
 
 def _place(item: Item, work: Path | None) -> Path | None:
-    """Return a new directory in which an item grows, with the directories that it has."""
+    """Return a new directory in which to build an item, with the item's subdirectories."""
     if work is None:
         return None
     place = Path(tempfile.mkdtemp(dir=work))

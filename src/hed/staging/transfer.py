@@ -1,11 +1,11 @@
 """One source file to all nodes: read in parts, exchanged in chunks, written while the next travels.
 
-    chunk k + 1 is read     by collective MPI-IO, each node another part
+    chunk k + 1 is read     by collective MPI-IO, each node a different part
     chunk k     travels     each node gets the parts of the others
     chunk k - 1 is written  by a thread, to node-local disk
 
-Hence three buffers. With the checksums of each chunk the nodes tell each other whether all is
-well, so that they stop together.
+Hence three buffers. With the checksums of each chunk the nodes exchange whether all is well, so
+that they stop together.
 """
 
 import itertools
@@ -60,7 +60,7 @@ class Transfer:
         """Take the memory for `chunk` bytes at a time, at least a block for each node."""
         self.nodes, self.clock, self.room = nodes, clock, room
         self._chunk = max(-(-chunk // BLOCK), nodes.size) * BLOCK
-        # The system gives this memory when it is first used.
+        # The system allocates this memory at its first use.
         self._buffers = [_Buffer(memoryview(mmap(-1, self._chunk))) for _ in range(BUFFERS)]
         self._hashers, self._writer = hashers, ThreadPoolExecutor(1, "write")
 
@@ -73,7 +73,7 @@ class Transfer:
         self._writer.shutdown()
 
     def send(self, path: Path, size: int, sink: Sink) -> str:
-        """Read `size` bytes of a file once and give them to the sink of every node.
+        """Read `size` bytes of a file once and pass them to the sink of every node.
 
         Returns:
             the checksum of the file.
@@ -110,7 +110,7 @@ class Transfer:
         return blocks
 
     def _leave(self, source: Source, travelling: _Chunk | None, sink: Sink) -> None:
-        """End what all nodes have begun together."""
+        """End what all nodes have started together."""
         self._land(travelling, sink)
         source.close()
 
@@ -124,7 +124,7 @@ class Transfer:
 
         def step() -> list[bytes]:
             failed = buffer.written.exception() if buffer.written else None
-            # Also after a failure: the others would wait in the collective call.
+            # Even after a failure: the others would wait in the collective call.
             with self.clock.measure("read", len(mine)):
                 source.read(offset + start, mine)
             if failed:
@@ -138,13 +138,13 @@ class Transfer:
     def _depart(
         self, buffer: _Buffer, data: memoryview, counts: list[int], blocks: list[bytes]
     ) -> _Chunk:
-        """Let the shares of a chunk travel."""
+        """Send the shares of a chunk."""
         with self.clock.measure("exchange", len(data) - counts[self.nodes.rank]):
             arrive = self.nodes.exchange(data, counts)
         return _Chunk(buffer, data, counts, blocks, arrive)
 
     def _land(self, chunk: _Chunk | None, sink: Sink) -> None:
-        """Wait until a chunk is here and have it written."""
+        """Wait until a chunk has arrived and have it written."""
         if chunk:
             with self.clock.measure("exchange"):
                 chunk.arrive()
@@ -156,7 +156,7 @@ class Transfer:
             sink.write(chunk.data)
 
     def _require_sound(self, chunk: _Chunk) -> None:
-        """Compare what came from other nodes with the checksums of what they had read."""
+        """Compare what came from other nodes with the checksums of what they read."""
         start = sum(chunk.counts[: self.nodes.rank])
         end = start + chunk.counts[self.nodes.rank]
         for part, first in ((chunk.data[:start], 0), (chunk.data[end:], -(-end // BLOCK))):
@@ -173,5 +173,5 @@ class Transfer:
             sink.finish()
 
     def _drain(self) -> None:
-        """Wait for the jobs of the writing thread, whatever becomes of them."""
+        """Wait for the jobs of the writing thread, whether they succeed or fail."""
         wait([buffer.written for buffer in self._buffers if buffer.written])

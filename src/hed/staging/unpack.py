@@ -1,4 +1,4 @@
-"""A tarball unpacked while it arrives, so that it is never stored."""
+"""Unpacks a tarball while it arrives, so that it is never stored."""
 
 import contextlib
 import gzip
@@ -25,10 +25,10 @@ else:  # Python before 3.10.12 and 3.11.4 unpacks wherever a tarball says
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
-# Bytes that tarfile has in hand; it copies what is left of them at every read.
+# Bytes that tarfile buffers; it copies what is left of them at every read.
 BUFFER = 2**15
 
-# What a tarball that is damaged or none raises.
+# Errors of a damaged tarball, or of a file that is not one.
 UNREADABLE = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile)
 
 
@@ -45,7 +45,7 @@ class TarSink:
         self._unpacked = self._thread.submit(_unpack, reading, directory, clock)
 
     def write(self, data: memoryview) -> None:
-        """Hand the next bytes to the unpacking thread."""
+        """Pass the next bytes to the unpacking thread."""
         try:
             while data:
                 data = data[self._pipe.write(data) :]
@@ -94,14 +94,14 @@ class _Waiting(io.RawIOBase):
 
 
 class _Member(tarfile.TarInfo):
-    """A member, or the mark of the end, without which a tarball is not whole."""
+    """A member, or the mark of the end, without which a tarball is incomplete."""
 
     @classmethod
     def fromtarfile(cls, archive: tarfile.TarFile) -> "_Member":
         """Return the next member.
 
         Raises:
-            ReadError: if the tarball ends without the mark; tarfile would take that for its end.
+            ReadError: if the tarball ends without the mark; tarfile would take that as its end.
         """
         try:
             return super().fromtarfile(archive)
@@ -128,21 +128,21 @@ class _Archive(tarfile.TarFile):
 
 
 def _unpack(descriptor: int, directory: Path, clock: Clock) -> None:
-    """Unpack the tarball that comes through a pipe."""
+    """Unpack the tarball that arrives through a pipe."""
     waiting = _Waiting(descriptor)
     with io.BufferedReader(waiting, BLOCK) as packed, clock.measure("unpack"):
         stream = _decompressed(packed)
         options: dict[str, Any] = {"bufsize": BUFFER, "tarinfo": _Member}
         with _Archive.open(fileobj=stream, mode="r|", **options) as archive:
             archive.extractall(directory, filter=_allowed)
-        # To the end, where the checksum of the compressed data is.
+        # Read to the end, where the checksum of the compressed data is.
         while stream.read(BLOCK):
             pass
     clock.add("unpack", archive.unpacked, -waiting.seconds)
 
 
 def _decompressed(packed: "io.BufferedReader[Any]") -> IO[bytes]:
-    """Return the tarball within; tarfile itself would stop after the first gzip member."""
+    """Return the uncompressed tarball; tarfile itself would stop after the first gzip member."""
     magic = packed.peek(len(ZSTD_MAGIC))
     if magic.startswith(GZIP_MAGIC):
         return cast(IO[bytes], gzip.GzipFile(fileobj=packed))

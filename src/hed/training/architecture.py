@@ -1,4 +1,4 @@
-"""The shape of Uno: two towers, whose outputs are joined and passed through more layers."""
+"""The shape of Uno: two towers, whose outputs are concatenated and passed through more layers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Architecture:
 def architecture(parameters: Mapping[str, Any]) -> Architecture:
     """Return the architecture that a run's hyperparameters describe.
 
-    Which of them count depends on `hyperparam_space`, as in Uno: `global` (one dropout and one
+    Which of them are used depends on `hyperparam_space`, as in Uno: `global` (one dropout and one
     activation for Uno's default layers), `block` (sizes, dropout and activation by block), `layer`
     (each layer by itself).
     """

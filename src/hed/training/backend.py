@@ -9,12 +9,12 @@ import sys
 from hed import variables
 from hed.training.quiet import without_start_lines
 
-# Keras imports these when it finds them, only to accept their objects as input: half of the
-# start-up time, for nothing that is used here. They are importable again afterwards.
+# Keras imports these if it finds them, only to accept their objects as input: half of the start-up
+# time, for nothing that is used here. They are importable again afterwards.
 _UNUSED_BY_US = ("matplotlib", "pandas", "sklearn")
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# TensorFlow turns oneDNN on by itself only where it finds AVX-512; with AVX2 it is faster too.
+# TensorFlow turns oneDNN on by itself only if it finds AVX-512; with AVX2 it is faster, too.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 _hidden = [name for name in _UNUSED_BY_US if name not in sys.modules]
 sys.modules.update(dict.fromkeys(_hidden))  # type: ignore[arg-type]
@@ -37,7 +37,7 @@ __all__ = ["accelerators", "configure", "keras", "tf"]
 def configure(*, threads: int) -> str:
     """Set up the devices of this process and return the name of the one that computes.
 
-    On a CPU results are repeatable bit for bit, given the number of threads. Which accelerator is
+    On a CPU results are bitwise reproducible for a given number of threads. Which accelerator is
     visible is decided outside, before TensorFlow starts; HED_DEVICES is how many there must be.
 
     Args:
@@ -48,12 +48,12 @@ def configure(*, threads: int) -> str:
     """
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
-    except RuntimeError:  # it has begun to compute with another number
+    except RuntimeError:  # it has already computed with another number
         raise modules.ColdError(f"{threads} threads") from None
-    # Two operations at a time: what one core leaves of an operation's end, or a small one, the
-    # next fills (the two products of a gradient do not wait for each other).
+    # Two operations at a time: one fills the cores that the end of another, or a small one, leaves
+    # idle (the two products of a gradient do not wait for each other).
     tf.config.threading.set_inter_op_parallelism_threads(min(threads, 2))
-    # A product of bfloat16 fused with its bias and ReLU is slower than the three by themselves.
+    # A bfloat16 product fused with its bias and ReLU is slower than the three separately.
     tf.config.optimizer.set_experimental_options({"remapping": False})
     devices = accelerators()
     _require(len(devices))

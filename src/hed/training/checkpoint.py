@@ -31,7 +31,7 @@ from hed.names import CHECKPOINT_INFO, CHECKPOINTS, STOPPED
 MODEL = "model.h5"
 STATE = "state.json"
 OPTIMIZER = "optimizer.npz"
-# CANDLE's word for a checksum that is not wanted.
+# CANDLE's word for a disabled checksum.
 DISABLED = "__DISABLED__"
 
 
@@ -113,7 +113,7 @@ def place_of(directory: Path, epoch: int) -> Path:
 
 
 def _place(directory: Path, work: Path, epoch: int) -> None:
-    """Move a complete checkpoint to its epoch's place, instead of what may be there."""
+    """Move a complete checkpoint to its epoch's directory, replacing what may be there."""
     _remove(directory, epoch)
     place = place_of(directory, epoch)
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -121,7 +121,7 @@ def _place(directory: Path, work: Path, epoch: int) -> None:
 
 
 def _remove(directory: Path, epoch: int) -> None:
-    """Remove an epoch, if it is there; never leave a part of it that looks like a checkpoint."""
+    """Remove an epoch, if it exists; never leave a part of it that looks like a checkpoint."""
     removed = directory / "removed"
     shutil.rmtree(removed, ignore_errors=True)
     with contextlib.suppress(FileNotFoundError):
@@ -188,9 +188,9 @@ def _clean(directory: Path, rules: Policy, last: int, *, keep: int) -> None:
 
 
 def empty(place: Path) -> None:
-    """Remove a checkpoint but for its description, which CANDLE leaves too.
+    """Remove a checkpoint except its description, which CANDLE leaves, too.
 
-    The model goes first: what a kill leaves has none, so it is no checkpoint.
+    The model goes first: what a kill leaves has no model, so it is no checkpoint.
     """
     for path in removable(place):
         path.unlink()
@@ -210,7 +210,7 @@ def _note(directory: Path, text: str) -> None:
 def find(directory: Path, rules: Policy) -> Path | None:
     """Return the checkpoint to resume from, or None to start anew.
 
-    It is the one that `last` points to; if that is damaged, the newest older one that is whole.
+    It is the one that `last` points to; if that is damaged, the newest older one that is intact.
 
     Raises:
         InputError: if the mode is `required` and there is none.
@@ -234,7 +234,7 @@ def find(directory: Path, rules: Policy) -> Path | None:
 
 
 def linked_epoch(link: Path) -> int | None:
-    """Return the epoch that a link points to; absolute links of moved experiments count too."""
+    """Return the epoch that a link points to, even by an absolute link of a moved experiment."""
     if not link.is_symlink():
         return None
     name = os.readlink(link).rstrip("/").rpartition("/")[2]
@@ -242,7 +242,7 @@ def linked_epoch(link: Path) -> int | None:
 
 
 def best(directory: Path) -> Path:
-    """Return the checkpoint with the best metric, or the last where none is marked.
+    """Return the checkpoint with the best metric, or the last if none is marked.
 
     Raises:
         InputError: if there is no checkpoint, or its model is not what was written.
@@ -259,7 +259,7 @@ def predicting(run: Path, predict_with: str) -> Path:
 
     Args:
         run: directory of the run.
-        predict_with: `best`, or `last`, which is the best too where training stopped early.
+        predict_with: `best`, or `last`, which is also the best if training stopped early.
 
     Raises:
         InputError: as `best` does.
@@ -272,7 +272,7 @@ def predicting(run: Path, predict_with: str) -> Path:
 
 
 def _intact(place: Path) -> Path:
-    """Return a checkpoint's directory, after checking its model where a checksum was written."""
+    """Return a checkpoint's directory, after checking its model if a checksum was written."""
     info = read_json(place / CHECKPOINT_INFO) if (place / CHECKPOINT_INFO).exists() else {}
     if not _is_as_told(place, info.get("checksum", DISABLED)):
         raise InputError(
@@ -307,8 +307,8 @@ def _whole(place: Path, rules: Policy) -> bool:
 def adopt(source: Path, directory: Path) -> None:
     """Copy the best and the last checkpoint of another experiment's run, unless there are some.
 
-    Of the other epochs the descriptions are kept: they tell how the training went. `source` is not
-    modified. A copy that is interrupted is begun again: `last` comes last.
+    Of the other epochs the descriptions are kept: they show how the training went. `source` is not
+    modified. An interrupted copy is started again: `last` comes last.
     """
     if linked_epoch(directory / "last") is not None or not source.is_dir():
         return

@@ -1,8 +1,8 @@
 """What a process that trains many runs keeps from one to the next: the compiled steps.
 
-Building and tracing Uno takes longer than a short training. Runs of the same settings and features
-differ in their rows, and in nothing that the graph knows of: weights, optimizer and rows are set as
-a new process would have them.
+Building and tracing Uno takes longer than a short training. Runs with the same settings and
+features differ in their rows, and in nothing that the graph depends on: weights, optimizer and rows
+are reset to those of a new process.
 """
 
 import gc
@@ -21,7 +21,7 @@ from hed.training import optimizer
 from hed.training.backend import keras
 from hed.training.trainer import Trainer
 
-# What is told to each run by its own, and no graph depends on.
+# Parameters of single runs, on which no graph depends.
 OF_A_RUN = frozenset(
     ["id", "index", "run_id", "experiment_id", "save"]
     + ["output_dir", "instance_directory", "input_dir", "data_dir"]
@@ -30,7 +30,7 @@ OF_A_RUN = frozenset(
 
 @dataclass(frozen=True)
 class Kept:
-    """A trainer, and what it began with.
+    """A trainer, and its initial state.
 
     Attributes:
         key: settings and features that it was made for.
@@ -56,14 +56,14 @@ class Kept:
 
 
 class Shelf:
-    """Room for one trainer: runs of other settings and features take the place of the last ones."""
+    """Room for one trainer: that of other settings and features replaces the last one."""
 
     def __init__(self) -> None:
         """Start empty."""
         self._kept: Kept | None = None
 
     def find(self, key: str) -> Kept | None:
-        """Return what was kept for runs of a key; what was kept for others goes."""
+        """Return what was kept for runs of a key; drop what was kept for others."""
         if self._kept and self._kept.key != key:
             self._kept = None
             keras.backend.clear_session()
@@ -71,7 +71,7 @@ class Shelf:
         return self._kept
 
     def keep(self, key: str, data: Data, made: Trainer) -> None:
-        """Keep a new trainer where this process serves many runs."""
+        """Keep a new trainer if this process serves many runs."""
         if modules.SERVED.get():
             weights = [np.asarray(weight) for weight in made.network.model.weights]
             state = optimizer.stored(made.optimizer)

@@ -1,4 +1,4 @@
-"""The training of a run: epochs, checkpoints, and a resume that repeats them exactly."""
+"""The training of a run: epochs, checkpoints, and a resume that reproduces them exactly."""
 
 import math
 import time
@@ -49,7 +49,7 @@ def train(
         data: rows to train on and to validate with.
         rules: of the learning rate and the end.
         policy: of checkpoints.
-        ckpts: their directory, whose last one the training goes on from.
+        ckpts: their directory; the training resumes from the last one.
 
     Raises:
         InputError: if the loss is not finite, or a checkpoint holds another network.
@@ -152,13 +152,13 @@ def _resume(trainer: Trainer, place: Path | None, metric: str) -> State:
     state = State(**{**stored, "schedule": schedule.State(**stored["schedule"])})
     if (place.parent / f"{state.best_epoch:03d}").is_dir():
         return state
-    # After a rollback the best epoch may be gone, since a later one was better.
+    # After a rollback the best epoch may be gone, because a later one was better.
     value = state.history[metric][-1]
     return replace(state, best_epoch=state.epoch, best_metric=math.inf if value is None else value)
 
 
 def _foreign(place: Path) -> State:
-    """Return a state for a checkpoint of the original, which holds the weights alone.
+    """Return a state for a checkpoint of the original, which has only the weights.
 
     The optimizer starts anew, and the history of its epochs is unknown.
     """

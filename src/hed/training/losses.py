@@ -33,7 +33,7 @@ def mae(true: "tf.Tensor", predicted: "tf.Tensor") -> "tf.Tensor":
 
 
 def mae_poly(alpha: float) -> Loss:
-    """Return the loss |y - p| (1 - y)^alpha, which weighs sensitive pairs (a low AUC)."""
+    """Return the loss |y - p| (1 - y)^alpha, which weights sensitive pairs (a low AUC) more."""
 
     def weighted(true: "tf.Tensor", predicted: "tf.Tensor") -> "tf.Tensor":
         return tf.abs(true - predicted) * tf.pow(tf.maximum(1.0 - true, 0.0), alpha)

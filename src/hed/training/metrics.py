@@ -1,4 +1,4 @@
-"""How well predictions agree with the truth, as `improvelib.metrics.compute_metrics` says."""
+"""How well predictions agree with the truth, as `improvelib.metrics.compute_metrics` computes."""
 
 import math
 from collections.abc import Mapping
@@ -39,12 +39,12 @@ def _correlation(
 
 
 def baselines(train: pl.DataFrame, test: pl.DataFrame) -> Mapping[str, Scores]:
-    """Return the scores of predictions that are made of means alone.
+    """Return the scores of predictions that are only means.
 
     `train_mean` is the mean of the training AUC; `cell_mean` is the mean of each cell over the
-    training rows, and the former for a cell that has none; `mean_effects` adds to the training
-    mean how far the means of the cell and of the drug are from it (nothing for one without
-    training rows). For a held-out drug the last two are the same.
+    training rows, and `train_mean` for a cell that has none; `mean_effects` adds to the training
+    mean the deviations of the means of the cell and of the drug (nothing for one without training
+    rows). For a held-out drug the last two are the same.
     """
     true = test[tables.AUC].cast(pl.Float64).to_numpy()
     return {name: scores(true, predicted) for name, predicted in means(train, test).items()}
@@ -62,7 +62,7 @@ def means(train: pl.DataFrame, test: pl.DataFrame) -> dict[str, np.ndarray]:
 
 
 def _means(train: pl.DataFrame, test: pl.DataFrame, column: str, mean: float) -> np.ndarray:
-    """Return for each test row the mean AUC of its cell (drug) in training, `mean` without one."""
+    """Return for each test row its cell's (drug's) mean training AUC, `mean` if it has none."""
     auc = pl.col(tables.AUC).cast(pl.Float64)
     means = train.group_by(column).agg(auc.mean().alias("mean"))
     joined = test.join(means, on=column, how="left", maintain_order="left")

@@ -1,8 +1,8 @@
 """Uno as a Keras model, and its forward pass over rows that share cells and drugs.
 
-A cell tower and a drug tower of dense layers, whose outputs are joined and passed through more
-dense layers to one output, the AUC. The Keras model is what checkpoints hold; the functions here
-call its layers on feature matrices, so that a row is two integers and never a joined table.
+A cell tower and a drug tower of dense layers, whose outputs are concatenated and passed through
+more dense layers to one output, the AUC. Checkpoints hold the Keras model; the functions here call
+its layers on feature matrices, so that a row is two integers and never a joined table.
 """
 
 from collections.abc import Callable, Mapping
@@ -109,8 +109,8 @@ def dropout(seed: int, step: "tf.Tensor", *, compiled: bool = False) -> Noise:
 
     Args:
         step: int64, the number of the step, on the device.
-        compiled: have XLA make one pass of the ReLU and the dropout of an interaction layer; it
-            compiles for each number of rows, which is not fixed in shared towers.
+        compiled: have XLA fuse the ReLU and the dropout of an interaction layer; it compiles for
+            each number of rows, which is not fixed in shared towers.
     """
     counter = tf.bitcast(tf.stack([tf.zeros_like(step), step]), tf.uint64)
     plain = _relu_drop, _relu_drop_back
@@ -134,8 +134,8 @@ def _dropped_relu(
 ) -> "tf.Tensor":
     """Return ReLU and dropout of n x m sums.
 
-    What it returns is above 0 just where both let the gradient pass: one pass instead of two, and
-    the mask is not needed again.
+    The result is above 0 exactly where both let the gradient pass: one pass instead of two, and the
+    mask is not needed again.
     """
 
     def both(sums: "tf.Tensor") -> tuple["tf.Tensor", Callable[["tf.Tensor"], "tf.Tensor"]]:
@@ -160,7 +160,7 @@ def _drop(x: "tf.Tensor", bits: "tf.Tensor", dropped: int) -> "tf.Tensor":
 
 
 def _scale(dropped: int, dtype: "tf.DType") -> "tf.Tensor":
-    """Return what keeps the mean of the activations."""
+    """Return the factor that preserves the mean of the activations."""
     return tf.cast(1 / (1 - dropped / 2**16), dtype)
 
 
@@ -171,14 +171,14 @@ _PHILOX = 1
 def _bits(x: "tf.Tensor", key: int, counter: "tf.Tensor") -> "tf.Tensor":
     """Return random bits, int16, for each of n x m activations.
 
-    Each takes 16, half of what TensorFlow's own dropout draws (and as int16, since
-    Intel's extension compares unsigned and 32-bit integers on the host): twice as fast on a CPU.
-    Key and counter go to the generator as they are: `tf.random.stateless_uniform` would make them
-    from a seed on the host, and have a GPU wait for that in every layer of every step.
+    Each takes 16, half of what TensorFlow's own dropout draws (and as int16, since Intel's
+    extension compares unsigned and 32-bit integers on the host): twice as fast on a CPU. Key and
+    counter go to the generator unchanged: `tf.random.stateless_uniform` would derive them from a
+    seed on the host, and make a GPU wait for that in every layer of every step.
 
     Args:
-        key, counter: of Philox, 64 and 2 x 64 bits; the first 64 bits of the counter count what a
-            mask takes.
+        key, counter: of Philox, 64 and 2 x 64 bits; the first 64 bits of the counter count what
+            a mask draws.
     """
     rows, width = tf.shape(x)[0], x.shape[1]
     words = tf.raw_ops.StatelessRandomUniformFullIntV2(
@@ -210,14 +210,14 @@ def respond(network: Network, cells: "tf.Tensor", drugs: "tf.Tensor", noise: Noi
 
 
 def project(network: Network, cells: "tf.Tensor", drugs: "tf.Tensor") -> list["tf.Tensor"]:
-    """Return what each distinct cell and drug adds to the first interaction layer.
+    """Return what each distinct cell and drug contributes to the first interaction layer.
 
     That layer is linear before its activation, so `[c, d] W = c W_c + d W_d`: its products are
     needed once per cell and once per drug, not once per row.
     """
     first, _ = network.block("interaction")[0]
     kernel, bias = network.weights(first)
-    # The gradient of a split is one copy, that of two slices two padded ones and their sum.
+    # The gradient of a split is one copy, that of two slices is two padded ones and their sum.
     sizes = [network.architecture.canc[-1].size, network.architecture.drug[-1].size]
     of_cell, of_drug = tf.split(kernel, sizes)
     return [tf.nn.bias_add(tf.matmul(cells, of_cell), bias), tf.matmul(drugs, of_drug)]

@@ -1,4 +1,4 @@
-"""Optimizers whose whole state can be stored and restored.
+"""Optimizers whose entire state can be stored and restored.
 
 Adam is TensorFlow's fused kernel: one pass over weight, gradient and moments, where Keras's own
 makes several. At small batches that memory traffic is most of a step.
@@ -16,18 +16,18 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7  # Keras's defaults
 
 
 class Optimizer(Protocol):
-    """Applies gradients, in float32 or bfloat16; `state` is everything that it remembers."""
+    """Applies gradients, in float32 or bfloat16; `state` is everything it remembers."""
 
     def apply(self, gradients: Sequence["tf.Tensor"], rate: "tf.Tensor") -> None:
         """Update the weights at a learning rate."""
 
     @property
     def state(self) -> list["tf.Variable"]:
-        """The variables that a checkpoint has to hold."""
+        """The variables that a checkpoint must have."""
 
 
 def optimizer(name: str, model: keras.Model) -> Optimizer:
-    """Return the optimizer of Uno's name (`Adam`, `SGD`, ...) for a model's weights."""
+    """Return the optimizer with Uno's name (`Adam`, `SGD`, ...) for a model's weights."""
     return Adam(model) if name == "Adam" else KerasOptimizer(name, model)
 
 
@@ -99,7 +99,7 @@ def restore(optimizer: Optimizer, arrays: dict[str, np.ndarray]) -> None:
     """Set the state to what `stored` returned.
 
     Raises:
-        InputError: if it is that of another optimizer.
+        InputError: if it belongs to another optimizer.
     """
     state = {f"{i:03d}": variable for i, variable in enumerate(optimizer.state)}
     if {n: tuple(v.shape) for n, v in state.items()} != {n: a.shape for n, a in arrays.items()}:

@@ -1,4 +1,4 @@
-"""In which precision a run computes, and where bfloat16 can be computed."""
+"""The precision in which a run computes, and which devices can compute bfloat16."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,9 +15,9 @@ UNITS = frozenset(["amx_bf16", "avx512_bf16"])
 
 
 def resolve(wanted: str, device: str, experiment: Path | None) -> str:
-    """Return the precision of a run: with `auto`, the one that its experiment has decided for.
+    """Return the precision of a run: with `auto`, the one that its experiment has decided on.
 
-    The first run of an experiment decides, so that runs on unlike nodes do not mix.
+    The first run of an experiment decides, so that runs on different nodes do not mix precisions.
 
     Args:
         device: name of the device that computes.
@@ -43,7 +43,7 @@ def gains(device: str) -> bool:
 
 
 def require(precision: str, device: str) -> None:
-    """Refuse a precision that would end this process in the first step, without a word.
+    """Refuse a precision that would silently kill this process in the first step.
 
     Raises:
         InputError: for bfloat16 on a CPU where Intel's extension has no kernel for it.
@@ -61,5 +61,5 @@ def computes_bfloat16() -> bool:
 
 
 def _flags() -> set[str]:
-    """Return the instruction sets of this processor, none where the system does not tell."""
+    """Return the instruction sets of this processor, none if the system does not list them."""
     return set(PROCESSOR.read_text().split()) if PROCESSOR.exists() else set()

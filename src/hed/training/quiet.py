@@ -1,4 +1,4 @@
-"""TensorFlow without what it writes of itself whenever it starts."""
+"""TensorFlow without the lines that it prints at every start."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ _START = re.compile(
 
 @contextlib.contextmanager
 def without_start_lines() -> Iterator[None]:
-    """Keep the lines of `_START` from standard error, and write the others when all is loaded."""
+    """Keep the lines of `_START` from stderr, and write the others once everything is loaded."""
     sys.stderr.flush()
     terminal = os.dup(2)
     with tempfile.TemporaryFile() as written:

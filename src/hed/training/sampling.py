@@ -1,4 +1,4 @@
-"""In which order an epoch takes the rows: a function of the seed and the epoch alone."""
+"""The order in which an epoch takes the rows: a function of only the seed and the epoch."""
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +11,10 @@ Integers = npt.NDArray[np.int64]
 def order(seed: int, epoch: int, rows: Rows, *, group: int = 1) -> npt.NDArray[np.int32]:
     """Return a permutation of n row numbers for an epoch, counted from 0.
 
-    With a `group` above 1 the cells are dealt into groups of so many, and so are the drugs. The
+    With a `group` above 1 the cells are dealt into groups of that size, and so are the drugs. The
     rows of one group of cells with one group of drugs stay together, in random order, and these
-    blocks of rows follow one another in random order. A batch then holds far fewer distinct cells
-    and drugs than one of as many independent rows, whose towers are all that sharing computes.
+    blocks of rows follow one another in random order. A batch then has far fewer distinct cells and
+    drugs, whose towers are all that sharing computes, than one of as many independent rows.
     """
     random = np.random.Generator(np.random.PCG64([seed, epoch]))
     shuffled = random.permutation(len(rows))

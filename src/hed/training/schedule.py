@@ -1,4 +1,4 @@
-"""The learning rate and the end of training, as functions of what a checkpoint holds.
+"""The learning rate and the end of training, as functions of a checkpoint's content.
 
 The rules are those of Keras's callbacks as Uno uses them (LearningRateScheduler for the warm-up,
 ReduceLROnPlateau, EarlyStopping). The callbacks keep their state where no checkpoint can reach it,
@@ -34,8 +34,8 @@ class Schedule:
 class State:
     """What the rules remember between epochs.
 
-    The rate is a share of the peak, so that a training which is resumed with another
-    `learning_rate` uses it.
+    The rate is a share of the peak, so that a training that is resumed with another
+    `learning_rate` uses the new one.
     """
 
     share: float
@@ -85,9 +85,9 @@ def first() -> State:
 
 
 def rates(rules: Schedule, state: State, epoch: int) -> tuple[float, float]:
-    """Return the learning rates at the begin and the end of an epoch, after `begin`.
+    """Return the learning rates at the start and the end of an epoch, after `begin`.
 
-    Between them the rate moves along a straight line. Without decay it stays, as Uno has it.
+    In between the rate is linear. Without decay it is constant, as in Uno.
     """
     highest = rules.peak * state.share
     if rules.decay == "none":
@@ -106,7 +106,7 @@ def _ramp(rules: Schedule, epoch: int) -> float:
 def begin(rules: Schedule, state: State, epoch: int) -> State:
     """Return the state with the share of the peak rate in an epoch, counted from 0.
 
-    During the warm-up, epochs 0 to `warmup_epochs`, it depends on the epoch alone, as in
+    During the warm-up, epochs 0 to `warmup_epochs`, it depends only on the epoch, as in
     Uno's `warmup_scheduler`; later it is what ReduceLROnPlateau left. With decay, `rates` has the
     warm-up.
     """

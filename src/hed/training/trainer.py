@@ -55,7 +55,7 @@ class Steps:
 
 
 def steps(parameters: Mapping[str, Any]) -> Steps:
-    """Return what a run's hyperparameters say of its steps."""
+    """Return the steps that a run's hyperparameters describe."""
     return Steps(
         optimizer=parameters["optimizer"],
         batch=parameters["batch_size"],
@@ -109,7 +109,7 @@ class Trainer:
         """Train on every row once, in the order of this epoch (counted from 0).
 
         Args:
-            rate, last: learning rates at its begin and its end; without the second it stays.
+            rate, last: learning rates at its start and its end; constant without the second.
         """
         order = self.order(epoch)
         steps = math.ceil(len(order) / self._how.batch)
@@ -127,7 +127,7 @@ class Trainer:
         Args:
             order: int32, n row numbers.
             rates: float32, the learning rate of each step.
-            first: number of the first step among all of the training.
+            first: number of the first step, counted over the whole training.
 
         Returns:
             The sums over the rows of the loss and of the squared error.
@@ -194,9 +194,9 @@ class Trainer:
         return tf.stack([tf.reduce_sum(row_losses), tf.reduce_sum(tf.square(auc - predicted))])
 
     def _compiles(self) -> bool:
-        """Tell whether passes over activations are compiled: where that was measured to be faster.
+        """Tell whether passes over activations are compiled: only where that measured faster.
 
-        It was on a CPU in bfloat16, which TensorFlow's own passes convert each time.
+        That is on a CPU in bfloat16, which TensorFlow's own passes convert each time.
         """
         in_half = self._how.precision == "bfloat16" and not backend.accelerators()
         return in_half and self._how.batch >= COMPILED_BATCH
@@ -222,8 +222,8 @@ class Trainer:
     ) -> tuple["tf.Tensor", "tf.Tensor"]:
         """Return the features that a batch needs, each entity once, and each row's place in them.
 
-        The whole table where a batch of independent rows is likely to hold nearly all of it, or
-        under XLA, which has no shapes that depend on data.
+        The whole table if a batch of independent rows is likely to have nearly all of it, or under
+        XLA, which has no data-dependent shapes.
         """
         grouped = self._how.group > 1
         holds_most = self._how.batch >= TABLE_PER_BATCH * matrix.shape[0] and not grouped
@@ -256,8 +256,8 @@ def predict(
 ) -> "tf.Tensor":
     """Return the predicted AUC of n rows (cell and drug positions), float32.
 
-    Without dropout a tower's output depends on its entity alone, so each is evaluated once for
-    every cell and every drug.
+    Without dropout a tower's output depends only on its entity, so it is evaluated once for every
+    cell and every drug.
     """
     net = net.cast_once()
     outputs = [

@@ -19,7 +19,7 @@ from hed.training.network import Network
 
 def write(network: Network, path: Path) -> None:
     """Save the Keras model, architecture and weights, as HDF5 for `keras.models.load_model`."""
-    # Both Keras warn at each save that the format is an old one; it is the one that CANDLE reads.
+    # Both versions of Keras warn at each save that the format is old; it is what CANDLE reads.
     logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():
@@ -58,7 +58,7 @@ def read(path: Path) -> dict[str, list[np.ndarray]]:
     """
     try:
         with h5py.File(path, "r") as file:
-            # `save_weights` leaves at the top what `save` leaves in a group.
+            # `save_weights` puts at the top level what `save` puts in a group.
             weights = file if "layer_names" in file.attrs else file["model_weights"]
             return {
                 name: [np.asarray(weights[name][w]) for w in weights[name].attrs["weight_names"]]
