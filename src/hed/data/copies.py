@@ -8,7 +8,7 @@ from hed import variables
 
 
 def nearest(data: Path, environ: Mapping[str, str] = os.environ) -> Path:
-    """Return the node-local copy of a data set if there is one, else `data`; any form of path."""
+    """Return the node-local copy of a data set, else `data`, however its path is written."""
     shared, staged = environ.get(variables.DATA), environ.get(variables.STAGED)
     if not shared or not staged or data.resolve() != Path(shared).resolve():
         return data.resolve()

@@ -152,7 +152,7 @@ def _copies(settings: Settings) -> tuple[str, str]:
 
 
 def _local(local_dir: Path, directory: Path, planned: Plan) -> str:
-    """Return a node-local path that is unique to this experiment, even after one of its name.
+    """Return a node-local path that no other experiment has, not even a deleted one of its name.
 
     A partition that a killed run left there is reused, so the path depends on everything that
     decides a split.
