@@ -1,10 +1,10 @@
 """Predictions as a classification: a cell is sensitive to a drug if the AUC is below a threshold.
 
-As in `hed.ranking`, replicates are reduced to one value per drug and cell, their mean.
+As in `hed.answers.ranking`, replicates are reduced to one value per drug and cell, their mean.
 
 Methods: model; random, which calls as many pairs sensitive as the model does and has the expected
-hits; drug_mean, the oracle of `hed.ranking`; train_mean and cell_mean, the baselines, computed from
-the other drugs' held-out rows.
+hits; drug_mean, the oracle of `hed.answers.ranking`; train_mean and cell_mean, the baselines,
+computed from the other drugs' held-out rows.
 """
 
 import numpy as np

@@ -109,7 +109,7 @@ def predictions(runs: Sequence[Run], *, name: str = "", kind: Kind = BY_DRUG) ->
     Args:
         name: of their experiment.
     """
-    # A run is about to fill an empty file.
+    # An empty file is one that a run is about to fill.
     paths = {
         run.directory / PREDICTED: run for run in runs if _has_bytes(run.directory / PREDICTED)
     }
