@@ -48,11 +48,16 @@ def row(name: str, runs: Sequence[dict[str, float]], faster: Sequence[float] | N
     figures = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
     ratio = f"{statistics.median(faster):.1f} ({spread(faster)})" if faster else "1"
     cells = (
-        name, f"{figures['ms_per_step']:.3g}", f"{figures['epoch_s']:,.3g}", ratio,
+        name, three_digits(figures["ms_per_step"]), three_digits(figures["epoch_s"]), ratio,
         f"{figures['validation_rows_per_s']:,.0f}", f"{figures['start_up_s']:.1f}",
         f"{figures['peak_mb']:,.0f}",
     )  # fmt: skip
     return f"| {' | '.join(cells)} |"
+
+
+def three_digits(value: float) -> str:
+    """Return a number to three significant digits, without an exponent."""
+    return f"{float(f'{value:.3g}'):,g}"
 
 
 def spread(values: Sequence[float]) -> str:
