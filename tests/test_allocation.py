@@ -104,6 +104,6 @@ def test_in_the_reserve_of_an_allocation_the_command_ends_and_starts_no_other_bl
         printed = inside.printed()
         assert len(inside.noted("start")) <= 4
     assert status == 1
-    assert "this allocation is about to end, and no run is begun in its reserve" in printed
+    assert "this allocation is about to end, and no run is started in its reserve" in printed
     assert "Traceback" not in printed
     assert len(list((inside.experiment / ".pilot" / "parsl").glob("parsl.*.sh"))) == 1

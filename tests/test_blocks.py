@@ -46,7 +46,7 @@ def test_the_report_says_what_happens_line_by_line():
         "runs        770\n"
         "waves       5\n"
         "fill        98.7 %\n"
-        "node-hours  312 asked for\n"
+        "node-hours  312 requested\n"
         "time        100 h, 1,300 node-hours, if each run takes 20 h\n"
         "walltime    too short for one block: about 5 blocks one after the other, "
         "runs continue from their checkpoints\n"

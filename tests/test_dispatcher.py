@@ -100,7 +100,7 @@ def test_a_job_that_lost_its_tile_goes_on_before_others_but_not_at_once(
     jobs.settle()
     assert (spool.state("job"), spool.queued()) == (None, [("job", "/script.sh")])
     assert (
-        "job job lost its tile and goes on on another: n0 does not answer any more" in caplog.text
+        "job job lost its tile and continues on another: n0 does not answer any more" in caplog.text
     )
 
 
@@ -122,7 +122,7 @@ def test_the_runs_of_a_block_that_has_ended_go_on_when_their_processes_are_gone(
     time.sleep(0.2)
     jobs.settle()
     assert executor.given[2:] == [("job", 1, True)]
-    assert "job job lost its tile and goes on on another: block 3 has ended" in caplog.text
+    assert "job job lost its tile and continues on another: block 3 has ended" in caplog.text
     # Parsl notices much later, when the run has long been another tile's.
     executor.futures[0].set_exception(LOST)
     jobs.settle()
@@ -145,8 +145,8 @@ def test_a_message_names_the_run_and_what_it_holds_out(
         record = {"runs": [{"id": "RUN013", "held_out": "Dasatinib"}]}
         (spool.directory.parent / "experiment.json").write_text(json.dumps(record))
     lines = [record.getMessage() for record in caplog.records]
-    assert lines[0].startswith("RUN013 lost its tile and goes on on another: ")
-    assert lines[1].startswith("RUN013 (Dasatinib) lost its tile and goes on on another: ")
+    assert lines[0].startswith("RUN013 lost its tile and continues on another: ")
+    assert lines[1].startswith("RUN013 (Dasatinib) lost its tile and continues on another: ")
 
 
 def test_a_job_that_is_cancelled_or_has_ended_meanwhile_is_not_repeated(

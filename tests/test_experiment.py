@@ -435,10 +435,10 @@ def test_a_run_that_was_begun_may_not_come_back_as_another(run, refuse, upf, out
     parameters.parent.mkdir(parents=True)
     parameters.write_text('{"id": "a", "index": 0, "loss": "mse"}')
     run(experiment="mine", upf=upf(("b", 1)))
-    assert "a of mine was begun with another index (0)" in refuse(
+    assert "a of mine was started with another index (0)" in refuse(
         experiment="mine", upf=upf(("a", 2))
     )
-    assert "a of mine was begun with another loss" in refuse(
+    assert "a of mine was started with another loss" in refuse(
         experiment="mine", upf=upf(("a", 0, ("loss", "mae")))
     )
     assert "a has index 0 in mine, not 2" in refuse(restart_from="mine", upf=upf(("a", 2)))

@@ -303,7 +303,7 @@ def test_tiles_are_in_the_order_of_their_numbers_and_idle_time_is_counted(tmp_pa
 def test_an_experiment_without_a_record_of_tiles_has_no_such_figure(tmp_path):
     experiment = write_experiment(tmp_path / "EXP000", ["done"])
     result = run_script("plot.py", "tiles", experiment, tmp_path / "tiles.png")
-    assert_is_refused(result, "has no record of tiles", "the other figures need none")
+    assert_is_refused(result, "has no record of tiles", "the other figures do not need it")
 
 
 def test_a_damaged_record_of_tiles_is_named(tmp_path):

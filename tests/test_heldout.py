@@ -109,7 +109,7 @@ def test_an_experiment_without_predictions_is_refused(tmp_path):
 def test_held_out_cells_whose_drugs_are_not_told_are_refused(tmp_path):
     experiment = write(tmp_path / "EXP000", ROWS)
     partition_by(experiment, "by_cell")
-    with pytest.raises(InputError, match="tested on a cell, do not tell the drugs"):
+    with pytest.raises(InputError, match="tested on a cell, do not name the drugs"):
         heldout.read(experiment)
 
 

@@ -269,7 +269,7 @@ def test_a_line_without_id_or_index_is_refused(upf):
 def test_an_id_that_stands_twice_is_refused(upf):
     text = '{"id": "a", "index": 0}\n{"id": "b", "index": 0}\n{"id": "a", "index": 1}\n'
     sentence = refuse(upf, text)
-    assert sentence.startswith("run id 'a' stands twice in /")
+    assert sentence.startswith("run id 'a' appears twice in /")
     assert sentence.endswith(": ids must be unique")
 
 

@@ -80,7 +80,7 @@ def test_predictions_that_do_not_tell_the_drugs_are_refused_but_their_cells_list
     experiment = write(tmp_path, "by_cell", named=False)
     result = run_script("high_error_drugs.py", experiment)
     assert result.returncode == 1
-    assert "do not tell the drugs" in result.stderr
+    assert "do not name the drugs" in result.stderr
     assert len(run_script("list_cells.py", experiment).stdout.splitlines()) == 24
 
 

@@ -82,7 +82,7 @@ def test_nodes_without_the_cores_of_the_tiles_end_the_command_with_a_sentence(
     printed = command.communicate(timeout=PATIENCE)[0]
     assert command.returncode == 1
     (sentence,) = (line for line in printed.splitlines() if "no block can start" in line)
-    assert "has no node on which a run begins (x0n0: tile 1 has cores 7777, but a run" in sentence
+    assert "has no node that can start a run (x0n0: tile 1 has cores 7777, but a run" in sentence
     assert "Traceback" not in printed
     assert project.noted("start") == []
     project.assert_nothing_is_left()
@@ -98,7 +98,7 @@ def test_a_node_on_which_the_wrapper_fails_is_left_alone_and_the_other_does_all(
     project.reach(lambda: len(project.trainings()) == 2)
     project.let_all()
     printed = project.finish()
-    told = "begins no run and is left alone: `tile true` fails: no modules here"
+    told = "cannot start runs and is left alone: `tile true` fails: no modules here"
     job = list(project.cluster.server.jobs.values())[-1].id
     assert printed.count(f"node x0n1 of block 0 (job {job}) {told}") == 1
     assert {record["node"] for record in project.tiles()} == {"x0n0"}
@@ -120,7 +120,7 @@ def test_a_node_that_fails_in_the_middle_costs_no_run_a_retry(
     assert set(held.values()) - {min(there)} <= set(project.trainings().values())
     project.let_all()
     printed = project.finish()
-    assert "begins no run and is left alone: `tile true` fails: " in printed
+    assert "cannot start runs and is left alone: `tile true` fails: " in printed
     assert RETRY not in printed
     # Those whose training had ended there had no scores yet, and began anew elsewhere.
     project.assert_has_results_of(undisturbed)
@@ -141,5 +141,5 @@ def test_the_runs_of_a_block_that_has_ended_do_not_wait_for_a_heartbeat(
     printed = project.finish()
     lost = [line for line in printed.splitlines() if "lost its tile" in line]
     assert len(lost) == 4
-    assert all("goes on on another" in line and "RUN00" in line for line in lost)
+    assert all("continues on another" in line and "RUN00" in line for line in lost)
     project.assert_is_like(undisturbed)

@@ -536,7 +536,7 @@ def test_an_allocation_is_one_block_of_its_nodes(tmp_path: Path, site: Site) -> 
 
 def test_an_allocation_that_ends_before_a_run_could_begin_is_refused(site: Site) -> None:
     environment = {"SLURM_JOB_ID": "1", "SLURM_JOB_END_TIME": str(int(time.time()) + 500)}
-    words = r"ends in (500|49\d) s, and no run is begun in the last 600 s \(reserve"
+    words = r"ends in (500|49\d) s, and no run is started in the last 600 s \(reserve"
     with pytest.raises(InputError, match=words):
         allocation.within(replace(site, reserve=600), environment)
     assert 490 <= allocation.within(replace(site, reserve=400), environment).walltime <= 500

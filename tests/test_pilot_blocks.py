@@ -193,7 +193,7 @@ def test_a_node_on_which_no_run_begins_is_left_alone_and_the_rest_of_its_block_w
         blocks._end_useless(pools)
     assert set(held) == {"n1-1234abcd"}
     assert warnings(caplog) == [
-        "node n1 of block 0 (job 0.server) begins no run and is left alone: OSError: no space"
+        "node n1 of block 0 (job 0.server) cannot start runs and is left alone: OSError: no space"
     ]
     assert blocks.executor.provider.cancelled == []
     # Its three tiles are not counted on: those of n0 are busy.
@@ -221,10 +221,10 @@ def test_a_block_without_a_node_that_takes_runs_is_given_back_and_a_few_end_the_
     assert blocks.executor.why_ended
     told = warnings(caplog)
     assert told[0].startswith(
-        "block 0 (job 0.server) has no node on which a run begins (n0: OSError: no space)"
+        "block 0 (job 0.server) has no node that can start a run (n0: OSError: no space)"
     )
     assert len(told) == TIMERS.useless_blocks
-    assert "has no node on which a run begins (n0: OSError" in reason(blocks)
+    assert "has no node that can start a run (n0: OSError" in reason(blocks)
 
 
 def test_a_block_that_cannot_be_given_back_now_is_tried_again_without_a_word(
@@ -267,7 +267,7 @@ def test_in_the_reserve_of_an_allocation_no_block_is_started_and_the_command_end
     assert not blocks._is_over(waiting=3)
     put(blocks, JobState.COMPLETED)
     assert blocks._is_over(waiting=3)
-    assert "the same command in another one goes on" in reason(blocks)
+    assert "the same command in another one continues" in reason(blocks)
 
 
 def test_what_a_block_waits_for_is_told(

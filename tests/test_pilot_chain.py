@@ -158,7 +158,7 @@ def test_a_start_waits_while_the_blocks_of_an_earlier_one_are_given_back(chain: 
         assert held is not None
         command = chain.start()
         log = chain.spool / "pilot.log"
-        wait_for(lambda: log.exists() and "which gives its blocks back" in log.read_text())
+        wait_for(lambda: log.exists() and "which releases its blocks" in log.read_text())
         assert not (chain.spool / "pid").exists()
     chain.finish(command)
     chain.assert_is_finished()

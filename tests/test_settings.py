@@ -120,7 +120,9 @@ def test_restart_from_is_a_name_in_output_or_a_directory(root, place):
 
 
 def test_restart_from_something_that_is_no_experiment_is_refused(root):
-    with pytest.raises(InputError, match=r"restart_from: .*/data is no experiment: it has no run/"):
+    with pytest.raises(
+        InputError, match=r"restart_from: .*/data is not an experiment: it has no run/"
+    ):
         read(root, restart_from=str(root / "data"))
 
 

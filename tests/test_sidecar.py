@@ -53,7 +53,7 @@ def type_command(
 @pytest.mark.parametrize(
     ("environ", "sentence"),
     [
-        ({}, "PBS takes no job without an account: set PROJECT in the environment"),
+        ({}, "PBS accepts no job without an account: set PROJECT in the environment"),
         ({"PROJECT": "P", "PROCS": "780"}, "queue capacity takes 1 to 16 nodes, not 65: "),
         ({"PROJECT": "P", "QUEUE": "debug"}, "queue debug takes 1 to 2 nodes, not 13: "),
         ({"PROJECT": "P", "WALLTIME": "200:00:00"}, "takes 13 nodes for up to 168:00:00, not 200"),
@@ -115,7 +115,7 @@ def test_what_a_block_needs_is_asked_for_only_when_an_experiment_has_a_job_for_o
     more = type_command(tmp_path, {})
     assert more.returncode != 0
     (line,) = (line for line in more.stdout.splitlines() if line.startswith("error: "))
-    assert "PBS takes no job without an account" in line
+    assert "PBS accepts no job without an account" in line
     assert "Traceback" not in more.stdout
     assert not list(tmp_path.glob("EXP000/out/*-train.txt"))
 
@@ -133,4 +133,4 @@ def test_a_configfile_that_replaces_the_profile_s_is_refused_and_one_beside_it_i
     assert line.endswith(f"as in --configfile {own} my.yaml")
     both = type_command(tmp_path, {}, "--configfile", own, str(mine))
     assert "launcher" not in both.stdout
-    assert "error: PBS takes no job without an account" in both.stdout
+    assert "error: PBS accepts no job without an account" in both.stdout

@@ -640,10 +640,10 @@ def test_mistakes_are_refused_in_one_sentence(tmp_path, data):
     for sources, tarballs, text in (
         ([data / "large", data / "sub/../large"], [], "would both be staged as large"),
         ([data.parent / "loop"], [], "link to a directory above it"),
-        ([data.parent / "dangling"], [], "link to nothing"),
+        ([data.parent / "dangling"], [], "dangling link"),
         ([data.parent / "pipe"], [], "neither a file nor a directory"),
         ([Path("/")], [], "has no name"),
-        ([], [data / "large"], "is no tarball: its name must end with"),
+        ([], [data / "large"], "is not a tarball: its name must end with"),
         ([], [data.parent / "missing.tar"], "no such file"),
     ):
         with pytest.raises(StageError, match=text):

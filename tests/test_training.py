@@ -559,7 +559,9 @@ def test_a_custom_loss_that_cannot_be_used_is_refused(modules: Path) -> None:
     with pytest.raises(InputError, match=r"has no construct\(params\)"):
         losses.loss(tiny.parameters(custom_loss_module="loss_of_nothing"))
     (modules / "loss_of_more.py").write_text("def construct(params):\n    params['beta']")
-    with pytest.raises(InputError, match="asks for the hyperparameter 'beta', which there is not"):
+    with pytest.raises(
+        InputError, match="asks for the hyperparameter 'beta', which does not exist"
+    ):
         losses.loss(tiny.parameters(custom_loss_module="loss_of_more"))
 
 

@@ -67,7 +67,7 @@ def test_a_failure_is_known_before_its_tile_waits_and_the_wait_ends_with_the_poo
 ) -> None:
     assert pool.stdout and pool.stderr
     waiting = psutil.Process(int(pool.stdout.readline()))
-    told = f"tile 5 of {os.uname().nodename} waits 300 s: 1 runs in a row failed soon\n"
+    told = f"tile 5 of {os.uname().nodename} waits 300 s: 1 runs in a row failed quickly\n"
     assert pool.stderr.readline() == told
     assert Spool(tmp_path / ".pilot").state("job") == "failed"
     assert waiting.is_running()

@@ -98,7 +98,7 @@ def _data_of(directory: Path) -> Path:
     """Return the directory of the features that an experiment used."""
     described = description.read(directory) or {}
     if "data" not in described:
-        raise InputError(f"{directory} does not tell its data: give them with --data")
+        raise InputError(f"{directory} does not name its data: give them with --data")
     return Path(directory, described["data"])
 
 

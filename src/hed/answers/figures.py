@@ -158,8 +158,8 @@ def of_tiles(directory: Path) -> p9.ggplot:
     records = read_tiles(directory)
     if not records:
         raise InputError(
-            f"{name} has no record of tiles, which only runs on blocks of a cluster leave "
-            "(profiles/aurora and its like): the other figures need none"
+            f"{name} has no record of tiles, which only runs on a cluster's blocks leave "
+            "(profiles/aurora and the like): the other figures do not need it"
         )
     table = tiles.tabulate(records)
     return tiles.plot(table, title=f"{name}: {len(table)} runs that ended")

@@ -97,8 +97,8 @@ def read(directory: Path) -> HeldOut:
         raise InputError(f"no run of {directory} has predictions yet: wait for the first to end")
     if held.parts["drug"].null_count():
         raise InputError(
-            f"the predictions of {directory}, whose runs were tested on {kind.rows}, do not tell "
-            "the drugs, as those of older versions: type snakemake --forcerun score once"
+            f"the predictions of {directory}, whose runs were tested on {kind.rows}, do not name "
+            "the drugs (an older version wrote them): run snakemake --forcerun score once"
         )
     return held
 

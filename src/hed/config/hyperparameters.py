@@ -135,7 +135,7 @@ def unique(runs: Sequence[UpfLine], path: Path | None) -> list[UpfLine]:
     seen: set[str] = set()
     for run in runs:
         if run.id in seen:
-            raise InputError(f"run id {run.id!r} stands twice in {path}: ids must be unique")
+            raise InputError(f"run id {run.id!r} appears twice in {path}: ids must be unique")
         seen.add(run.id)
     return [*runs]
 

@@ -99,7 +99,9 @@ def _check_paths(settings: Settings) -> None:
         if path is not None and not path.is_dir():
             raise InputError(f"{key}: no such directory: {path}")
     if settings.restart_from and not (settings.restart_from / RUNS).is_dir():
-        raise InputError(f"restart_from: {settings.restart_from} is no experiment: it has no run/")
+        raise InputError(
+            f"restart_from: {settings.restart_from} is not an experiment: it has no run/"
+        )
     for key in ("upf", "dflts"):
         path = getattr(settings, key)
         if path is not None and not path.is_file():

@@ -123,7 +123,7 @@ def _list_of_genes(genes: str, directory: Path) -> Path:
     listed = layout.find(directory, layout.LANDMARK_GENES)
     if not listed.is_file():
         raise InputError(
-            f"genes: {LANDMARK} needs {layout.LANDMARK_GENES}, a gene symbol a line, in "
+            f"genes: {LANDMARK} needs {layout.LANDMARK_GENES}, one gene symbol per line, in "
             f"{directory} or its x_data: IMPROVE's models bring this list, the benchmark does not"
         )
     return listed

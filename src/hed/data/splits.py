@@ -152,7 +152,8 @@ def _rows(path: Path) -> pl.Series:
     if rows.null_count() or (rows < 0).any():
         wrong = (rows.is_null() | (rows < 0)).arg_true()[0]
         raise InputError(
-            f"line {wrong + 1:,} of {path} is no row number, but {lines[wrong]!r}: give one a line"
+            f"line {wrong + 1:,} of {path} is not a row number but {lines[wrong]!r}: "
+            "give one per line"
         )
     if rows.is_duplicated().any():
         raise InputError(f"{path} has row {rows.filter(rows.is_duplicated())[0]:,} twice")

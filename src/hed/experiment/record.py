@@ -120,7 +120,7 @@ def _refuse_changed_run(directory: Path, line: UpfLine, planned: Plan) -> None:
     changed = [key for key in wanted if key in begun and wanted[key] not in (begun[key], AUTO)]
     if changed:
         raise InputError(
-            f"{line.id} of {directory.name} was begun with another {changed[0]} "
+            f"{line.id} of {directory.name} was started with another {changed[0]} "
             f"({json.dumps(begun[changed[0]])}): give the changed run a new id"
         )
 

@@ -44,7 +44,7 @@ def within(site: Site, environ: Mapping[str, str] = os.environ) -> Site:
     left = seconds_left(environ)
     if left is not None and left <= site.reserve:
         raise InputError(
-            f"this allocation ends in {max(0, left)} s, and no run is begun in the last "
+            f"this allocation ends in {max(0, left)} s, and no run is started in the last "
             f"{site.reserve} s (reserve in site.yaml): ask for a longer one"
         )
     return replace(

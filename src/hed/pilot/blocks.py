@@ -89,8 +89,8 @@ class Blocks:
         if time.monotonic() < self._last_start or self._live() or waiting <= 0:
             return False
         self._give_up(
-            "this allocation is about to end, and no run is begun in its reserve; "
-            "the same command in another one goes on from the checkpoints"
+            "this allocation is about to end, and no run is started in its reserve; "
+            "the same command in another one continues from the checkpoints"
         )
         return True
 
@@ -107,7 +107,7 @@ class Blocks:
         for place, why in self._spool.reported_nodes().items():
             if place not in self._left and place[0] in blocks:
                 self._left[place] = why
-                log.info("node %s of block %s begins no run: %s", place[1], place[0], why)
+                log.info("node %s of block %s cannot start runs: %s", place[1], place[0], why)
         for pool in pools:
             if pool.is_active and pool.place in self._left:
                 self.executor.hold(pool)
@@ -116,7 +116,7 @@ class Blocks:
             if number in useful:
                 self._told_nodes.add((number, node))
                 where, why = f"node {node} of {blocks[number]}", self._left[number, node]
-                log.warning("%s begins no run and is left alone: %s", where, why)
+                log.warning("%s cannot start runs and is left alone: %s", where, why)
 
     def _end_useless(self, pools: Pools) -> None:
         """Release each block that has no node left on which a run is or could start."""
@@ -129,7 +129,7 @@ class Blocks:
                 self._end(block, "has no node left that takes runs")
             elif len(left) >= self.executor.nodes:
                 node, why = next(iter(left.items()))
-                self._end_barren(block, f"has no node on which a run begins ({node}: {why})")
+                self._end_barren(block, f"has no node that can start a run ({node}: {why})")
 
     def _end_silent(self, pools: Pools) -> None:
         """Release each block that has been running for too long without a worker pool."""
@@ -154,7 +154,7 @@ class Blocks:
         """Release a block and say why, once; if that fails, it is retried."""
         if block.id not in self._told:
             self._told.add(block.id)
-            log.warning("%s %s and is given back; see %s", block, why, self._logs)
+            log.warning("%s %s and is released; see %s", block, why, self._logs)
         self.executor.give_back(block)
 
     @property

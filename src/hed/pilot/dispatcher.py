@@ -100,7 +100,7 @@ def _balance(blocks: Blocks) -> None:
     try:
         blocks.balance()
     except Exception as error:
-        log.warning("the blocks could not be looked after: %s", error)
+        log.warning("the blocks could not be managed: %s", error)
         log.info("details", exc_info=True)
 
 
@@ -221,7 +221,7 @@ class Jobs:
             return
         self._attempts.pop(job, None)
         self._lost.append((time.monotonic() + wait, job))
-        log.warning("%s lost its tile and goes on on another: %s", name, why)
+        log.warning("%s lost its tile and continues on another: %s", name, why)
 
     def _name(self, job: str) -> str:
         """Return what a person calls a job."""

@@ -58,7 +58,7 @@ def main() -> NoReturn:
         except (Unfit, OSError, InputError) as error:
             why = command.sentence(error) if isinstance(error, OSError) else str(error)
             spool.report_node(_option(arguments, "--block_id="), os.uname().nodename, why)
-            print(f"{os.uname().nodename} begins no run: {why}", file=sys.stderr, flush=True)
+            print(f"{os.uname().nodename} cannot start runs: {why}", file=sys.stderr, flush=True)
             _idle()
     sys.exit(0)
 

@@ -145,11 +145,11 @@ def _lock(directory: Path, parent: int) -> IO[str]:
             return held
         if time.monotonic() > end:
             raise InputError(
-                f"the blocks of {experiment.name} are still being given back by "
+                f"the blocks of {experiment.name} are still being released by "
                 f"{lock.holder(directory)}; start Snakemake again when it has ended"
             )
         if not told:
-            log.warning("waiting for %s, which gives its blocks back", lock.holder(directory))
+            log.warning("waiting for %s, which releases its blocks", lock.holder(directory))
             told = True
         time.sleep(TIMERS.sidecar_look)
     # The other's results are not in the plan of this start, which would repeat them.
@@ -176,7 +176,7 @@ def clear(place: Spool, *, repeat: bool = False) -> None:
         if release.give_back(job, how):
             place.remove_block(job)
         else:
-            log.warning("job %s could not be given back; it ends when its workers notice", job)
+            log.warning("job %s could not be released; it ends when its workers notice", job)
     if not repeat:
         place.fail_unfinished()
 
@@ -198,7 +198,7 @@ def serve(place: Spool, site_file: Path, tools: Path, *, parent: int) -> None:
             sys.exit(1)
         log.warning("the dispatcher died (%s): its runs are repeated", dispatcher.returncode)
         hopeless = deaths.add(time.monotonic() - started)
-    raise InputError(f"the pilot cannot work; {place.directory / 'parsl'} has its logs")
+    raise InputError(f"the pilot cannot run; {place.directory / 'parsl'} has its logs")
 
 
 def _start(site_file: Path, place: Spool, tools: Path) -> subprocess.Popen[bytes]:

@@ -39,7 +39,7 @@ class Timers:
 
     # Blocks.
     longest_retry: float = _of(
-        300, "dispatcher", "at most until a refused block is asked for again: a heartbeat, doubled"
+        300, "dispatcher", "at most until a refused block is requested again: a heartbeat, doubled"
     )
     useless_blocks: int = _of(
         3, "dispatcher", "(count) blocks in a row rejected, or without a run: the command ends"
@@ -49,10 +49,10 @@ class Timers:
     node_arrival: float = _of(
         300, "dispatcher", "after its first worker pool, a block's other nodes count as coming"
     )
-    idle_block: float = _of(60, "dispatcher", "without a waiting run: an idle block is given back")
+    idle_block: float = _of(60, "dispatcher", "without a waiting run: an idle block is released")
     copying_block: float = _of(1200, "dispatcher", "a block may run before its pools are launched")
-    silent_block: float = _of(240, "dispatcher", "after that, without a pool: it is given back")
-    copy: int = _of(900, "block", "for the copies to the nodes; then it goes on without")
+    silent_block: float = _of(240, "dispatcher", "after that, without a pool: it is released")
+    copy: int = _of(900, "block", "for the copies to the nodes; then it continues without")
     copy_kill: int = _of(30, "block", "for a copy to end before it is killed")
     clear_up: int = _of(4, "block", "for the keepers to clear up when the block is told to end")
 
@@ -67,7 +67,9 @@ class Timers:
     worker_deaths: int = _of(3, "keeper", "(count) deaths of each worker without a run: likewise")
     guard_grace: float = _of(5, "keeper", "for the guards to end their runs and say so")
     wrapper_answer: float = _of(120, "keeper", "for `tile true` to end, when a node is checked")
-    first_tile_wait: float = _of(10, "worker", "a tile waits after a run that failed soon; doubled")
+    first_tile_wait: float = _of(
+        10, "worker", "a tile waits after a run that failed quickly; doubled"
+    )
     longest_tile_wait: float = _of(300, "worker", "at most so long")
     quick_failure: float = _of(
         120, "guard", "within which a failure is soon: the node is checked, the tile waits"

@@ -77,7 +77,7 @@ def run(spool: str, job: str, attempt: int, script: str, tiles: Tiles) -> End:
     end = _attend([spool, job, str(attempt), script], environment, ahead=tiles.warm)
     if wait := _trouble.wait(end, time.monotonic() - start):
         where = f"tile {environment[variables.TILE]} of {os.uname().nodename}"
-        log.warning("%s waits %.0f s: %d runs in a row failed soon", where, wait, _trouble.runs)
+        log.warning("%s waits %.0f s: %d runs in a row failed quickly", where, wait, _trouble.runs)
         time.sleep(wait)
     return end
 

@@ -73,7 +73,7 @@ def _load(site: Site, outlook: Outlook) -> Iterator[tuple[str, str]]:
     yield "runs", f"{outlook.runs:,}"
     yield "waves", f"{outlook.waves:,}"
     yield "fill", _percent(outlook.fill)
-    yield "node-hours", f"{_number(outlook.node_hours)} asked for"
+    yield "node-hours", f"{_number(outlook.node_hours)} requested"
 
 
 def _time(site: Site, outlook: Outlook, hours: float) -> Iterator[tuple[str, str]]:

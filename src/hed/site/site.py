@@ -134,7 +134,7 @@ def require_account(site: Site) -> None:
     """
     if site.scheduler == "pbs" and not site.account:
         raise InputError(
-            "PBS takes no job without an account: "
+            "PBS accepts no job without an account: "
             "set PROJECT in the environment or account in the profile's site.yaml"
         )
 

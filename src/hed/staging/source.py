@@ -85,7 +85,9 @@ def _tar(path: Path) -> Item:
     suffix = next((s for s in TAR_SUFFIXES if source.name.endswith(s)), "")
     name = source.name.removesuffix(suffix)
     if not suffix or not name or source.is_dir():
-        raise InputError(f"{path} is no tarball: its name must end with {', '.join(TAR_SUFFIXES)}")
+        raise InputError(
+            f"{path} is not a tarball: its name must end with {', '.join(TAR_SUFFIXES)}"
+        )
     return Item(str(source), name, "tar", (_entry(source, ""),))
 
 
@@ -94,7 +96,7 @@ def _existing(path: Path) -> Path:
     if not source.exists():
         raise InputError(f"no such file or directory: {path}")
     if not source.name:
-        raise InputError(f"{path} has no name that its copy could bear: name what is in it")
+        raise InputError(f"{path} has no name for its copy: name what is in it")
     return source
 
 
@@ -116,7 +118,7 @@ def _entry(path: Path, relative: str) -> Entry:
     try:
         status = path.stat()
     except FileNotFoundError:
-        raise InputError(f"{path} is a link to nothing: remove or mend it") from None
+        raise InputError(f"{path} is a dangling link: remove or repair it") from None
     if not stat.S_ISREG(status.st_mode):
         raise InputError(f"{path} is neither a file nor a directory")
     return Entry(relative, status.st_size, status.st_mtime_ns, stat.S_IMODE(status.st_mode))

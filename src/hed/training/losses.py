@@ -69,5 +69,5 @@ def _constructed(name: str, construct: Callable[..., Loss], parameters: Mapping[
         return construct(parameters)
     except KeyError as error:
         raise InputError(
-            f"custom_loss_module {name!r} asks for the hyperparameter {error}, which there is not"
+            f"custom_loss_module {name!r} asks for the hyperparameter {error}, which does not exist"
         ) from None

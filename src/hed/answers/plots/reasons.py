@@ -23,7 +23,7 @@ def plot(drugs: pl.DataFrame, found: pl.DataFrame, *, metric: str, title: str) -
         InputError: if there is no reason to be drawn.
     """
     if found.is_empty():
-        raise InputError("fewer than four drugs have scores: nothing goes with their errors yet")
+        raise InputError("fewer than four drugs have scores: too few to explain their errors")
     points = arrange(drugs, found, metric)
     rows = -(-len(found) // COLUMNS)
     return (
