@@ -102,8 +102,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--agreement", action="store_true", help="with --against: print how far both lists agree"
     )
-    parser.add_argument("--replicates", type=int, default=1000, help="of the bootstrap")
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+    draws = Resampling()
+    parser.add_argument("--replicates", type=int, default=draws.replicates, help="of the bootstrap")
+    parser.add_argument("--seed", type=int, default=draws.seed, help="of the bootstrap")
     output.add_format(parser)
     args = parser.parse_args()
     if args.agreement and not args.against:

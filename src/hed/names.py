@@ -21,8 +21,9 @@ RUNS, MARKERS, LOGS, FIGURES, DATA = "run", "markers", "out", "figures", "data"
 PARAMETERS, RANK, TIMINGS = "parameters.txt", "rank.txt", "timings.json"
 # The last one after early stopping alone.
 HISTORY, RESULT, STOPPED = "history.txt", "result.txt", "stop.marker"
-TEST_SCORES, VAL_SCORES = "test_scores.json", "val_scores.json"
+SCORES_OF, PREDICTED_OF = "{}_scores.json", "{}_y_data_predicted.csv"  # a stage
+TEST_SCORES, VAL_SCORES = SCORES_OF.format("test"), SCORES_OF.format("val")
 BASELINE_SCORES, EMPTY = "baseline_scores.json", "test-empty.txt"
-PREDICTED = "test_y_data_predicted.csv"
+PREDICTED = PREDICTED_OF.format("test")
 # The directory of a run's checkpoints, and what describes each.
 CHECKPOINTS, CHECKPOINT_INFO = "ckpts", "ckpt-info.json"

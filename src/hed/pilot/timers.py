@@ -39,7 +39,7 @@ class Timers:
 
     # Blocks.
     longest_retry: float = _of(
-        300, "dispatcher", "at most until a refused block is requested again: a heartbeat, doubled"
+        300, "dispatcher", "at most until a refused block is requested again; first a heartbeat"
     )
     useless_blocks: int = _of(
         3, "dispatcher", "(count) blocks in a row rejected, or without a run: the command ends"

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from hed.files import replacing, write_json
+from hed.names import PREDICTED_OF, SCORES_OF
 from hed.training import metrics
 
 
@@ -32,8 +33,8 @@ def write(
     )
     if drugs is not None:
         table = table.with_columns(drugs.alias("drugs"))
-    with replacing(run / f"{stage}_y_data_predicted.csv") as path:
+    with replacing(run / PREDICTED_OF.format(stage)) as path:
         table.write_csv(path, float_precision=4)
     scores = metrics.scores(true, predicted)
-    write_json(run / f"{stage}_scores.json", scores)
+    write_json(run / SCORES_OF.format(stage), scores)
     return scores
