@@ -191,10 +191,11 @@ class Blocks:
             if not self._next_try <= time.monotonic() < self._last_start:
                 return
             try:
-                log.info("a block is requested as job %s", self.executor.ask())
+                block = self.executor.ask()
             except Exception as error:
                 self._refuse(error)
                 continue
+            log.info("block %s requested as job %s", block.id, block.job)
             self._refusals = self._rejections = 0
             self._refusal = Reminder("", 0.0, 0.0)
 
@@ -245,8 +246,9 @@ class Blocks:
         """Return a sentence on how a block ended before its workers started."""
         if block.id in self._useless:
             return f"{block} {self._useless[block.id]}; see {self._logs}"
-        why = ": ".join(filter(None, [f"{block} ended before its workers started", block.message]))
-        return f"{why}; see {block.logs}" if block.logs else why
+        words, logs = self.executor.last_words(block), self.executor.logs(block)
+        why = ": ".join(filter(None, [f"{block} ended before its workers started", words]))
+        return f"{why}; see {logs}" if logs else why
 
     def _give_up(self, why: str) -> None:
         log.error("no block can start, so the waiting runs end: %s", why)

@@ -36,15 +36,11 @@ class Block:
         id: its number.
         job: the scheduler's id.
         state: waiting, running, ended or unused.
-        message: what the scheduler says about its end, or the last line of its script's errors.
-        logs: directory of its script and the script's output, None if unknown.
     """
 
     id: str
     job: str
     state: State
-    message: str = ""
-    logs: Path | None = None
 
     @property
     def is_live(self) -> bool:
@@ -123,10 +119,25 @@ class Executor(HighThroughputExecutor):  # type: ignore[misc]
         """Return all blocks of this executor that a scheduler accepted, by number, oldest first."""
         known = self._status
         return {
-            block: _block(block, job, known[block])
+            block: Block(block, job, _state(known[block]))
             for block, job in list(self.blocks_to_job_id.items())
             if block in known
         }
+
+    def last_words(self, block: Block) -> str:
+        """Return what the scheduler says of a block's end, or the last line of its errors.
+
+        Reads a file on the shared file system.
+        """
+        status = self._status[block.id]
+        if not (status.message or UNSAID).startswith(UNSAID):
+            return str(status.message)
+        return "".join((status.stderr_summary or "").strip().splitlines()[-1:])
+
+    def logs(self, block: Block) -> Path | None:
+        """Return the directory of a block's script and its output, None if unknown."""
+        path = self._status[block.id].stderr_path
+        return Path(path).parent if path else None
 
     def pools(self) -> list[Pool]:
         """Return the worker pools that are connected."""
@@ -145,8 +156,8 @@ class Executor(HighThroughputExecutor):  # type: ignore[misc]
         """Return the scheduler's comment on a waiting block, empty if there is none."""
         return str(self.provider.comment(block.job))
 
-    def ask(self) -> str:
-        """Request a block; return the id of its job.
+    def ask(self) -> Block:
+        """Request a block; return it.
 
         Raises:
             Exception: if the scheduler refuses it; see `refusals.Refused`.
@@ -155,7 +166,7 @@ class Executor(HighThroughputExecutor):  # type: ignore[misc]
         opened = self.scale_out_facade(1)
         if self._refusal is not None:
             raise self._refusal
-        return str(self.blocks_to_job_id[opened[0]])
+        return self.blocks()[opened[0]]
 
     def _launch_block(self, block_id: str) -> Any:
         try:
@@ -205,14 +216,6 @@ class Executor(HighThroughputExecutor):  # type: ignore[misc]
     def is_dead(self) -> bool:
         """Whether the process through which Parsl talks to its workers is gone."""
         return self.interchange_proc.poll() is not None
-
-
-def _block(number: str, job: str, status: JobStatus) -> Block:
-    """Return Parsl's status of a block as a `Block`."""
-    last = (status.stderr_summary or "").strip().splitlines()[-1:]
-    said = status.message if not (status.message or UNSAID).startswith(UNSAID) else "".join(last)
-    logs = Path(status.stderr_path).parent if status.stderr_path else None
-    return Block(number, job, _state(status), message=said or "", logs=logs)
 
 
 def _state(status: JobStatus) -> State:
