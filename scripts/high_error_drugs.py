@@ -30,6 +30,7 @@ MATCHED += ["index", "high_first", "high_second"]
 def main() -> None:
     """Parse the arguments, read the predictions and print the list."""
     args = parse()
+    others = beside.read(args.experiment, args.beside)
     rule = Rule(metric=args.metric, by=args.by, threshold=args.threshold)
     how = Resampling(replicates=args.replicates, seed=args.seed)
     # Both lists need little of each drug: intervals would take the time of another experiment.
@@ -42,7 +43,6 @@ def main() -> None:
         show_matched(table, tabulate(args.against, rule, how, columns), rule, args)
         return
     listed = table if args.all else table.filter("high")
-    others = beside.read(args.experiment, args.beside)
     if others:
         listed = others.join(listed)
         for row in others.levels().iter_rows(named=True):
@@ -109,6 +109,8 @@ def parse() -> argparse.Namespace:
     args = parser.parse_args()
     if args.agreement and not args.against:
         parser.error("--agreement needs --against DIR")
+    if args.beside and args.against:
+        parser.error("give --beside or --against, not both")
     if args.against and args.against.resolve() == args.experiment.resolve():
         parser.error("--against needs another experiment than DIR")
     return args

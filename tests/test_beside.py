@@ -98,3 +98,5 @@ def test_the_list_of_drugs_and_the_summary_have_the_errors_of_the_others(three):
     assert row[3] == "0"
     alone = run_script("summary.py", three[0]).stdout
     assert "runs of all" not in alone
+    both = run_script("high_error_drugs.py", three[0], "--beside", three[1], "--against", three[2])
+    assert "give --beside or --against, not both" in both.stderr

@@ -69,7 +69,7 @@ def pair(tables: Mapping[str, pl.DataFrame], metric: str) -> pl.DataFrame:
     of the drug. Rows are in order of the index.
 
     Args:
-        tables: those of `aggregate.scores`, by the experiments' names; the first is the reference.
+        tables: those of `scores.read`, by the experiments' names; the first is the reference.
 
     Raises:
         InputError: if there is no such metric, or drugs cannot be matched.
