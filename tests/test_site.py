@@ -10,6 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hed import words
 from hed.config import schema
 from hed.errors import InputError
 from hed.site import site, walltime
@@ -154,11 +155,11 @@ def test_the_environment_script_is_found_beside_the_file(tmp_path):
 
 @given(seconds=st.integers(1, 9999 * 3600))
 def test_a_walltime_survives_being_written_and_read(seconds):
-    assert walltime.seconds(walltime.clock(seconds), "here") == seconds
+    assert walltime.seconds(words.clock(seconds), "here") == seconds
 
 
 def test_a_block_of_a_week_keeps_its_hours():
-    assert walltime.clock(168 * 3600) == "168:00:00"
+    assert words.clock(168 * 3600) == "168:00:00"
 
 
 def test_flat_masks_count_tiles_and_composite_ones_name_gpu_and_tile(tmp_path):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hed.errors import InputError
 from hed.site.limits import Limits
 from hed.site.site import Site
-from hed.site.walltime import clock
+from hed.words import clock
 
 # No machine is larger; keeps the search for the best fill short.
 MOST_NODES = 100_000

@@ -6,7 +6,7 @@ from hed.config import schema
 from hed.site import capacity
 from hed.site.capacity import Outlook
 from hed.site.site import Site
-from hed.site.walltime import clock
+from hed.words import clock
 
 Row = Sequence[str]
 

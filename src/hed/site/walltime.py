@@ -23,11 +23,6 @@ def seconds(text: str, where: str) -> int:
     return total
 
 
-def clock(total: int) -> str:
-    """Return seconds as HH:MM:SS, as schedulers write them."""
-    return f"{total // 3600:02d}:{total // 60 % 60:02d}:{total % 60:02d}"
-
-
 def refuse_numbers(value: Any, source: str) -> None:
     """Refuse `walltime: 12:00:00`, which YAML reads in base 60, and explain why."""
     parts = value.items() if isinstance(value, dict) else ()

@@ -13,6 +13,7 @@ from hed.files import read_json
 from hed.names import CHECKPOINT_INFO
 from hed.training import checkpoint, optimizer, schedule, weights
 from hed.training.trainer import Trainer
+from hed.words import clock
 
 METRICS = ("loss", "val_loss", "r2_train", "r2_val", "lr")
 
@@ -120,15 +121,9 @@ def _report(state: State, epochs: int, rows: int) -> None:
         f"  loss {last['loss']:.5f}  val_loss {last['val_loss']:.5f}"
         f"  r2_val {last['r2_val'] if last['r2_val'] is not None else math.nan:.3f}"
         f"  lr {last['lr']:.2e}  {seconds:.1f} s  {rows / max(seconds, 1e-3):,.0f} rows/s"
-        f"  left {_clock(0 if state.schedule.stopped else left)}",
+        f"  left {clock(0 if state.schedule.stopped else left)}",
         flush=True,
     )
-
-
-def _clock(seconds: float) -> str:
-    """Return a duration as h:mm:ss."""
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
 
 
 def _write(trainer: Trainer, place: Path) -> None:

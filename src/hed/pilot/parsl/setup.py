@@ -24,7 +24,7 @@ from hed.pilot.spool import Spool
 from hed.pilot.timers import TIMERS
 from hed.site import cores
 from hed.site.site import Site
-from hed.site.walltime import clock
+from hed.words import clock
 
 
 def make(here: Site, spool: Spool, name: str, tools: Path, *, inside: bool) -> Executor:
