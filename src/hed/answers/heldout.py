@@ -110,9 +110,7 @@ def predictions(runs: Sequence[Run], *, name: str = "", kind: Kind = BY_DRUG) ->
         name: of their experiment.
     """
     # An empty file is one that a run is about to fill.
-    paths = {
-        run.directory / PREDICTED: run for run in runs if _has_bytes(run.directory / PREDICTED)
-    }
+    paths = {path: run for run in runs if _has_bytes(path := run.directory / PREDICTED)}
     found, counts, unreadable = _read_files(list(paths))
     whole = pl.all_horizontal(pl.col("true", "predicted").is_finite(), pl.col("cell").is_not_null())
     places = np.repeat(np.arange(len(paths)), counts)

@@ -134,7 +134,11 @@ def list_runs(experiment: Experiment) -> list[Run]:
     # A dict keeps the order and holds each run once.
     ids = dict.fromkeys([*experiment.named, *_run_directories(experiment.directory)])
     first = repeats.first_of_each(experiment.named)
-    return [_read_run(experiment, run_id, first.get(run_id, "")) for run_id in ids]
+    place = experiment.directory / RUNS
+    return [
+        _read_run(place / run_id, experiment.named.get(run_id, {}), first.get(run_id, ""))
+        for run_id in ids
+    ]
 
 
 def track_runs(experiment: Experiment) -> list[TrackedRun]:
@@ -239,13 +243,11 @@ def _run_directories(directory: Path) -> list[str]:
         return []
 
 
-def _read_run(experiment: Experiment, run_id: str, repeat_of: str) -> Run:
-    """Read what one run holds out; its directory need not exist."""
-    directory = experiment.directory / RUNS / run_id
-    line = experiment.named.get(run_id, {})
+def _read_run(directory: Path, line: Values, repeat_of: str) -> Run:
+    """Read what one run, named in a line or not, holds out; its directory need not exist."""
     index = _first_integer("index", line)
     return Run(
-        id=run_id,
+        id=directory.name,
         index=_first_integer("index", parameters.read(directory)) if index is None else index,
         drug=line.get("held_out"),
         directory=directory,
