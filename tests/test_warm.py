@@ -3,6 +3,8 @@
 import json
 import os
 import random
+import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -253,6 +255,54 @@ def test_a_server_that_dies_fails_the_command_that_it_was_in(
     assert training.wait(timeout=PATIENCE) == 1
     assert training.stderr and "error: the warm server died" in training.stderr.read()
     assert call(place, split(data, tmp_path / "out")).returncode == 0
+
+
+def test_a_server_that_was_killed_between_two_commands_is_replaced_without_a_word(
+    place: Path, data: Path, tmp_path: Path
+) -> None:
+    assert call(place, split(data, tmp_path / "one")).returncode == 0
+    (found,) = servers(place)
+    found.kill()
+    wait_for(lambda: not servers(place))
+    done = call(place, split(data, tmp_path / "other"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(servers(place)) == 1
+
+
+def test_out_of_memory_fails_one_training_and_the_next_has_another_server(
+    place: Path, data: Path, tmp_path: Path
+) -> None:
+    small, large = (tmp_path / size / "run" / "RUN000" for size in ("small", "large"))
+    assert call(place, train(small, data)).returncode == 0
+    (found,) = servers(place)
+    enough = found.memory_info().vms + 100 * 2**20
+    resource.prlimit(found.pid, resource.RLIMIT_AS, (enough, enough))
+    done = call(place, train(large, data, interaction_arch=[6000, 6000]))
+    assert done.returncode == 1
+    assert re.search("OOM|[Mm]emory|bad_alloc|the warm server died", done.stderr), done.stderr
+    found.wait(timeout=PATIENCE)
+    assert call(place, train(tmp_path / "next" / "run" / "RUN000", data)).returncode == 0
+    assert len(servers(place)) == 1
+
+
+def test_a_server_that_a_client_has_started_is_not_doubled_by_its_owner(
+    place: Path, data: Path, tmp_path: Path
+) -> None:
+    owner = warm.Server(str(place))
+    launcher = tmp_path / "tile"
+    launcher.write_text('#!/bin/sh\nexec "$@"\n')
+    launcher.chmod(0o755)
+    started = environment(place)
+    owner.ensure(str(launcher), started)
+    (first,) = servers(place)
+    first.kill()
+    wait_for(lambda: not servers(place))
+    assert call(place, split(data, tmp_path / "out")).returncode == 0
+    (second,) = servers(place)
+    owner.ensure(str(launcher), started)
+    assert servers(place) == [second]
+    assert call(place, split(data, tmp_path / "again")).returncode == 0
+    assert servers(place) == [second]
 
 
 def test_the_end_of_the_owner_ends_a_training(

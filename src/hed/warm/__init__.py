@@ -7,7 +7,7 @@ client holds locked; a client that finds no server there starts one. What cannot
 cannot be sent, the client executes itself: cold, as if there were no server.
 
 A server lives as long as its owner: Snakemake on a laptop, the worker of a tile in a block. It ends
-at once when its client or its owner does, and after many commands, between two.
+at once when its client or its owner does, after a command that crashed, and after many commands.
 """
 
 import os
@@ -53,6 +53,9 @@ class Server:
         if self._process is not None and self._process.poll() is None:
             return
         Path(self.place).mkdir(mode=0o700, parents=True, exist_ok=True)
+        if (started_by_client := client.connect(self.place, SLOT)) is not None:
+            started_by_client.close()
+            return
         with client.listen(self.place, SLOT, environment) as listener:
             number = listener.fileno()
             self._process = subprocess.Popen(

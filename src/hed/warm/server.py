@@ -34,8 +34,10 @@ READ_ONCE = (
     *("TF_", "ITEX_", "XLA_", "MKL_", "DNNL_", "ONEDNN_", "OMP_", "KMP_", "GOMP_"),
     *("ZE_", "SYCL_", "ONEAPI_", "CUDA_", variables.DEVICES, "PYTHON", "LD_"),
 )
-# A server ends after this many commands, or once it has grown by this many bytes since its first
-# ten.
+# The exit status of Python after a traceback.
+CRASHED = b"1"
+# A server ends after a crash, after this many commands, or once it has grown by this many bytes
+# since its first ten.
 MOST_COMMANDS = 3000
 MOST_GROWTH = 2 * 2**30
 SETTLED = 10
@@ -70,7 +72,7 @@ def main() -> None:
 
 
 def serve(listener: socket.socket, watch: "Watch", added: dict[str, str]) -> None:
-    """Execute commands until the server is used up.
+    """Execute commands until one crashes or the server is used up.
 
     Args:
         added: what this process's launcher has added to the environment.
@@ -91,7 +93,9 @@ def serve(listener: socket.socket, watch: "Watch", added: dict[str, str]) -> Non
                     script = script if request.read_once() == needed else None
                 answer = client.COLD if script is None else execute(script, request, added)
             watch.client = None
-            connection.sendall(answer)
+            connection.sendall(answer or CRASHED)
+            if not answer:
+                return
         size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         settled = size if number <= SETTLED else settled
         if size - settled > MOST_GROWTH:
@@ -138,7 +142,10 @@ def script_of(command: list[str]) -> int | None:
 
 
 def execute(script: int, request: Request, added: dict[str, str]) -> bytes:
-    """Execute a command in this process; return its exit status."""
+    """Execute a command in this process; return its exit status, empty if it crashed.
+
+    After that, this process may be out of memory, or may have lost its device.
+    """
     os.environ.clear()
     os.environ.update({**request.environment, **added})
     os.chdir(request.directory)
@@ -151,7 +158,7 @@ def execute(script: int, request: Request, added: dict[str, str]) -> bytes:
         return str(exit_status(end)).encode()
     except BaseException:
         traceback.print_exc()
-        return b"1"
+        return b""
     finally:
         os.chdir("/")
         gc.collect()
