@@ -29,7 +29,8 @@ class Costs:
         look: between two of the dispatcher's looks for submitted runs.
         dispatch: a run, of the dispatcher's time.
         latency: from the dispatcher to the tile and back; no one else waits for it.
-        startup: on the tile, before the training (Snakemake, partition, TensorFlow).
+        startup: on the tile, beside the training (Snakemake, partition, score).
+        first: in addition, in the first run of a tile, whose server starts (TensorFlow, tracing).
         jobs: the most runs that are submitted and not known to have ended.
     """
 
@@ -42,6 +43,7 @@ class Costs:
     dispatch: float = 0.0
     latency: float = 0.0
     startup: float = 0.0
+    first: float = 0.0
     jobs: int = 1_000_000
 
 
@@ -101,6 +103,7 @@ class _Model:
         self.spool, self.tiles = simpy.Store(self.env), simpy.Store(self.env)
         self.active: dict[int, None] = {}
         self.ends: dict[int, float] = {}
+        self.warm: set[int] = set()
         self.noticed = simpy.Store(self.env)
 
     def main(self) -> Steps:
@@ -150,7 +153,9 @@ class _Model:
     def _train(self, run: int, submitted: float, tile: int) -> Steps:
         yield self.env.timeout(self.costs.latency)
         start = self.env.now
-        self.ends[run] = start + self.costs.startup + self.durations[run]
+        first = 0.0 if tile in self.warm else self.costs.first
+        self.warm.add(tile)
+        self.ends[run] = start + first + self.costs.startup + self.durations[run]
         yield self._until(self.ends[run])
         self.outcome.placed.append(Placed(str(tile), submitted, start, self.ends[run]))
         self.tiles.put(tile)

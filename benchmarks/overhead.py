@@ -3,7 +3,7 @@
 
 Runs of the embedded data (or of the published size) on the tiles of profiles/workstation. In turns,
 warm and cold; of each run the time on its tile, the seconds of its epochs, and the gap to the next
-run of the tile. The first run of each tile is left out: it starts its server.
+run of the tile. The first run of each tile, which starts its server, is apart from the others.
 """
 
 import argparse
@@ -14,7 +14,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -57,17 +56,18 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=1)
     parser.add_argument("--published", action="store_true", help="data of the published size")
     args = parser.parse_args()
-    measured: dict[bool, list[Run]] = {True: [], False: []}
+    measured: dict[str, list[Run]] = {"warm": [], "warm, first": [], "cold": []}
     with tempfile.TemporaryDirectory() as directory:
         place = prepare(Path(directory), args.runs, args.tiles, published=args.published)
         for number in range(args.repetitions):
             for is_warm in (True, False):
-                experiment = run(place, f"{number}-{is_warm}", is_warm=is_warm)
-                measured[is_warm] += read(experiment)
+                first, others = read(run(place, f"{number}-{is_warm}", is_warm=is_warm))
+                measured["warm" if is_warm else "cold"] += others
+                measured["warm, first"] += first if is_warm else []
     print("| | on the tile, s | epochs, s | to the next run, s | fixed, s |\n|---|---|---|---|---|")
-    for is_warm, runs in measured.items():
-        columns = (("tile", "epochs", "gap", "fixed"), ("cold", "warm")[is_warm])
-        print("|", " | ".join([columns[1], *(shown(runs, name) for name in columns[0])]), "|")
+    for kind, runs in measured.items():
+        columns = [shown(runs, name) for name in ("tile", "epochs", "gap", "fixed")]
+        print("|", " | ".join([kind, *columns]), "|")
 
 
 def prepare(place: Path, runs: int, tiles: int, *, published: bool) -> Path:
@@ -104,16 +104,25 @@ def run(place: Path, name: str, *, is_warm: bool) -> Path:
     return place / "output" / name
 
 
-def read(experiment: Path) -> Iterator[Run]:
-    """Yield the runs of an experiment but for the first of each tile."""
+def read(experiment: Path) -> tuple[list[Run], list[Run]]:
+    """Return the first run of each tile of an experiment, and the others."""
     tiles: dict[str, list[dict[str, float]]] = {}
     for record in usage.read(experiment / usage.PILOT):
         tiles.setdefault(record["tile"], []).append(record)
-    for records in tiles.values():
-        for last, this in pairwise(records):
-            timings = experiment / "run" / str(this["run"]) / "timings.json"
-            epochs = sum(json.loads(timings.read_text())["epoch_seconds"])
-            yield Run(this["end"] - this["start"], epochs, this["start"] - last["end"])
+    first = [timed(experiment, records[0], gap=0.0) for records in tiles.values()]
+    others = [
+        timed(experiment, this, gap=this["start"] - last["end"])
+        for records in tiles.values()
+        for last, this in pairwise(records)
+    ]
+    return first, others
+
+
+def timed(experiment: Path, record: dict[str, float], *, gap: float) -> Run:
+    """Return the seconds of a run."""
+    timings = experiment / "run" / str(record["run"]) / "timings.json"
+    epochs = sum(json.loads(timings.read_text())["epoch_seconds"])
+    return Run(record["end"] - record["start"], epochs, gap)
 
 
 def shown(runs: list[Run], name: str) -> str:

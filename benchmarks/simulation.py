@@ -11,7 +11,7 @@ import json
 import math
 import random
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ import listscheduling
 from chainmodel import Costs, simulate, spread
 from listscheduling import Idle, Placed
 
-# Seconds; measured, as docs/overheads.md tells, but for the start-up.
+# Seconds; measured, as docs/overheads.md tells.
 COSTS = Costs(
     submit=0.033,
     finish=0.33,
@@ -27,8 +27,9 @@ COSTS = Costs(
     look=0.2,
     dispatch=0.002,
     latency=0.4,
-    # ASSUME: inner Snakemake, partition and TensorFlow from node-local disk.
-    startup=20.0,
+    # Fixed costs of overhead.py, warm. ASSUME: those of the machine that measured them.
+    startup=WARM,
+    first=COLD - WARM,
     jobs=5000,
 )
 # Seconds from the command to the first submission, for each run of the graph.
@@ -37,7 +38,7 @@ BEGIN = 0.008
 READY, STRAGGLING = 30.0, 30.0
 TILES_PER_NODE = 12
 # Median seconds of a training.
-LENGTHS = (120, 600, 3600)
+LENGTHS = (10, 60, 600, 3600)
 
 
 @dataclass(frozen=True)
@@ -93,44 +94,45 @@ def main() -> None:
         for path in args.measured:
             print(repeat(path))
         return
-    print(HEADER)
+    print("|", " | ".join(HEADER), "|")
+    print("|", "---|" * len(HEADER), sep="")
     for name, scenario in SCENARIOS.items():
         for spread_name, widths in SPREADS.items():
             for seconds in LENGTHS:
-                print(f"{name:<26}{spread_name:<16}{line(scenario, seconds, widths)}", flush=True)
+                cells = [name, spread_name, *line(scenario, seconds, widths)]
+                print("|", " | ".join(cells), "|", flush=True)
     for name, scenario in SCENARIOS.items():
         print(f"{name}: {limits(scenario)}")
 
 
 HEADER = (
-    f"{'':<42}{'min/run':>8}{'makespan':>10}{'known':>7}{'list':>7}{'least':>7}{'most':>7}"
-    f"{'submission':>12}{'dispatch':>10}{'tail':>6}{'start-up':>10}"
-    f"{'main %':>8}{'dispatcher %':>14}"
+    *("", "lengths", "s/run", "makespan", "list", "beyond", "known"),
+    *("submission", "dispatch", "tail", "start-up"),
 )
 
 
-def line(scenario: Scenario, seconds: float, widths: Spread) -> str:
-    """Return what trainings of a median length make of a scenario: minutes and per cent."""
+def line(scenario: Scenario, seconds: float, widths: Spread) -> list[str]:
+    """Return what trainings of a median length make of a scenario: minutes, and per cent."""
     longest = widths.longest * seconds
     durations = spread(scenario.runs, seconds, width=widths.width, longest=longest)
     begins = ready(scenario.tiles)
     outcome = simulate(durations, begins, scenario.costs)
-    makespan, idle = outcome.makespan, listscheduling.idle(outcome.placed, named(begins))
-    startup = scenario.costs.startup * scenario.runs / sum(makespan - begin for begin in begins)
+    # The same runs on the same tiles, by a chain that costs nothing.
+    free = simulate(durations, begins, Costs()).makespan
+    used = {tile: at for tile, at in named(begins).items() if at < min(free, outcome.makespan)}
+    idle = listscheduling.idle(outcome.placed, used)
+    work, least = (sum(durations) / tile_time(used, end) for end in (outcome.makespan, free))
+    startup, beyond = 1 - idle.all - work, least - work
     percent = [idle.submission, idle.dispatch, idle.tail, startup]
+    minutes = [f"{time / 60:.1f}" for time in (outcome.makespan, free)]
     shares = [f"{100 * share:.1f}" for share in percent]
-    return (
-        f"{seconds / 60:>8.0f}{makespan / 60:>10.1f}{outcome.known / 60:>7.1f}"
-        f"{bounds(durations, scenario.tiles)}"
-        f"{shares[0]:>12}{shares[1]:>10}{shares[2]:>6}{shares[3]:>10}"
-        f"{100 * outcome.main / outcome.known:>8.1f}{100 * outcome.dispatcher / makespan:>14.1f}"
-    )
+    known = f"{outcome.known / 60:.1f}"
+    return [f"{seconds:.0f}", *minutes, f"{100 * beyond:.1f}", known, *shares]
 
 
-def bounds(durations: Sequence[float], tiles: int) -> str:
-    """Return how long a chain that costs nothing takes, and between what it must be: minutes."""
-    functions = listscheduling.makespan, listscheduling.least, listscheduling.most
-    return "".join(f"{function(durations, tiles) / 60:>7.1f}" for function in functions)
+def tile_time(begins: Mapping[str, float], end: float) -> float:
+    """Return the seconds of all tiles from their beginnings to an end."""
+    return sum(end - begin for begin in begins.values())
 
 
 def ready(tiles: int) -> list[float]:

@@ -7,6 +7,10 @@ from pathlib import Path
 
 from hed import names, packages
 
+RULES = sorted((Path(__file__).parents[1] / "rules").glob("*.smk"))
+# A file of an experiment, or of a run.
+FILE = re.compile(r'"(run/\{\{?run\}?\}/)?([a-z_]+\.[a-z]+)"')
+
 
 def test_no_package_imports_itself_by_a_detour() -> None:
     list(TopologicalSorter(packages.arrows()).static_order())  # refuses a circle
@@ -36,6 +40,10 @@ def test_the_files_of_an_experiment_are_named_in_one_place() -> None:
     shared = {value for value in vars(names).values() if isinstance(value, str) and "." in value}
     shared |= {names.CHECKPOINTS}
     source = Path(packages.__file__).parent
+    # The rules spell out the files that they declare, so that they can be read by themselves.
+    declared = {match for rule in RULES for match in FILE.findall(rule.read_text())}
+    assert {name for place, name in declared if place} <= shared
+    shared |= {name for _, name in declared}
     again = [
         f"{file.relative_to(source)}: {node.value}"
         for file in source.rglob("*.py")

@@ -58,6 +58,12 @@ def test_latency_and_startup_make_every_run_longer(durations, tiles, latency, st
     assert outcome.makespan == listscheduling.makespan(longer, tiles)
 
 
+def test_the_first_run_of_each_tile_starts_its_server():
+    outcome = simulate([10.0] * 5, [0.0] * 2, Costs(startup=1, first=4))
+    taken = [run.end - run.start for run in sorted(outcome.placed, key=lambda run: run.start)]
+    assert taken == [15, 15, 11, 11, 11]
+
+
 @given(durations=SECONDS, tiles=TILES)
 def test_list_scheduling_keeps_within_its_bounds(durations, tiles):
     found = listscheduling.makespan(durations, tiles)

@@ -13,7 +13,7 @@ LANDMARK = "landmark"
 JOBS = "jobid.txt"
 SCORES, SCORES_TABLE = "scores.csv", "scores.parquet"
 EPOCHS, PROGRESS = "epochs.txt", "progress.txt"
-REPORT = "report.html"
+HIGH_ERRORS, RANKING, REPORT = "high_error_drugs.csv", "ranking.csv", "report.html"
 # Directories of an experiment.
 RUNS, MARKERS, LOGS, FIGURES, DATA = "run", "markers", "out", "figures", "data"
 

@@ -15,11 +15,13 @@ from hed.names import (
     DATA,
     EPOCHS,
     FIGURES,
+    HIGH_ERRORS,
     JOBS,
     LOGS,
     MARKERS,
     PRECISION,
     PROGRESS,
+    RANKING,
     RECORD,
     REPORT,
     RESTORED,
@@ -32,7 +34,7 @@ from hed.names import (
 RESERVED = frozenset(
     [DATA, FIGURES, MARKERS, LOGS, RUNS]
     + [EPOCHS, JOBS, PROGRESS, SCORES, SCORES_TABLE]
-    + [PRECISION, "high_error_drugs.csv", "ranking.csv", REPORT]
+    + [PRECISION, HIGH_ERRORS, RANKING, REPORT]
 )
 
 # What must agree for the finished runs of one experiment to belong to another; DFLTS need not.

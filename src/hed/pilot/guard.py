@@ -1,7 +1,8 @@
 """The process between a worker and one run: it starts the run's script and ends all of it.
 
-`python -m hed.pilot.guard PARENT SPOOL ID ATTEMPT SCRIPT`, or with PARENT alone, and the others on
-its stdin once there is a run: until then it imports what a run's Snakemake will need.
+`python -m hed.pilot.guard PARENT SPOOL ID ATTEMPT SCRIPT`, or with PARENT alone the fork server of
+a tile: it imports what a run's Snakemake needs, forks a guard for each line of its stdin, a JSON
+list of the other arguments, and prints the guard's exit status.
 
 The run ends with its script, when it is cancelled or given up, and when the worker dies, each time
 with every process that it started, wherever these went. How it ended is in the spool before this
@@ -9,13 +10,18 @@ process ends, unless it continues on another tile, because the worker died, the 
 node is at fault.
 """
 
+import json
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 from hed import variables
 from hed.pilot import inner, names, node, processes
@@ -24,8 +30,6 @@ from hed.pilot.timers import TIMERS
 
 # The block, as Parsl numbers them.
 BLOCK = "PARSL_WORKER_BLOCK_ID"
-# What a guard needs to know about a run.
-ORDER = ("spool", "job", "attempt", "script")
 # Exit status of this process.
 STATUS: dict[End, int] = {"success": 0, "cancelled": 10, "failed": 11, "lost": 12}
 
@@ -35,26 +39,48 @@ class Stopped(Exception):
 
 
 def main() -> None:
-    """Run one script to its end."""
+    """Run one script to its end, or many."""
     signal.signal(signal.SIGTERM, _stop)
     parent, *order = sys.argv[1:]
-    spool, job, attempt, script = order or _await_order(int(parent))
-    processes.adopt_orphans()
-    end = guard(Spool(Path(spool)), job, script, attempt=int(attempt), parent=int(parent))
-    sys.exit(STATUS[end])
-
-
-def _await_order(parent: int) -> list[str]:
-    """Return what to run, once there is a run; end with the worker if none comes."""
+    if order:
+        _attend(int(parent), order)
     try:
-        processes.die_with_parent(parent, signal.SIGTERM)
-        inner.import_all()
-        order = sys.stdin.read().split("\0")
+        _serve(int(parent))
     except Stopped:
-        order = []
-    if len(order) != len(ORDER):
-        sys.exit(0)
-    return order
+        sys.exit(STATUS["lost"])
+
+
+def _serve(parent: int) -> None:
+    """Fork a guard for each order, and answer how it ended, until the worker ends."""
+    processes.die_with_parent(parent, signal.SIGTERM)
+    answers = os.dup(1)
+    os.dup2(2, 1)  # whatever else prints must not look like an answer
+    inner.import_all()
+    for line in sys.stdin:
+        answer = f"{_fork(json.loads(line))}\n"
+        with suppress(BrokenPipeError):
+            os.write(answers, answer.encode())
+
+
+def _fork(order: Sequence[str]) -> int | None:
+    """Run one script in a fork of this process; return the exit status of its guard."""
+    context = multiprocessing.get_context("fork")
+    child = context.Process(target=_attend, args=(os.getpid(), order))
+    child.start()
+    try:
+        child.join()
+    except Stopped:
+        child.terminate()
+        child.join()
+    return child.exitcode
+
+
+def _attend(parent: int, order: Sequence[str]) -> NoReturn:
+    """Be the guard of one run: its spool, id, attempt and script."""
+    spool, job, attempt, script = order
+    processes.adopt_orphans()
+    end = guard(Spool(Path(spool)), job, script, attempt=int(attempt), parent=parent)
+    sys.exit(STATUS[end])
 
 
 def guard(spool: Spool, job: str, script: str, *, attempt: int, parent: int) -> End:

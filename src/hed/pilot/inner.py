@@ -20,8 +20,11 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 MODULE = "snakemake"
-# What it imports in a job, and what the rules import.
-MODULES = ("snakemake.cli", "snakemake.workflow", "hed.experiment.opening", "hed.data.splits")
+# What it imports in a job, at once or later, and what the rules import.
+MODULES = (
+    *("snakemake.cli", "snakemake.workflow", "smart_open"),
+    *("hed.experiment.opening", "hed.data.splits"),
+)
 # Snakemake writes `cd DIR && export A=B && PYTHON -m snakemake ... && exit 0 || exit 1`.
 AND = "&&"
 END = [AND, "exit", "0", "||", "exit", "1"]
@@ -39,6 +42,7 @@ def import_all() -> None:
     with suppress(Exception):
         for name in MODULES:
             importlib.import_module(name)
+        sys.modules["snakemake.cli"].get_argument_parser()  # imports the plugins
 
 
 def is_imported() -> bool:

@@ -1,12 +1,12 @@
 """What Parsl's worker of a tile does with a job: pass it to a guard and wait."""
 
+import json
 import logging
 import os
 import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -74,7 +74,7 @@ def run(spool: str, job: str, attempt: int, script: str, tiles: Tiles) -> End:
         cores.bind(rank, tiles.cores[rank])
     _warm(tiles, environment)
     start = time.monotonic()
-    end = _attend([spool, job, str(attempt), script], environment, ahead=tiles.warm)
+    end = _attend([spool, job, str(attempt), script], environment, forked=tiles.warm)
     if wait := _trouble.wait(end, time.monotonic() - start):
         where = f"tile {environment[variables.TILE]} of {os.uname().nodename}"
         log.warning("%s waits %.0f s: %d runs in a row failed quickly", where, wait, _trouble.runs)
@@ -96,21 +96,19 @@ def _server(place: str) -> warm.Server:
     return warm.Server(place)
 
 
-def _attend(arguments: list[str], environment: dict[str, str], *, ahead: bool = False) -> End:
+def _attend(arguments: list[str], environment: dict[str, str], *, forked: bool = False) -> End:
     """Run a script under a guard; return how it ended, which the spool has by then.
 
     Args:
         arguments: spool, job, attempt and script.
         environment: of the guard and the run, the same for every run of this tile.
-        ahead: start the guard of the next run in advance.
+        forked: from a process that has imported Snakemake, not from nothing.
     """
-    guard = _spare.take() or _start(environment, *arguments)
-    if guard.stdin:
-        with suppress(BrokenPipeError), guard.stdin as order:
-            order.write("\0".join(arguments))
-    if ahead:
-        _spare.guard = _start(environment)
-    if end := ENDS.get(guard.wait()):
+    if forked:
+        status = _forks.attend(arguments, environment)
+    else:
+        status = _start(environment, *arguments).wait()
+    if end := ENDS.get(status):
         return end
     processes.kill_descendants()
     time.sleep(TIMERS.end_doubt)
@@ -119,26 +117,41 @@ def _attend(arguments: list[str], environment: dict[str, str], *, ahead: bool = 
 
 
 def _start(environment: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
-    """Start a guard, which waits for its arguments unless they are given."""
+    """Start a guard, or without arguments a fork server."""
+    pipe = None if arguments else subprocess.PIPE
     return subprocess.Popen(
         [sys.executable, "-m", "hed.pilot.guard", str(os.getpid()), *arguments],
         env=environment,
-        stdin=subprocess.DEVNULL if arguments else subprocess.PIPE,
+        stdin=pipe or subprocess.DEVNULL,
+        stdout=pipe,
         start_new_session=True,
         text=True,
     )
 
 
 @dataclass
-class Spare:
-    """The guard of a tile's next run, which meanwhile imports what the run will need."""
+class Forks:
+    """The fork server of this tile, which has the guard of each run."""
 
-    guard: subprocess.Popen[str] | None = None
+    server: subprocess.Popen[str] | None = None
 
-    def take(self) -> subprocess.Popen[str] | None:
-        """Return the spare guard, None if there is none alive."""
-        taken, self.guard = self.guard, None
-        return taken if taken and taken.poll() is None else None
+    def attend(self, arguments: list[str], environment: dict[str, str]) -> int:
+        """Return the exit status of the guard of a run, or the server's if it dies meanwhile."""
+        if self.server is None or self.server.poll() is not None:
+            self.server = _start(environment)
+        answer = _ask(self.server, json.dumps(arguments))
+        return int(answer) if answer else self.server.wait() or STATUS["failed"]
 
 
-_spare = Spare()
+def _ask(server: subprocess.Popen[str], order: str) -> str:
+    """Return the answer to an order, empty if the server dies."""
+    if server.stdin is None or server.stdout is None:
+        raise AssertionError("a fork server has pipes")
+    try:
+        print(order, file=server.stdin, flush=True)
+    except BrokenPipeError:
+        return ""
+    return server.stdout.readline().strip()
+
+
+_forks = Forks()
