@@ -27,9 +27,10 @@ COSTS = Costs(
     look=0.2,
     dispatch=0.002,
     latency=0.4,
-    # Fixed costs of overhead.py, warm. ASSUME: those of the machine that measured them.
-    startup=WARM,
-    first=COLD - WARM,
+    # By overhead.py, of a run after another and, in addition, of the first of a tile. ASSUME: on a
+    # node as on the machine that measured them.
+    startup=0.6,
+    first=3.9,
     jobs=5000,
 )
 # Seconds from the command to the first submission, for each run of the graph.
@@ -37,8 +38,9 @@ BEGIN = 0.008
 # ASSUME: nodes of a block are staged and ready within a minute, half of it at random.
 READY, STRAGGLING = 30.0, 30.0
 TILES_PER_NODE = 12
-# Median seconds of a training.
+# Median seconds of a training; at 10 and 60 s, 1,000 nodes wait for submissions and little else.
 LENGTHS = (10, 60, 600, 3600)
+LONG = (600, 3600)
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Scenario:
     nodes: int
     runs: int
     jobs: int = COSTS.jobs
+    lengths: Sequence[float] = LENGTHS
 
     @property
     def tiles(self) -> int:
@@ -80,8 +83,8 @@ SCENARIOS = {
     "13 nodes": Scenario(13, 770),
     "65 nodes": Scenario(65, 770),
     "257 nodes": Scenario(257, 4 * 770),
-    "1,000 nodes": Scenario(1000, 12_000),
-    "1,000 nodes, jobs: 20000": Scenario(1000, 12_000, jobs=20_000),
+    "1,000 nodes": Scenario(1000, 12_000, lengths=LONG),
+    "1,000 nodes, jobs: 20000": Scenario(1000, 12_000, jobs=20_000, lengths=LONG),
 }
 
 
@@ -98,7 +101,7 @@ def main() -> None:
     print("|", "---|" * len(HEADER), sep="")
     for name, scenario in SCENARIOS.items():
         for spread_name, widths in SPREADS.items():
-            for seconds in LENGTHS:
+            for seconds in scenario.lengths:
                 cells = [name, spread_name, *line(scenario, seconds, widths)]
                 print("|", " | ".join(cells), "|", flush=True)
     for name, scenario in SCENARIOS.items():

@@ -19,12 +19,14 @@ from projects import Project
 from waiting import PATIENCE
 
 UNO = {
-    "epochs": 60,
-    "early_stopping_patience": 60,
+    "epochs": 100,
+    "early_stopping_patience": 100,
     **tiny.SMALL,
 }
 # What no fault may change of a run of Uno, besides its scores.
 TRAINED = ("parameters.txt", "result.txt", "val_scores.json", "val_y_data_predicted.csv")
+# What a client says of its server.
+DIED = "the warm server died"
 # What Snakemake says of a run that it takes to have failed.
 RETRY = "Trying to restart"
 
@@ -127,21 +129,30 @@ def test_a_training_that_its_block_s_walltime_cut_goes_on_in_the_next_block_to_t
         expire(cluster)
         assert half_done(project, runs) == [cut]
         log = f"out/out-{cut}-train.txt"
-        project.reach(lambda: project.read(log).partition("resuming after")[2].count("epoch") > 2)
+        project.reach(lambda: goes_on(project.read(log)))
         (server,) = servers(project)
         server.kill()
         # It fails the run that it is in and nothing else; Snakemake starts that one's log anew.
-        project.reach(lambda: "the warm server died" in project.read(log))
+        project.reach(lambda: DIED in project.read(log))
+        project.reach(lambda: goes_on(project.read(log)))
+        (second,) = servers(project)
+        project.processes(*cluster.nodes.names, "bin/process_worker_pool.py")[0].kill()
+        second.wait(PATIENCE)
         assert project.finish().count(RETRY) == 1
         assert not servers(project)
         logs = [project.read(f"out/out-{run}-train.txt") for run in runs]
     assert [log.count("resuming after epoch") for log in logs] == [run == cut for run in runs]
-    assert [log.count("epoch 60/60") for log in logs] == [1, 1]
+    assert [log.count("epoch 100/100") for log in logs] == [1, 1]
     assert len(cluster.server.jobs) == 2
     (tmp_path / "here").mkdir()
     here = run_here(tmp_path / "here", runs, UNO)
     names = SCORES + TRAINED
     assert contents(project.experiment, runs, names) == contents(here, runs, names)
+
+
+def goes_on(log: str) -> bool:
+    """Return whether a training has resumed and trained for some epochs, by its log."""
+    return DIED not in log and log.partition("resuming after")[2].count("epoch") > 2
 
 
 def servers(project: Project) -> list[psutil.Process]:
