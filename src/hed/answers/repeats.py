@@ -119,6 +119,8 @@ def average(
 
 def _copies(pair: Integers) -> Integers:
     """Return how many earlier values equal each value: which replicate a row of a pair is."""
+    if np.bincount(pair).max(initial=0) <= 1:  # most experiments have no replicates
+        return np.zeros(len(pair), dtype=np.int64)
     order = np.argsort(pair, kind="stable")
     ordered = pair[order]
     starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
