@@ -11,6 +11,8 @@ from pathlib import Path
 import psutil
 from waiting import PATIENCE, wait_for
 
+from hed import variables
+
 ROOT = Path(__file__).parent.parent
 TILES = 3
 MARK = "HED_TEST_CHAIN"
@@ -94,6 +96,8 @@ class Chain:
         self.note = root / "note.sh"
         self.note.write_text(NOTE)
         self.settings = {"runs": runs, "seconds": seconds}
+        # As the project's own Snakefile has it: a server and a fork server for each tile.
+        self.warm = True
 
     def command(self) -> list[str]:
         """Return the words that are typed."""
@@ -105,7 +109,8 @@ class Chain:
     def variables(self) -> dict[str, str]:
         """Return what the environment has more than that of the tests."""
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        return {MARK: str(self.root), "HED_PILOT_PERIOD": "1", "PATH": path}
+        own = {MARK: str(self.root), "HED_PILOT_PERIOD": "1", "PATH": path}
+        return own | ({variables.WARM: str(self.root)} if self.warm else {})
 
     def start(self, *before: str) -> subprocess.Popen[str]:
         """Type the command, after words such as nohup."""

@@ -36,8 +36,10 @@ def chain(tmp_path: Path) -> Iterator[Chain]:
             process.kill()
 
 
-def test_every_tile_is_used_and_never_by_two_runs_at_once(chain: Chain) -> None:
+@pytest.mark.parametrize("warm", [True, False])
+def test_every_tile_is_used_and_never_by_two_runs_at_once(chain: Chain, warm: bool) -> None:
     chain.settings = {"runs": 8, "seconds": 0.2}
+    chain.warm = warm
     chain.run()
     chain.assert_is_finished()
     used = Spool(chain.spool).tiles()
