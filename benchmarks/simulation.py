@@ -110,7 +110,7 @@ def main() -> None:
 
 HEADER = (
     *("", "lengths", "s/run", "makespan", "list", "beyond", "known"),
-    *("submission", "dispatch", "tail", "start-up"),
+    *("submission", "dispatch", "tail", "start-up", "main busy", "dispatcher busy"),
 )
 
 
@@ -126,7 +126,8 @@ def line(scenario: Scenario, seconds: float, widths: Spread) -> list[str]:
     idle = listscheduling.idle(outcome.placed, used)
     work, least = (sum(durations) / tile_time(used, end) for end in (outcome.makespan, free))
     startup, beyond = 1 - idle.all - work, least - work
-    percent = [idle.submission, idle.dispatch, idle.tail, startup]
+    busy = outcome.main / outcome.known, outcome.dispatcher / outcome.makespan
+    percent = [idle.submission, idle.dispatch, idle.tail, startup, *busy]
     minutes = [f"{time / 60:.1f}" for time in (outcome.makespan, free)]
     shares = [f"{100 * share:.1f}" for share in percent]
     known = f"{outcome.known / 60:.1f}"

@@ -53,6 +53,7 @@ class Server:
         if self._process is not None and self._process.poll() is None:
             return
         Path(self.place).mkdir(mode=0o700, parents=True, exist_ok=True)
+        # A run whose server ended between two of its commands has started another.
         if (started_by_client := client.connect(self.place, SLOT)) is not None:
             started_by_client.close()
             return
