@@ -17,7 +17,8 @@ from hed import variables
 from hed.config import hyperparameters
 from hed.config.hyperparameters import UpfLine
 from hed.data import tables
-from hed.experiment import opening, plan
+from hed.errors import InputError
+from hed.experiment import description, opening, plan
 
 ROOT = Path(__file__).parents[1]
 # Opens and starts the experiment of each configuration that it reads, and says which it got.
@@ -536,6 +537,23 @@ def test_a_damaged_record_is_refused_with_its_path(run, refuse, output):
     sentence = refuse(experiment="EXP000")
     assert f"{output}/EXP000/experiment.json is not valid JSON" in sentence
     assert run() == "EXP001"
+
+
+@pytest.mark.parametrize(
+    ("damaged", "place"),
+    [
+        ({"index": 17}, "runs.17 "),
+        ({"id": "", "index": 17}, "runs.17.id "),
+        ({"id": "RUN017", "index": True}, "runs.17.index "),
+        ("RUN017", "runs.17 "),
+    ],
+)
+def test_one_damaged_run_among_many_alike_is_named_by_its_place(tmp_path, damaged, place):
+    runs = [{"id": f"RUN{n:03d}", "index": n} for n in range(30)]
+    runs[17] = damaged
+    (tmp_path / opening.RECORD).write_text(json.dumps({"runs": runs}))
+    with pytest.raises(InputError, match=rf"{place}.*experiment\.json.*take it from a copy"):
+        description.read(tmp_path)
 
 
 def test_the_record_of_something_else_is_not_ours(run, output):
