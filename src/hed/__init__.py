@@ -15,4 +15,10 @@ site        what a machine has and what its queues accept
 pilot, staging, preflight    blocks of nodes: filled, supplied with files, checked
 """
 
+import os
+
 __version__ = "0.1.0"
+
+# Else polars decides by a random sample of the rows whether threads add up each group in parts, and
+# the last digits of a mean differ from one time to another. It reads this at each query.
+os.environ.setdefault("POLARS_NO_PARTITION", "1")
