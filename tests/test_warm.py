@@ -294,7 +294,8 @@ def test_a_server_that_a_client_has_started_is_not_doubled_by_its_owner(
     launcher.chmod(0o755)
     started = environment(place)
     owner.ensure(str(launcher), started)
-    (first,) = servers(place)
+    # A process that is about to execute another program has no command for a moment.
+    (first,) = wait_for(lambda: servers(place))
     first.kill()
     wait_for(lambda: not servers(place))
     assert call(place, split(data, tmp_path / "out")).returncode == 0
