@@ -238,7 +238,8 @@ def test_the_freedom_of_a_spread_is_that_of_welch_and_satterthwaite():
     n = np.ones((4000, 2))
     cells, trainings = rng.normal(0, 3, (4000, 2)), rng.normal(0, [4, 0], (4000, 2))
     both, alone = {"n": n, "e": cells + trainings}, {"n": n, "e": trainings}
-    found = Draws(both, alone, np.array([3, 3])).freedom("bias")
+    values = moments.compute("bias", both)
+    found = Draws(both, alone, np.array([3, 3])).freedom("bias", values)
     assert found[0] == pytest.approx(2 * (25 / 16) ** 2, rel=0.1)
     assert found[1] > 1e9
-    assert Draws(both, {}, np.array([1, 1])).freedom("bias") is None
+    assert Draws(both, {}, np.array([1, 1])).freedom("bias", values) is None

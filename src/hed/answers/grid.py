@@ -46,11 +46,21 @@ def arrange(rows: pl.DataFrame, *, by: str = "drug", of: str = "cell") -> Grid:
 
     Drugs are in order of first appearance, cells are sorted.
     """
-    drugs, drug = _numbered(rows[by].unique(maintain_order=True), rows[by])
-    cells, cell = _numbered(rows[of].unique().sort(), rows[of])
-    return Grid(drugs=drugs, cells=cells, drug=drug, cell=cell)
+    names = rows.select(
+        drug=pl.col(by).unique(maintain_order=True).implode(),
+        cell=pl.col(of).unique().sort().implode(),
+    )
+    drugs, cells = names["drug"][0], names["cell"][0]
+    # In one step, which uses all cores.
+    at = rows.select(drug=_position(by, drugs), cell=_position(of, cells))
+    return Grid(
+        drugs=drugs.to_list(),
+        cells=cells.to_list(),
+        drug=at["drug"].to_numpy(),
+        cell=at["cell"].to_numpy(),
+    )
 
 
-def _numbered(names: pl.Series, values: pl.Series) -> tuple[list[str], Integers]:
-    """Return the names and the position of each value among them."""
-    return names.to_list(), values.cast(pl.Enum(names)).to_physical().cast(pl.Int64).to_numpy()
+def _position(column: str, names: pl.Series) -> pl.Expr:
+    """Return the position of each value of a column among the names."""
+    return pl.col(column).cast(pl.Enum(names)).to_physical().cast(pl.Int64)

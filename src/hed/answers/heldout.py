@@ -202,11 +202,15 @@ def _join(files: Sequence[bytes]) -> bytes:
 
     Empty if their first lines differ, or if one has quotes, which may contain line breaks.
     """
-    parts = [file.partition(b"\n") for file in files]
-    if len({header for header, *_ in parts}) != 1 or any(b'"' in file for file in files):
+    ends = [file.find(b"\n") + 1 or len(file) for file in files]
+    headers = {file[:end].rstrip(b"\n") for file, end in zip(files, ends, strict=True)}
+    if len(headers) != 1 or any(b'"' in file for file in files):
         return b""
-    rows = (body if body.endswith(b"\n") else body + b"\n" for *_, body in parts if body)
-    return b"".join([parts[0][0], b"\n", *rows])
+    joined: list[bytes | memoryview] = [*headers, b"\n"]
+    for file, end in zip(files, ends, strict=True):
+        if end < len(file):
+            joined += [memoryview(file)[end:], b"" if file.endswith(b"\n") else b"\n"]
+    return b"".join(joined)
 
 
 def _count(file: bytes) -> int:

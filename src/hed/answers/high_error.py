@@ -144,15 +144,18 @@ class Draws:
     repeats: Sums
     counts: Integers
 
-    def freedom(self, metric: str) -> Floats | None:
+    def freedom(self, metric: str, values: Floats) -> Floats | None:
         """Return the degrees of freedom of a metric's spread, one per drug; None without repeats.
 
         Welch (1947) and Satterthwaite (1946): the part of the variance that is estimated from few
         repeats is itself uncertain. ASSUME: cells are many.
+
+        Args:
+            values: the metric of each draw.
         """
         if not self.repeats:
             return None
-        whole = np.nanvar(moments.compute(metric, self.both), axis=0)
+        whole = np.nanvar(values, axis=0)
         part = np.nanvar(moments.compute(metric, self.repeats), axis=0)
         share = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
         own = np.maximum(self.counts - 1, 1)
@@ -169,7 +172,7 @@ def _with_intervals(
     for metric in metrics:
         estimate = table[metric].fill_null(np.nan).to_numpy()
         values = moments.compute(metric, draws.both)
-        free = draws.freedom(metric)
+        free = draws.freedom(metric, values)
         low, high = bca(estimate, values, moments.compute(metric, without), level, free)
         ends |= {f"{metric}_low": low, f"{metric}_high": high}
     return table.with_columns(pl.Series(k, v).fill_nan(None) for k, v in ends.items())

@@ -18,13 +18,13 @@ Sums = Mapping[str, Floats]
 
 # Below this a variance is that of a constant: AUC has four decimals.
 LEAST_VARIANCE = 1e-20
-OF_MODEL = ("n", "ee", "ae", "e", "t", "tt", "p", "pp", "tp")
+OF_VALUES = ("t", "tt", "p", "pp", "tp")
 NEEDED: Mapping[str, tuple[str, ...]] = {
     "mse": ("ee",),
     "rmse": ("ee",),
     "mae": ("ae",),
     "bias": ("e",),
-    "pcc": ("t", "tt", "p", "pp", "tp"),
+    "pcc": OF_VALUES,
     "r2": ("ee", "t", "tt"),
     **{f"skill_{name}": ("ee", name) for name in BASELINES},
 }
@@ -43,22 +43,44 @@ def per_cell(
     Of repeats (rows with `average`, see `heldout.HeldOut.each`) the sums are shares in those of
     the average: their means over repeats are the sums of the average.
     """
-    true, predicted = (rows[name].to_numpy() for name in ("true", "predicted"))
-    whole = rows["average"].to_numpy() if "average" in rows.columns else predicted
-    error, centre = predicted - true, _mean(whole, grid)
-    t, p = true - _mean(true, grid), predicted - centre
-    ee, ae = _share(whole - true, error), np.sign(whole - true) * error
-    values = (None, ee, ae, error, t, t * t, p, _share(whole - centre, p), t * p)
     wanted = needed(metrics)
-    sums = {k: grid.sum(v).T for k, v in zip(OF_MODEL, values, strict=True) if k in wanted}
+    true = rows["true"].to_numpy()
+    values = _of_errors(rows, true)
+    if wanted & set(OF_VALUES):
+        values |= _of_values(rows, true, grid)
     for name in wanted.intersection(BASELINES):
-        sums[name] = grid.sum((rows[name].to_numpy() - true) ** 2).T
-    return sums
+        values[name] = (rows[name].to_numpy() - true) ** 2
+    return {name: grid.sum(values.get(name)).T for name in sorted(wanted)}
 
 
 def needed(metrics: Collection[str]) -> set[str]:
     """Return the names of the sums that metrics are computed from."""
     return {"n"}.union(*(NEEDED.get(metric, ()) for metric in metrics))
+
+
+def _of_errors(rows: pl.DataFrame, true: Floats) -> dict[str, Floats]:
+    """Return what sums of errors are of."""
+    whole, predicted = _predicted(rows)
+    error = predicted - true
+    return {
+        "ee": _share(whole - true, error),
+        "ae": np.sign(whole - true) * error,
+        "e": error,
+    }
+
+
+def _of_values(rows: pl.DataFrame, true: Floats, grid: Grid) -> dict[str, Floats]:
+    """Return what sums of values about their means are of."""
+    whole, predicted = _predicted(rows)
+    centre = _mean(whole, grid)
+    t, p = true - _mean(true, grid), predicted - centre
+    return dict(zip(OF_VALUES, (t, t * t, p, _share(whole - centre, p), t * p), strict=True))
+
+
+def _predicted(rows: pl.DataFrame) -> tuple[Floats, Floats]:
+    """Return predictions averaged over repeats, and single ones."""
+    predicted = rows["predicted"].to_numpy()
+    return (rows["average"].to_numpy() if "average" in rows.columns else predicted), predicted
 
 
 def _mean(values: Floats, grid: Grid) -> Floats:

@@ -70,8 +70,13 @@ class Repeats:
     def draw(self, how: Resampling) -> Floats:
         """Return the weight of each run, in `order`, in each draw, B x n; a drug's sum is 1."""
         random = np.random.default_rng([how.seed, 1])
-        weights = [_weights(count, how.replicates, random) for count in self.counts.tolist()]
-        return np.concatenate(weights, axis=1)
+        weights = np.ones((how.replicates, len(self.order)))
+        for count in sorted(set(self.counts.tolist()) - {1}):
+            alike = self.counts == count
+            size, shares = (how.replicates, alike.sum()), np.full(count, 1 / count)
+            drawn = random.multinomial(count - 1, shares, size) / (count - 1)
+            weights[:, np.repeat(alike, self.counts)] = drawn.reshape(how.replicates, -1)
+        return weights
 
 
 def find(runs: Sequence[str], repeat_of: Mapping[str, str]) -> Repeats:
@@ -128,11 +133,3 @@ def _copies(pair: Integers) -> Integers:
     copy = np.empty(len(pair), dtype=np.int64)
     copy[order] = np.arange(len(pair)) - np.repeat(starts, sizes)
     return copy
-
-
-def _weights(count: int, draws: int, random: np.random.Generator) -> Floats:
-    """Return the weights of the repeats of one drug, draws x count."""
-    if count == 1:
-        return np.ones((draws, 1))
-    shares = np.full(count, 1 / count)
-    return random.multinomial(count - 1, shares, size=draws) / (count - 1)
