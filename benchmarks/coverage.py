@@ -63,9 +63,7 @@ def covered(simulations: int, cells: int, repeats: int) -> dict[str, float]:
     """Return how often the interval of a drug's rmse holds the truth."""
     inside, below, above = [], [], []
     for seed in range(simulations):
-        truth = draw(np.random.default_rng([seed, repeats]), drugs=12)
-        if repeats == 1:  # nothing tells of the training
-            truth = replace(truth, training=truth.training * 0)
+        truth = known(draw(np.random.default_rng([seed, repeats]), drugs=12), repeats)
         table = judge(truth, cells, repeats, seed, ["index", "rmse_low", "rmse_high"])
         low, high = (table[name].to_numpy() for name in ("rmse_low", "rmse_high"))
         expected = truth.rmse(repeats)
@@ -83,7 +81,7 @@ def reliability(simulations: int, cells: int, repeats: int) -> pl.DataFrame:
         rng = np.random.default_rng([seed, 99])
         truth = draw(rng, drugs=40)
         worse = np.where(np.arange(40) < 6, rng.uniform(1.2, 2.6, 40), 1.0)
-        truth = Truth(truth.bias * worse, truth.cell * worse, truth.training, truth.both)
+        truth = known(replace(truth, bias=truth.bias * worse, cell=truth.cell * worse), repeats)
         table = judge(truth, cells, repeats, seed, ["index", "probability"])
         told.append(table["probability"].to_numpy())
         listed.append(is_listed(truth.rmse(repeats), rule))
@@ -96,6 +94,11 @@ def reliability(simulations: int, cells: int, repeats: int) -> pl.DataFrame:
         .agg(drugs=pl.len(), told=pl.col("told").mean(), listed=pl.col("listed").mean())
         .sort("told")
     )
+
+
+def known(truth: Truth, repeats: int) -> Truth:
+    """Return the truth that can be known: a single training tells nothing of others."""
+    return truth if repeats > 1 else replace(truth, training=truth.training * 0)
 
 
 def draw(rng: np.random.Generator, drugs: int) -> Truth:

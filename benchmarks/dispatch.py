@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""What the chain from Snakemake to a tile costs, with trainings that do nothing or sleep.
+"""What the chain from Snakemake to a tile costs, with trainings that do nothing, sleep, or train.
 
-Three chains, each with 1, 2 and 4 blocks of 12 workers on this machine:
+Four chains, each with 1, 2 and 4 blocks of 12 workers on this machine:
   pilot    scripts handed to the pilot by its submit command, without Snakemake
   plain    Snakemake's main process with the real Snakefile and profile; a run is a shell script
   whole    the same, and each run starts a Snakemake on its tile, as it really does
+  uno      the same with the real scripts and warm servers: one epoch of the demo's network
 Prints a line per experiment and writes its runs to --keep, for simulation.py --measured.
 Walls and latencies depend on what else this machine does, CPU seconds less: each line has the load.
 CPU seconds are those after the first run's start, but for the main process's.
@@ -32,7 +33,7 @@ from project import TILES, command, make
 
 from hed.pilot.spool import Spool
 
-CHAINS = ("pilot", "plain", "whole")
+CHAINS = ("pilot", "plain", "whole", "uno")
 MARK = "HED_BENCHMARK"
 # Of the lognormal lengths of trainings that stop early.
 WIDTH = 0.35
@@ -95,7 +96,8 @@ def measure(chain: str, seconds: Sequence[float], blocks: int) -> Measured:
     """Run one experiment."""
     with tempfile.TemporaryDirectory() as name:
         project = Path(name) / "project"
-        make(project, seconds, blocks=blocks, inner=chain == "whole")
+        real = chain == "uno"
+        make(project, seconds, blocks=blocks, inner=real or chain == "whole", real=real)
         start = without_snakemake if chain == "pilot" else with_snakemake
         with Watch(MARK, name) as watch:
             start(project, {**os.environ, MARK: name, "PATH": path()})

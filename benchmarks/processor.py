@@ -20,6 +20,8 @@ KINDS = {
     "interchange.py": "interchange",
     "process_worker_pool.py": "pools",
     "multiprocessing": "workers",
+    "hed.pilot.guard": "guards",
+    "hed/warm/server.py": "servers",
     "--profile": "main",
 }
 
@@ -84,7 +86,9 @@ class Watch:
 
     def _is_ours(self, process: psutil.Process) -> bool:
         name, value = self._mark
-        return process.environ().get(name) == value and self._kind(process) != ""
+        # A process that has given itself a title, as Parsl's interchange, may have no environment.
+        is_marked = process.environ().get(name) == value or process.parent() in self._seen
+        return is_marked and self._kind(process) != ""
 
     def _kind(self, process: psutil.Process) -> str:
         line = " ".join(process.cmdline())
@@ -96,4 +100,11 @@ class Watch:
         own, below = times.user + times.system, times.children_user + times.children_system
         if kind == "workers":
             return {"workers": own, "runs": below}
+        if kind == "servers":
+            return {"runs": own}
+        if kind == "guards":
+            # The forks of a tile's fork server are among its children once they have ended.
+            parent = process.parent()
+            is_server = parent is not None and self._kind(parent) == "workers"
+            return {"runs": own + below} if is_server else {}
         return {kind: own + below if kind == "main" else own}

@@ -1,18 +1,23 @@
 """A copy of this project whose scripts do nothing, so that only what surrounds them costs time.
 
 The Snakefile, the rules and the profile are the real ones; `train.py` sleeps for the seconds in
-durations/RUN, and the other scripts write empty files.
+durations/RUN, and the other scripts write empty files. Or the scripts are the real ones, too, and
+train a small Uno for one epoch.
 """
 
+import json
+import re
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from hed.config import hyperparameters
 from hed.data import generate, preprocess
 
 ROOT = Path(__file__).parents[1]
 TILES = 12
+DFLTS = "dflts.json"
 
 SITE = """\
 scheduler: local
@@ -66,7 +71,9 @@ END
 """
 
 
-def make(project: Path, durations: Sequence[float], *, blocks: int, inner: bool) -> None:
+def make(
+    project: Path, durations: Sequence[float], *, blocks: int, inner: bool, real: bool = False
+) -> None:
     """Write the project.
 
     Args:
@@ -74,6 +81,7 @@ def make(project: Path, durations: Sequence[float], *, blocks: int, inner: bool)
         durations: seconds of each training.
         blocks: of 12 tiles.
         inner: a run's jobs are started by a Snakemake on its tile, as they really are.
+        real: with the real scripts; the durations count for nothing.
     """
     (project / "durations").mkdir(parents=True)
     for index, seconds in enumerate(durations):
@@ -83,18 +91,30 @@ def make(project: Path, durations: Sequence[float], *, blocks: int, inner: bool)
         shutil.copytree(ROOT / name, project / name, symlinks=True)
     shutil.copy(ROOT / "Snakefile", project)
     (project / "src").symlink_to(ROOT / "src")
-    _scripts(project)
+    if real:
+        (project / "scripts").symlink_to(ROOT / "scripts")
+        _dflts(project / DFLTS)
+    else:
+        _scripts(project)
     _profile(project, blocks, inner=inner)
 
 
 def command(project: Path) -> list[str]:
     """Return what one would type in the project's directory."""
-    settings = f"data_source={project / 'data'}", f"output={project / 'output'}"
+    settings = [f"data_source={project / 'data'}", f"output={project / 'output'}"]
+    if (project / DFLTS).exists():
+        settings.append(f"dflts={project / DFLTS}")
     snakemake = str(Path(sys.executable).parent / "snakemake")
     # A pause as in docs/overheads.md, so that what is measured there stays comparable.
     pause = ["--seconds-between-status-checks", "2"]
     options = ["--profile", "profiles/workstation", *pause, "--until", "mark"]
     return [snakemake, *options, "--config", "experiment=EXP000", *settings]
+
+
+def _dflts(path: Path) -> None:
+    """Write hyperparameters of one epoch of the demo's small network."""
+    dflts = hyperparameters.read_dflts(ROOT / "config" / "dflts-demo.json")
+    path.write_text(json.dumps({**dflts, "epochs": 1}))
 
 
 def _data(directory: Path, drugs: int) -> None:
@@ -121,5 +141,8 @@ def _profile(project: Path, blocks: int, *, inner: bool) -> None:
     submit.write_text(SUBMIT.format(plain=plain, root=ROOT, project=project))
     submit.chmod(0o755)
     config = (profile / "config.yaml").read_text()
-    ours = config.replace('?quote(str(pilot / "submit"))', str(submit))
+    line = f"cluster-generic-submit-cmd: {submit}"
+    ours, count = re.subn(r"^cluster-generic-submit-cmd: .*$", line, config, flags=re.MULTILINE)
+    if count != 1:
+        raise ValueError("the profile does not say how runs are submitted")
     (profile / "config.yaml").write_text(ours)

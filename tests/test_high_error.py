@@ -16,7 +16,7 @@ from hed.answers.bootstrap import Resampling
 from hed.answers.grid import arrange
 from hed.answers.heldout import read, with_baselines
 from hed.answers.high_error import tabulate
-from hed.answers.rule import METRICS, Rule, standardise
+from hed.answers.rule import METRICS, Rule, noise_in, standardise
 from hed.errors import InputError
 
 QUICK = Resampling(replicates=300)
@@ -320,3 +320,13 @@ def test_the_command_refuses_agreement_with_nothing_or_itself(tmp_path):
     result = run_script("high_error_drugs.py", tmp_path, "--against", tmp_path)
     assert (result.returncode, "another experiment" in result.stderr) == (2, True)
     assert_is_refused(run_script("high_error_drugs.py", tmp_path), "is not an experiment")
+
+
+@pytest.mark.parametrize("by", ["z", "robust_z"])
+def test_the_noise_in_draws_is_found_by_adding_it_again(by):
+    rng = np.random.default_rng(0)
+    estimates = rng.normal(0, 1, 4000) + rng.normal(0, 0.5, 4000)
+    draws = estimates + rng.normal(0, 0.5, (50, 4000))
+    assert noise_in(draws, estimates, Rule(by=by)) == pytest.approx(2 * 0.5**2, rel=0.05)
+    assert noise_in(np.tile(estimates, (50, 1)), estimates, Rule(by=by)) == 0
+    assert noise_in(draws, estimates, Rule(by="top")) == 0

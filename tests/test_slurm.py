@@ -27,7 +27,11 @@ from hed.pilot import release
 from hed.pilot.spool import Spool
 
 pytest_plugins = ["slurm.fixture"]
-pytestmark = [pytest.mark.xdist_group("slurm"), pytest.mark.flaky(reruns=1)]
+pytestmark = [
+    pytest.mark.xdist_group("slurm"),
+    pytest.mark.flaky(reruns=1),
+    pytest.mark.usefixtures("all_given_back"),
+]
 
 # On each node a process that is told to end and does not, and one that left its parents.
 STUBBORN = """
@@ -63,21 +67,6 @@ while (( $(wc -l < {directory}/started) < 6 )); do sleep 0.1; done
 begin=$(date +%s.%N); sleep 0.3
 echo $(hostname) $ZE_AFFINITY_MASK $begin $(date +%s.%N)
 """
-
-
-@pytest.fixture(autouse=True)
-def all_given_back(slurm: Cluster) -> Iterator[None]:
-    """Check that a test leaves no job and no process of a job, and repair the nodes it lost."""
-    yield
-    left = slurm.jobs()
-    if left:
-        slurm.run("scancel", *left)
-    for name in slurm.nodes.names:
-        if not slurm.nodes.is_up(name):
-            slurm.repair(name)
-    slurm.wait_for_nodes(*slurm.nodes.names)
-    assert left == []
-    assert slurm.processes() == []
 
 
 def submit_stubborn(slurm: Cluster, *options: str, nodes: str) -> str:

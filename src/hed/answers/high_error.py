@@ -18,7 +18,7 @@ from hed.answers.grid import Floats, Integers
 from hed.answers.heldout import HeldOut, with_baselines
 from hed.answers.moments import Sums
 from hed.answers.repeats import Repeats
-from hed.answers.rule import THRESHOLDS, Rule, is_listed, standardise, to_badness
+from hed.answers.rule import THRESHOLDS, Rule, is_listed, noise_in, standardise, to_badness
 from hed.watching.aggregate import BASELINES
 
 INTERVALS = ("rmse", "bias", *(f"skill_{name}" for name in BASELINES))
@@ -231,9 +231,7 @@ def _judged(table: pl.DataFrame, drawn: Sums, rule: Rule, *, level: float) -> pl
         # A draw that has none of a drug's cells says nothing about it.
         values = np.where(np.isfinite(values), values, badness[known])
         ends = np.quantile(standardise(values, "top"), [(1 - level) / 2, (1 + level) / 2], axis=0)
-        # A draw has the noise of the estimate, and its own.
-        noise = 2 * float(np.median(values.var(axis=0)))
-        listed = is_listed(values, rule, noise).mean(axis=0)
+        listed = is_listed(values, rule, noise_in(values, badness[known], rule)).mean(axis=0)
         for name, each in zip(DRAWN, (listed, *ends), strict=True):
             columns[name][known] = each
     table = table.with_columns(

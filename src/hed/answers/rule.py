@@ -90,6 +90,24 @@ def standardise(values: Floats, by: str, noise: float = 0.0) -> Floats:
     return scores
 
 
+def noise_in(draws: Floats, estimates: Floats, rule: Rule) -> float:
+    """Return the variance that noise adds to the spread of each draw: `noise` of `standardise`.
+
+    A draw has the noise of the estimates and its own. They add twice what adding the noise of
+    another draw does, from which this extrapolates, since errors of drugs and their noise are far
+    from normal (Cook and Stefanski, Simulation-extrapolation, J. Am. Stat. Assoc. 89, 1994).
+
+    Args:
+        draws: badness in each draw, replicates x drugs.
+        estimates: one per drug.
+    """
+    if rule.by in ("quantile", "top"):
+        return 0.0
+    noisier = draws + np.roll(draws, 1, axis=0) - estimates
+    once, twice = (np.square(_location(each, rule.by)[1]).mean() for each in (draws, noisier))
+    return 2 * max(float(twice - once), 0.0)
+
+
 def limit(badness: Floats, rule: Rule) -> float | None:
     """Return the value from which on a rule of scores lists a drug; None if there is no spread."""
     centre, spread = (float(part[0]) for part in _location(badness, rule.by))
