@@ -26,7 +26,7 @@ COSTS = Costs(
     status=0.003,
     look=0.2,
     dispatch=0.002,
-    latency=0.4,
+    latency=0.1,
     # By overhead.py, of a run after another and, in addition, of the first of a tile. ASSUME: on a
     # node as on the machine that measured them.
     startup=0.6,

@@ -202,6 +202,17 @@ def test_each_figure_is_drawn_for_few_runs_without_a_warning(tmp_path, figure):
     assert b"<svg" in (tmp_path / f"{figure}.svg").read_bytes()
 
 
+@pytest.mark.parametrize("figure", ["errors", "ranking"])
+def test_points_are_scattered_in_the_same_way_in_each_drawing(tmp_path, figure):
+    experiment = write_experiment(tmp_path / "EXP000", ["done"] * 5)
+    scatter(experiment)
+    drawings = [tmp_path / "first.png", tmp_path / "second.png"]
+    for drawing in drawings:
+        figures.draw(figure, experiment, drawing)
+    first, second = (drawing.read_bytes() for drawing in drawings)
+    assert first == second
+
+
 @NO_WARNING
 def test_experiments_are_compared_in_a_figure(tmp_path):
     directories = [write_experiment(tmp_path / f"EXP00{i}", ["done"] * 6) for i in range(3)]

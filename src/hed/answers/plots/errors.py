@@ -168,12 +168,11 @@ def _layers(points: pl.DataFrame) -> list[Any]:
     """Return the marks: scattered points and medians above, one row per drug below."""
     above, below = points.partition_by("panel", maintain_order=True)
     medians = above.group_by("panel", "row", "series").agg(pl.col("rmse").median())
-    scatter = p9.position_jitter(width=0, height=0.28, random_state=0)
     hidden: dict[str, Any] = {"show_legend": False}
     size = 1.6 if len(above) < 200 else 0.9
     return [
         p9.geom_point(
-            data=above, position=scatter, size=size, alpha=0.45, shape="o", stroke=0, **hidden
+            data=above, position=theme.SCATTER, size=size, alpha=0.45, shape="o", stroke=0, **hidden
         ),
         p9.geom_point(data=medians, shape="|", size=9, stroke=1.1, colour="black", **hidden),
         p9.geom_segment(

@@ -103,11 +103,15 @@ def _random(spread: pl.DataFrame) -> list[Any]:
 def _layers(points: pl.DataFrame) -> list[Any]:
     """Return a mark per cell, and the medians."""
     medians = points.group_by("measure", "method").agg(pl.col("value").median())
-    scatter = p9.position_jitter(width=0, height=0.28, random_state=0)
     size = 1.8 if len(points) < 500 else 0.8
     return [
         p9.geom_point(
-            p9.aes(colour="method"), position=scatter, size=size, alpha=0.4, stroke=0, shape="o"
+            p9.aes(colour="method"),
+            position=theme.SCATTER,
+            size=size,
+            alpha=0.4,
+            stroke=0,
+            shape="o",
         ),
         p9.geom_point(data=medians, shape="|", size=11, stroke=1.2, colour="black"),
         p9.geom_text(

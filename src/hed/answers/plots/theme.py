@@ -23,6 +23,9 @@ BLUE, ORANGE, SKY = "#0072B2", "#D55E00", "#56B4E9"
 # Further ones of theirs, for experiments beside one.
 FURTHER = ("#009E73", "#CC79A7", "#E69F00", SKY, "#000000")
 GREY = "#666666"
+# Points of a row are scattered over its height, in the same way in each drawing; plotnine takes 0
+# for no seed.
+SCATTER = p9.position_jitter(width=0, height=0.28, random_state=1)
 # From light to dark, so that grey print and the colour-blind see the order.
 DENSITY = ("#d4e4f1", "#0072B2", "#05233f")
 
