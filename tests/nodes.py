@@ -140,16 +140,19 @@ class Nodes:
 
     def lose(self, *names: str) -> None:
         """Kill everything on the nodes at once, as if their power failed."""
-        for name in names:
-            for first in self._first(name):
-                first.kill()
-        for name in names:
-            with self.agents.pop(name) as agent:
+        everything = [first for name in names for first in self._first(name)]
+        # Nothing of a node may seem to end while the node is up.
+        agents = [self.agents.pop(name) for name in names]
+        for first in everything:
+            first.kill()
+        for agent in agents:
+            with agent:
                 agent.wait()
 
     def is_up(self, name: str) -> bool:
         """Say whether a node is running."""
-        return name in self.agents and self.agents[name].poll() is None
+        agent = self.agents.get(name)
+        return agent is not None and agent.poll() is None
 
     def _first(self, name: str) -> list[psutil.Process]:
         """Return the first process of a node, if it is running."""

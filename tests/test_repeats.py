@@ -11,9 +11,10 @@ from experiments import run_script
 
 from hed.answers import moments, repeats, scores
 from hed.answers.bootstrap import Resampling
+from hed.answers.draws import Draws
 from hed.answers.grid import arrange
 from hed.answers.heldout import predictions, read, with_baselines
-from hed.answers.high_error import Draws, tabulate
+from hed.answers.high_error import tabulate
 from hed.answers.rule import Rule
 from hed.config.hyperparameters import UpfLine, generate_upf
 from hed.config.repeats import expand, first_of_each
@@ -239,7 +240,7 @@ def test_the_freedom_of_a_spread_is_that_of_welch_and_satterthwaite():
     cells, trainings = rng.normal(0, 3, (4000, 2)), rng.normal(0, [4, 0], (4000, 2))
     both, alone = {"n": n, "e": cells + trainings}, {"n": n, "e": trainings}
     values = moments.compute("bias", both)
-    found = Draws(both, alone, np.array([3, 3])).freedom("bias", values)
+    found = Draws({}, both, alone, np.array([3, 3])).freedom("bias", values)
     assert found[0] == pytest.approx(2 * (25 / 16) ** 2, rel=0.1)
     assert found[1] > 1e9
-    assert Draws(both, {}, np.array([1, 1])).freedom("bias", values) is None
+    assert Draws({}, both, {}, np.array([1, 1])).freedom("bias", values) is None

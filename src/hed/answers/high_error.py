@@ -12,9 +12,8 @@ from functools import partial
 import numpy as np
 import polars as pl
 
-from hed.answers import errors, moments, repeats
-from hed.answers.bootstrap import ROUNDING, Resampling, bca
-from hed.answers.grid import Floats, Integers
+from hed.answers import draws, errors, moments, repeats
+from hed.answers.bootstrap import Resampling
 from hed.answers.heldout import HeldOut, with_baselines
 from hed.answers.moments import Sums
 from hed.answers.repeats import Repeats
@@ -26,8 +25,6 @@ DEFAULT = Resampling()
 # Columns from the repeats of a drug, and from its bootstrap draws.
 OF_REPEATS = ("rmse_repeats", "rmse_repeats_sd", "high_repeats")
 DRAWN = ("probability", "rank_low", "rank_high")
-# Least share of a variance that is due to few repeats; less counts as this.
-LEAST_SHARE = 1e-6
 
 COLUMNS = (
     *("rank", "run", "index", "drug", "repeats", "rows", "cells", "auc_mean", "auc_sd", "auc_iqr"),
@@ -71,41 +68,58 @@ def tabulate(
         high_repeats: share of its repeats that would be, among the same repeats of the others;
         rank_low, rank_high: range of the rank in the share of draws that `how` gives.
     """
-    intervals = [name for name in INTERVALS if {f"{name}_low", f"{name}_high"} & set(columns)]
-    used = {"mse", rule.metric, *intervals, *columns}
-    has_baselines = any(name.startswith(("skill", "baseline", *BASELINES)) for name in used)
-    if has_baselines:
-        used |= {f"skill_{name}" for name in BASELINES}
-    rows = with_baselines(held) if has_baselines else held.rows
-    parts = held.each(rows)
-    grid = held.by_run
+    wanted = Wanted.of(columns, rule)
+    rows = with_baselines(held) if wanted.baselines else held.rows
+    parts, grid = held.each(rows), held.by_run
     same = repeats.find(grid.drugs, held.repeat_of)
-    drawn_metrics = {rule.metric, *intervals, *({"mse"} if "funnel_z" in columns else ())}
-    skills = [name for name in used if name.startswith("skill")]
-    of_runs = moments.per_cell(parts, grid, {*drawn_metrics, *skills})
+    of_runs = moments.per_cell(parts, grid, {*wanted.drawn, *wanted.skills})
     cells = {name: same.mean(values) for name, values in of_runs.items()}
-    table = errors.describe(rows, used).with_columns(_counts(cells, same))
+    table = errors.describe(rows, wanted.described).with_columns(_counts(cells, same))
     scale: Sums = {}
-    if has_baselines:
+    if wanted.baselines:
         table, scale = errors.compared(table, moments.total(cells), held.runs)
-    # Each resampled sum takes time. A recorded baseline, which saw only the training rows, gives
-    # the level, and the recomputed one the pattern over cells.
-    needed = sorted(moments.needed(drawn_metrics))
-    of_runs = {name: of_runs[name] for name in needed}
-    chosen = same.draw(how)
-    drawn = moments.replicate(of_runs, how, same, chosen)
-    cells, drawn = _scaled(cells, needed, scale), _scaled(drawn, needed, scale)
-    if intervals:
-        of_repeats: Sums = {}
-        if held.repeat_of:
-            of_repeats = _scaled(moments.redraw(of_runs, same, chosen), needed, scale)
-        draws = Draws(drawn, of_repeats, same.counts)
-        table = _with_intervals(table, intervals, cells, draws, level=how.level)
+    drawn = draws.draw(of_runs, cells, same, metrics=wanted.drawn, how=how, scale=scale)
+    if wanted.intervals:
+        table = table.with_columns(drawn.intervals(table, wanted.intervals, how.level))
     if "funnel_z" in columns:
-        table = table.with_columns(funnel_z=_funnel(table["mse"].to_numpy(), drawn))
+        table = table.with_columns(funnel_z=drawn.funnel(table["mse"].to_numpy()))
     if set(OF_REPEATS) & set(columns):
         table = _repeats(table, parts, held.repeat_of, rule)
-    return _judged(table, drawn, rule, level=how.level).select(columns)
+    return _judged(table, drawn.both, rule, level=how.level).select(columns)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What some columns need.
+
+    Attributes:
+        described: metrics of the rows.
+        intervals: metrics with an interval.
+        drawn: metrics of each bootstrap draw.
+        skills: metrics against baselines.
+    """
+
+    described: frozenset[str]
+    intervals: tuple[str, ...]
+    drawn: frozenset[str]
+    skills: tuple[str, ...]
+
+    @property
+    def baselines(self) -> bool:
+        """Return whether the rows need the baselines' predictions."""
+        return bool(self.skills)
+
+    @classmethod
+    def of(cls, columns: Sequence[str], rule: Rule) -> "Wanted":
+        """Return what these columns of `tabulate` need."""
+        intervals = tuple(
+            name for name in INTERVALS if {f"{name}_low", f"{name}_high"} & {*columns}
+        )
+        described = frozenset({"mse", rule.metric, *intervals, *columns})
+        is_compared = any(name.startswith(("skill", "baseline", *BASELINES)) for name in described)
+        drawn = {rule.metric, *intervals, *({"mse"} if "funnel_z" in columns else ())}
+        skills = tuple(f"skill_{name}" for name in BASELINES) if is_compared else ()
+        return cls(described.union(skills), intervals, frozenset(drawn), skills)
 
 
 def unlisted(table: pl.DataFrame, rule: Rule) -> Iterator[str]:
@@ -123,67 +137,6 @@ def _counts(cells: Sums, same: Repeats) -> list[pl.Series]:
         pl.Series("cells", (cells["n"] > 0).sum(axis=0), dtype=pl.Int64),
         pl.Series("repeats", same.counts, dtype=pl.Int64),
     ]
-
-
-def _scaled(sums: Sums, names: Sequence[str], scale: Sums) -> dict[str, Floats]:
-    """Return some of the sums, scaled to the level of recorded baselines."""
-    return {name: sums[name] * scale.get(name, 1.0) for name in names}
-
-
-@dataclass(frozen=True)
-class Draws:
-    """Sums of each bootstrap draw, replicates x drugs.
-
-    Attributes:
-        both: of draws of cells and repeats.
-        repeats: of the draws of repeats alone; empty without repeats.
-        counts: how many repeats each drug has.
-    """
-
-    both: Sums
-    repeats: Sums
-    counts: Integers
-
-    def freedom(self, metric: str, values: Floats) -> Floats | None:
-        """Return the degrees of freedom of a metric's spread, one per drug; None without repeats.
-
-        Welch (1947) and Satterthwaite (1946): the part of the variance that is estimated from few
-        repeats is itself uncertain. ASSUME: cells are many.
-
-        Args:
-            values: the metric of each draw.
-        """
-        if not self.repeats:
-            return None
-        whole = np.nanvar(values, axis=0)
-        part = np.nanvar(moments.compute(metric, self.repeats), axis=0)
-        share = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
-        own = np.maximum(self.counts - 1, 1)
-        freedom: Floats = own / np.clip(share, LEAST_SHARE, 1.0) ** 2
-        return freedom
-
-
-def _with_intervals(
-    table: pl.DataFrame, metrics: Sequence[str], cells: Sums, draws: Draws, *, level: float
-) -> pl.DataFrame:
-    """Add the BCa intervals of the metrics."""
-    without = moments.without_each(cells)
-    ends: dict[str, Floats] = {}
-    for metric in metrics:
-        estimate = table[metric].fill_null(np.nan).to_numpy()
-        values = moments.compute(metric, draws.both)
-        free = draws.freedom(metric, values)
-        low, high = bca(estimate, values, moments.compute(metric, without), level, free)
-        ends |= {f"{metric}_low": low, f"{metric}_high": high}
-    return table.with_columns(pl.Series(k, v).fill_nan(None) for k, v in ends.items())
-
-
-def _funnel(mse: Floats, drawn: Sums) -> pl.Series:
-    """Return funnel_z of each run."""
-    error = np.nanstd(moments.compute("mse", drawn), axis=0, ddof=1)
-    certain = error <= ROUNDING * mse
-    values = np.where(certain, np.nan, (mse - np.median(mse)) / np.maximum(error, 1e-300))
-    return pl.Series(values).fill_nan(None)
 
 
 def _repeats(
