@@ -5,7 +5,7 @@ Every ninth drug of a data set is held out, all together in one run (`partition:
 which is trained with each of the settings, some times with other seeds. Prints the validation mse,
 the error on the held-out drugs, and the paired difference from the first settings over drugs. Goes
 on where it stopped. On two cores with AVX2 and GDSC2, a training with the fast settings takes 10
-minutes, one with the faithful ones 40.
+minutes, one with the faithful ones 25.
 """
 
 import argparse
