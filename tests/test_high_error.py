@@ -330,3 +330,19 @@ def test_the_noise_in_draws_is_found_by_adding_it_again(by):
     assert noise_in(draws, estimates, Rule(by=by)) == pytest.approx(2 * 0.5**2, rel=0.05)
     assert noise_in(np.tile(estimates, (50, 1)), estimates, Rule(by=by)) == 0
     assert noise_in(draws, estimates, Rule(by="top")) == 0
+
+
+def test_the_spread_of_errors_that_are_not_normal_is_found_below_noise():
+    rng = np.random.default_rng(0)
+    truth = np.sqrt(rng.normal(0, 0.6, 4000) ** 2 + 1)
+    estimates = truth + rng.normal(0, 0.06, 4000)
+    draws = estimates + rng.normal(0, 0.06, (50, 4000))
+
+    def spread(values, noise=0.0):
+        return np.sqrt(
+            np.median(stats.median_abs_deviation(values, axis=-1, scale="normal")) ** 2 - noise
+        )
+
+    found = spread(draws, noise_in(draws, estimates, Rule()))
+    # To subtract the variance of the noise leaves twice as much of it.
+    assert abs(found - spread(truth)) < abs(spread(draws, 2 * 0.06**2) - spread(truth)) / 2
