@@ -15,6 +15,14 @@ from hed.answers.rule import Rule
 from hed.errors import InputError
 
 QUICK = Resampling(replicates=500)
+
+
+def reasons(**known):
+    """Return a table of drugs with these columns; other reasons are unknown."""
+    unknown = {name: None for name in explanation.REASONS if name not in known}
+    return pl.DataFrame(known).with_columns(**unknown)
+
+
 # Acetaminophen, its methyl ether, aspirin, ethanol; the last is no molecule.
 SMILES = {
     "a": "CC(=O)Nc1ccc(O)cc1",
@@ -59,15 +67,20 @@ def test_correlations_are_those_of_scipy_and_the_strongest_is_first(tmp_path):
     assert found["spearman"].abs().is_sorted(descending=True)
 
 
+def test_the_interval_is_that_of_scipy_over_samples_of_drugs():
+    rng = np.random.default_rng(1)
+    error = rng.normal(size=40).round(1)  # with ties
+    reason = (error + rng.normal(size=40)).round()
+    found = explanation.correlate(reasons(rmse=error, distance=reason), "rmse", QUICK)
+    chosen = np.random.default_rng(QUICK.seed).integers(0, 40, (QUICK.replicates, 40))
+    drawn = [stats.spearmanr(reason[each], error[each]).statistic for each in chosen]
+    assert found.row(0)[3:] == pytest.approx(np.quantile(drawn, [0.025, 0.975]))
+
+
 def test_the_interval_of_a_strong_correlation_excludes_zero_and_of_none_holds_it():
     rng = np.random.default_rng(1)
     x = rng.normal(size=60)
-    known = pl.DataFrame(
-        {"rmse": x, "distance": x + rng.normal(0, 0.3, 60), "rows": rng.permutation(60)}
-    )
-    table = known.with_columns(
-        pl.lit(None, pl.Float64).alias(name) for name in explanation.REASONS if name not in known
-    )
+    table = reasons(rmse=x, distance=x + rng.normal(0, 0.3, 60), rows=rng.permutation(60))
     found = {row[0]: row for row in explanation.correlate(table, "rmse", QUICK).iter_rows()}
     assert found["distance"][3] > 0.7
     assert found["rows"][3] < 0 < found["rows"][4]

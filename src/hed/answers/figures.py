@@ -126,7 +126,7 @@ def of_errors(directory: Path, others: Sequence[Path] = ()) -> p9.ggplot:
 def of_reasons(directory: Path, sources: Sources = NO_OTHER) -> p9.ggplot:
     """Return what goes with the error of a drug."""
     held = heldout.read(directory)
-    judged = high_error.tabulate(held, Rule())
+    judged = high_error.tabulate(held, Rule(), columns=(*explanation.COLUMNS, "rmse"))
     drugs = explanation.explain(directory, held, judged, "rmse", sources)
     found = explanation.correlate(drugs, "rmse", Resampling())
     return reasons.plot(drugs, found, metric="rmse", title=told(held))

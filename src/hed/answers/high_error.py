@@ -85,7 +85,8 @@ def tabulate(
         table = table.with_columns(funnel_z=drawn.funnel(table["mse"].to_numpy()))
     if set(OF_REPEATS) & set(columns):
         table = _repeats(table, parts, held.repeat_of, rule)
-    return _judged(table, drawn.both, rule, level=how.level).select(columns)
+    sums = drawn.both if set(DRAWN) & set(columns) else {}
+    return _judged(table, sums, rule, level=how.level).select(columns)
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,11 @@ class Wanted:
         )
         described = frozenset({"mse", rule.metric, *intervals, *columns})
         is_compared = any(name.startswith(("skill", "baseline", *BASELINES)) for name in described)
-        drawn = {rule.metric, *intervals, *({"mse"} if "funnel_z" in columns else ())}
+        drawn = {
+            *intervals,
+            *({rule.metric} if {*DRAWN} & {*columns} else ()),
+            *({"mse"} if "funnel_z" in columns else ()),
+        }
         skills = tuple(f"skill_{name}" for name in BASELINES) if is_compared else ()
         return cls(described.union(skills), intervals, frozenset(drawn), skills)
 
@@ -173,13 +178,17 @@ def _high(values: pl.Series, *, rule: Rule) -> pl.Series:
 
 
 def _judged(table: pl.DataFrame, drawn: Sums, rule: Rule, *, level: float) -> pl.DataFrame:
-    """Add the rank of each drug among all, and whether the rule lists it; sort worst first."""
+    """Add the rank of each drug among all, and whether the rule lists it; sort worst first.
+
+    Args:
+        drawn: draws that give probability and ranges of ranks; empty for neither.
+    """
     badness = to_badness(table[rule.metric].fill_null(np.nan).to_numpy(), rule.metric)
     known = np.isfinite(badness)
     columns = {name: np.full(len(badness), np.nan) for name in (*THRESHOLDS, *DRAWN)}
     for name in THRESHOLDS:
         columns[name][known] = standardise(badness[known], name)
-    if rule.metric in moments.NEEDED:
+    if drawn and rule.metric in moments.NEEDED:
         values = to_badness(moments.compute(rule.metric, drawn)[:, known], rule.metric)
         # A draw that has none of a drug's cells says nothing about it.
         values = np.where(np.isfinite(values), values, badness[known])

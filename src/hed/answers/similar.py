@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial.distance import cdist
 
 from hed.answers.grid import Floats
 from hed.data import dataset, smiles, tables
@@ -31,6 +30,8 @@ def by_descriptors(data: Path, drugs: Sequence[str]) -> Similar:
 
     A drug without descriptors has none, and no distance.
     """
+    from scipy.spatial.distance import cdist
+
     features = dataset.read_features(data, tables.DESCRIPTORS)
     place = {drug: row for row, drug in enumerate(features.ids)}
     values = features.values.astype(np.float64)
