@@ -92,6 +92,7 @@ def test_an_interrupted_training_ends_like_one_that_was_not(
     interval, place, call = draw.choice([1, 2]), draw.choice(PLACES), draw.randrange(2, 6)
     decay = draw.choice(["none", "cosine"])
     changes |= {"row_grouping": draw.choice([1, 3]) if sharing == "on" else 1}
+    changes |= {"output_bias": draw.choice(["zero", "mean"])}
     changes |= {"ckpt_save_interval": interval, "learning_rate_decay": decay, **REDUCING}
     reference = tiny.run_parameters(source, tmp_path / "whole", **changes)
     rates = uno.run(reference)["lr"]

@@ -128,6 +128,32 @@ def test_the_forward_pass_is_that_of_the_formula(space: str) -> None:
     np.testing.assert_allclose(trainer.predict(data().val), expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("output", ["sigmoid", "linear", "relu", "softplus"])
+@pytest.mark.parametrize("auc", [0.03, 0.5, 0.91])
+def test_a_network_may_start_from_the_mean(output: str, auc: float) -> None:
+    trainer = make(regression_activation=output)
+    nowhere = [np.zeros_like(x) for x in inputs(data().val)]
+    network.start_from(trainer.network, auc)
+    found = np.asarray(trainer.network.model(nowhere))
+    np.testing.assert_allclose(found, auc, rtol=0, atol=1e-3)
+
+
+def test_a_run_starts_from_the_mean_of_its_training_rows_if_told_to(
+    source: Path, tmp_path: Path
+) -> None:
+    """With rates of almost nothing it stays where it starts."""
+    small: dict[str, Any] = {"epochs": 1, "learning_rate": 1e-30, "warmup_epochs": 0}
+    bias = {}
+    for where in ("zero", "mean"):
+        run = tmp_path / where
+        uno.run(tiny.run_parameters(source, run, output_bias=where, **small))
+        model = run / "ckpts/last" / checkpoint.MODEL
+        bias[where] = weights.read(model)["auc"][1].item()
+    mean = tiny.response(source, "train")["auc"].mean()
+    assert bias["zero"] == pytest.approx(0, abs=1e-20)
+    assert 1 / (1 + math.exp(-bias["mean"])) == pytest.approx(mean, abs=1e-3)
+
+
 def test_the_keras_model_predicts_what_the_trainer_predicts() -> None:
     trainer = make()
     trainer.epoch(0, 1e-3)

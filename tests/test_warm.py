@@ -332,6 +332,7 @@ def same(one: Path, other: Path) -> bool:
 HALF = "bfloat16" if precision.computes_bfloat16() else "float32"
 SETTINGS: dict[str, dict[str, Any]] = {
     "usual": {},
+    "from_mean": {"output_bias": "mean"},
     "wider": {"interaction_arch": [24, 8], "loss": "mae_poly", "alpha": 2},
     "half": {
         **{"precision": HALF, "batch_size": 64, "row_grouping": 4, "rng_seed": 5},

@@ -139,6 +139,8 @@ def run(params: Mapping[str, Any]) -> dict[str, list[float | None]]:
         loss = losses.loss(params)
         made = Trainer(build(described, cells, drugs), data, described.steps, loss)
         _SHELF.keep(described.key, data, made)
+    if params["output_bias"] == "mean":
+        network.start_from(made.network, float(data.train.auc.mean(dtype=np.float64)))
     state = train(made, data, described.rules, described.policy, described.ckpts)
     _finish(made, data, state, described)
     return state.history
