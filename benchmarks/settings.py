@@ -20,18 +20,21 @@ from models import FIRST, ROOT, STEP
 from scipy import stats
 
 from hed import results
+from hed.config import hyperparameters
 from hed.data import raw, tables
 from hed.data.groups import GROUP
 
-FAITHFUL, FAST = "dflts-e20.json", "dflts-e20-fast.json"
+FAITHFUL, FAST, LARGE = "dflts-e20.json", "dflts-e20-fast.json", "dflts-e20-large.json"
 # Epochs of the faithful settings, whose mse the fast ones reach after 8 (docs/performance.md).
 EPOCHS = 8
+BATCH_2048 = {"batch_size": 2048, "epochs": 10, "learning_rate": 2.5e-5, "warmup_epochs": 1}
 SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "faithful": (FAITHFUL, {"epochs": EPOCHS}),
     "fast": (FAST, {"precision": "float32"}),
     "fast-bfloat16": (FAST, {"precision": "bfloat16"}),
-    "batch-2048": (FAST, {"batch_size": 2048, "row_grouping": 32, "warmup_epochs": 2}),
-    "batch-4096": (FAST, {"batch_size": 4096, "row_grouping": 32, "warmup_epochs": 4}),
+    "large": (LARGE, {"precision": "float32"}),
+    "large-bfloat16": (LARGE, {"precision": "bfloat16"}),
+    "batch-2048": (LARGE, {"precision": "float32"} | BATCH_2048),
 }
 
 
@@ -70,7 +73,7 @@ def write_groups(data: Path, output: Path) -> Path:
 def run(name: str, output: Path, common: dict[str, Any]) -> None:
     """Train with one of the settings, as often as it is to be repeated."""
     file, changes = SETTINGS[name]
-    dflts = json.loads((ROOT / "config" / file).read_text()) | {"ckpt_keep_limit": 1} | changes
+    dflts = {**hyperparameters.read_dflts(ROOT / "config" / file), "ckpt_keep_limit": 1, **changes}
     (output / f"{name}.json").write_text(json.dumps(dflts))
     config = output / f"{name}.yaml"
     own = {"experiment": name, "dflts": str(output / f"{name}.json")}

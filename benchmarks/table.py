@@ -35,9 +35,10 @@ def table(results: dict[str, Any]) -> list[str]:
     """Return the table of what `training.py` measured on one machine, a line for each variant."""
     machine, measured = results["machine"], results["measured"]
     repetitions = len(next(iter(measured.values())))
+    software = f", {machine['software']}" if "software" in machine else ""
     title = (
-        f"{machine['cores']} cores of {machine['processor']} with {machine['instructions']}, "
-        f"medians of {repetitions} alternating repetitions:"
+        f"{machine['cores']} cores of {machine['processor']} with {machine['instructions']}"
+        f"{software}, medians of {repetitions} alternating repetitions:"
     )
     rows = [row(name, runs, results["ratios"].get(name)) for name, runs in measured.items()]
     return [title, "", *HEADER, *rows]
