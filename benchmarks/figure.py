@@ -11,8 +11,8 @@ import plotnine as p9
 import polars as pl
 
 
-def draw(ratios: Mapping[str, Sequence[float]], output: Path) -> None:
-    """Draw how many times faster each variant's epoch is: median, min and max."""
+def draw(ratios: Mapping[str, Sequence[float]], machine: str, output: Path) -> None:
+    """Draw how many times faster each variant's epoch is on a machine: median, min and max."""
     table = pl.DataFrame(
         [
             {"variant": name, "median": statistics.median(of), "low": min(of), "high": max(of)}
@@ -28,8 +28,8 @@ def draw(ratios: Mapping[str, Sequence[float]], output: Path) -> None:
         + p9.scale_y_continuous(expand=(0, 0, 0.15, 0))
         + p9.coord_flip()
         + p9.labs(
-            title="An epoch of the published size",
-            subtitle="against two tables joined for each batch of 32",
+            title="An epoch of the published size, against two tables joined for each batch",
+            subtitle=machine.replace("(R)", ""),
             x="",
             y="times faster (median; bars: min to max)",
         )

@@ -5,8 +5,8 @@ Both use oneDNN, which TensorFlow turns on by itself only where it finds AVX-512
 reference is several times slower on older processors, as a variant of its own shows. Alternates
 the reference (reference.py) and settings of hed, each in a process of its own; prints medians with
 min and max and the ratios of each repetition to its own reference; writes a file to
-benchmarks/results/ for each processor, of which `make docs` makes the tables of
-docs/performance.md, and benchmarks/training.png. With `--python .venv-tf2.15/bin/python` it
+benchmarks/results/ for each processor, of which `make docs` makes the tables and the figure of
+docs/performance.md. With `--python .venv-tf2.15/bin/python` it
 measures Aurora's TensorFlow and Intel's extension, on the processor, and writes a file of its own.
 
 Targets: fast settings 30 x per epoch, batch 32 not slower, with bfloat16 1.8 x, 2.5 GB of memory.
@@ -24,7 +24,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import figure
 from timing import spread
 
 from hed.config import hyperparameters
@@ -91,8 +90,6 @@ def main() -> None:
         "measured": results,
     }
     write(summary)
-    if args.python == sys.executable:
-        figure.draw(summary["ratios"], HERE / "training.png")
 
 
 SOFTWARE = """
