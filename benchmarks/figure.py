@@ -28,10 +28,10 @@ def draw(ratios: Mapping[str, Sequence[float]], machine: str, output: Path) -> N
         + p9.scale_y_continuous(expand=(0, 0, 0.15, 0))
         + p9.coord_flip()
         + p9.labs(
-            title="An epoch of the published size, against two tables joined for each batch",
+            title="An epoch of the published size",
             subtitle=machine.replace("(R)", ""),
             x="",
-            y="times faster (median; bars: min to max)",
+            y="times faster than with tables joined for each batch\n(median; bars: min to max)",
         )
         + p9.theme_minimal(base_size=10)
         + p9.theme(panel_grid_major_y=p9.element_blank(), panel_grid_minor=p9.element_blank())
