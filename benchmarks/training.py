@@ -6,8 +6,8 @@ reference is several times slower on older processors, as a variant of its own s
 the reference (reference.py) and settings of hed, each in a process of its own; prints medians with
 min and max and the ratios of each repetition to its own reference; writes a file to
 benchmarks/results/ for each processor, of which `make docs` makes the tables and the figure of
-docs/performance.md. With `--python .venv-tf2.15/bin/python` it
-measures Aurora's TensorFlow and Intel's extension, on the processor, and writes a file of its own.
+docs/performance.md. With `--python .venv-tf2.15/bin/python` it measures Aurora's TensorFlow and
+Intel's extension, on the processor, and writes a file of its own.
 
 Targets: fast settings 30 x per epoch, batch 32 not slower, with bfloat16 1.8 x, 2.5 GB of memory.
 """
@@ -118,7 +118,7 @@ def write(summary: dict[str, Any]) -> None:
     name = f"{of['processor']} {of['instructions']}"
     if "extension" in of["software"]:
         name += " intel extension"
-    words = re.findall(r"[a-z0-9.]+", name.lower())
+    words = re.findall(r"[a-z0-9]+", name.lower())
     place = HERE / "results" / f"{'-'.join(words)}.json"
     place.parent.mkdir(exist_ok=True)
     write_json(place, summary)
