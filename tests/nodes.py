@@ -87,20 +87,27 @@ class Nodes:
 
     def boot(self, *names: str) -> None:
         """Start nodes that are not running, with empty disks, and wait until they answer."""
-        for name in names:
-            shutil.rmtree(self.disk(name), ignore_errors=True)
-            self.disk(name).mkdir()
-            (self.root / f"{name}.sock").unlink(missing_ok=True)
-            self.agents[name] = self._start(name)
-        for name in names:
-            answer = self.agents[name].stdout
-            if answer is None or answer.readline() != b"ready\n":
-                raise RuntimeError(
-                    f"cannot make the stand-in node {name}, which needs mount, UTS and PID "
-                    "namespaces (be root, or let users make them: sysctl "
-                    "kernel.apparmor_restrict_unprivileged_userns=0 on Ubuntu): "
-                    + (self.root / f"{name}.log").read_text().strip()
-                )
+        started = {}
+        try:
+            for name in names:
+                shutil.rmtree(self.disk(name), ignore_errors=True)
+                self.disk(name).mkdir()
+                (self.root / f"{name}.sock").unlink(missing_ok=True)
+                started[name] = self._start(name)
+            for name, agent in started.items():
+                self._wait(name, agent)
+        finally:
+            self.agents |= started  # Not before: a node is up when it answers.
+
+    def _wait(self, name: str, agent: subprocess.Popen[bytes]) -> None:
+        """Wait until the agent of a node answers."""
+        if agent.stdout is None or agent.stdout.readline() != b"ready\n":
+            raise RuntimeError(
+                f"cannot make the stand-in node {name}, which needs mount, UTS and PID "
+                "namespaces (be root, or let users make them: sysctl "
+                "kernel.apparmor_restrict_unprivileged_userns=0 on Ubuntu): "
+                + (self.root / f"{name}.log").read_text().strip()
+            )
 
     def _start(self, name: str) -> subprocess.Popen[bytes]:
         """Start the agent of a node in new namespaces; it ends when its standard input closes."""

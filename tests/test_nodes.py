@@ -37,6 +37,19 @@ def test_each_node_has_its_own_name_disk_and_processes(nodes: Nodes) -> None:
         assert (nodes.disk(name) / "name").read_text() == f"{name}\n"
 
 
+def test_a_node_is_up_only_when_it_answers(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes.lose("x0n0")
+    seen, wait = [], Nodes._wait
+
+    def look(self: Nodes, name: str, agent: subprocess.Popen[bytes]) -> None:
+        seen.append(self.is_up(name))
+        wait(self, name, agent)
+
+    monkeypatch.setattr(Nodes, "_wait", look)
+    nodes.boot("x0n0")
+    assert (seen, nodes.is_up("x0n0")) == ([False], True)
+
+
 def test_all_nodes_see_the_files_beside_theirs_and_each_others_names(nodes: Nodes) -> None:
     place = nodes.root.parent / "shared"
     nodes.run("x0n0", ["sh", "-c", f"echo seen > {place}"])
