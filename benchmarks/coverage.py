@@ -31,6 +31,7 @@ from hed.experiment.runs import Run
 BINS = (0.0, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 1.0)
 SCALE = 0.05  # of a cell's error, AUC
 SIZES = (770, 40)  # drugs of an experiment
+DRUGS = 160  # of all sizes, for each simulation of intervals
 WORSE = 0.15  # share of them
 
 
@@ -59,7 +60,7 @@ def main() -> None:
     rows = [covered(args.simulations, args.cells, repeats) for repeats in (1, 2, 3, 5)]
     print(pl.DataFrame(rows))
     for drugs in SIZES:
-        simulations = max(1, args.simulations * min(SIZES) // drugs * 4)
+        simulations = max(1, args.simulations * DRUGS // drugs)
         for repeats in (1, 3):
             found = reliability(simulations, args.cells, repeats, drugs)
             print(f"{simulations} experiments of {drugs} drugs, {repeats} repeats", found)
@@ -81,10 +82,7 @@ def covered(simulations: int, cells: int, repeats: int) -> dict[str, float]:
 
 
 def reliability(simulations: int, cells: int, repeats: int, drugs: int) -> pl.DataFrame:
-    """Return, by the probability that is told, how often a drug belongs to the list.
-
-    The standard error of that share is one over experiments, as the drugs of one share a threshold.
-    """
+    """Return, by the probability that is told, how often a drug belongs to the list."""
     told, listed, rule = [], [], Rule()
     for seed in range(simulations):
         rng = np.random.default_rng([seed, 99])
@@ -94,13 +92,20 @@ def reliability(simulations: int, cells: int, repeats: int, drugs: int) -> pl.Da
         table = judge(truth, cells, repeats, seed, ["index", "probability"])
         told.append(table["probability"].to_numpy())
         listed.append(is_listed(truth.rmse(repeats), rule))
-    found = pl.DataFrame(
-        {
-            "simulation": np.repeat(np.arange(simulations), drugs),
-            "told": np.concatenate(told),
-            "listed": np.concatenate(listed),
-        }
-    )
+    return binned(np.array(told), np.array(listed))
+
+
+def binned(told: np.ndarray, listed: np.ndarray) -> pl.DataFrame:
+    """Return the mean of told probabilities and the share of listed drugs, by told probability.
+
+    The standard error of a share is one over experiments, as the drugs of one share a threshold.
+
+    Args:
+        told, listed: experiments x drugs.
+    """
+    simulation = np.repeat(np.arange(len(told)), told.shape[1])
+    columns = {"simulation": simulation, "told": told.ravel(), "listed": listed.ravel()}
+    found = pl.DataFrame(columns)
     names = [f"{low:g} to {high:g}" for low, high in pairwise(BINS)]
     between = np.array(names)[np.digitize(found["told"].to_numpy(), BINS[1:-1])]
     beyond = pl.col("listed") - pl.col("listed").mean().over("told_between")

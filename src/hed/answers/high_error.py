@@ -85,7 +85,7 @@ def tabulate(
         table = table.with_columns(funnel_z=drawn.funnel(table["mse"].to_numpy()))
     if set(OF_REPEATS) & set(columns):
         table = _repeats(table, parts, held.repeat_of, rule)
-    sums = drawn.both if set(DRAWN) & set(columns) else {}
+    sums = drawn.both if wanted.ranks else {}
     return _judged(table, sums, rule, level=how.level).select(columns)
 
 
@@ -98,12 +98,14 @@ class Wanted:
         intervals: metrics with an interval.
         drawn: metrics of each bootstrap draw.
         skills: metrics against baselines.
+        ranks: whether any of `DRAWN` is wanted.
     """
 
     described: frozenset[str]
     intervals: tuple[str, ...]
     drawn: frozenset[str]
     skills: tuple[str, ...]
+    ranks: bool
 
     @property
     def baselines(self) -> bool:
@@ -118,13 +120,14 @@ class Wanted:
         )
         described = frozenset({"mse", rule.metric, *intervals, *columns})
         is_compared = any(name.startswith(("skill", "baseline", *BASELINES)) for name in described)
+        ranks = bool({*DRAWN} & {*columns})
         drawn = {
             *intervals,
-            *({rule.metric} if {*DRAWN} & {*columns} else ()),
+            *({rule.metric} if ranks else ()),
             *({"mse"} if "funnel_z" in columns else ()),
         }
         skills = tuple(f"skill_{name}" for name in BASELINES) if is_compared else ()
-        return cls(described.union(skills), intervals, frozenset(drawn), skills)
+        return cls(described.union(skills), intervals, frozenset(drawn), skills, ranks)
 
 
 def unlisted(table: pl.DataFrame, rule: Rule) -> Iterator[str]:
