@@ -14,10 +14,10 @@ from pathlib import Path
 import polars as pl
 
 from hed import command, output
-from hed.answers import explanation, heldout, high_error
+from hed.answers import explanation, heldout
 from hed.answers.bootstrap import Resampling
 from hed.answers.explanation import Sources
-from hed.answers.rule import METRICS, Rule
+from hed.answers.rule import METRICS
 
 
 def main() -> None:
@@ -44,9 +44,7 @@ def joined() -> list[pl.Expr]:
 def tabulate(args: argparse.Namespace) -> pl.DataFrame:
     """Return the drugs of an experiment with what may explain their errors."""
     held = heldout.read(args.experiment)
-    judged = high_error.tabulate(
-        held, Rule(metric=args.metric), columns=(*explanation.COLUMNS, args.metric)
-    )
+    judged = explanation.judge(held, args.metric)
     sources = Sources(data=args.data, smiles=args.smiles)
     return explanation.explain(args.experiment, held, judged, args.metric, sources)
 

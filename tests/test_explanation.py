@@ -15,14 +15,6 @@ from hed.answers.rule import Rule
 from hed.errors import InputError
 
 QUICK = Resampling(replicates=500)
-
-
-def reasons(**known):
-    """Return a table of drugs with these columns; other reasons are unknown."""
-    unknown = {name: None for name in explanation.REASONS if name not in known}
-    return pl.DataFrame(known).with_columns(**unknown)
-
-
 # Acetaminophen, its methyl ether, aspirin, ethanol; the last is no molecule.
 SMILES = {
     "a": "CC(=O)Nc1ccc(O)cc1",
@@ -31,6 +23,12 @@ SMILES = {
     "d": "CCO",
     "e": "no molecule",
 }
+
+
+def reasons(**known):
+    """Return a table of drugs with these columns; other reasons are unknown."""
+    unknown = {name: None for name in explanation.REASONS if name not in known}
+    return pl.DataFrame(known).with_columns(**unknown)
 
 
 def test_the_nearest_drugs_are_those_of_least_distance_and_never_the_drug_itself(tmp_path):

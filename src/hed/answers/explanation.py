@@ -11,17 +11,18 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from hed.answers import similar
+from hed.answers import high_error, similar
 from hed.answers.bootstrap import Resampling, draw
 from hed.answers.grid import Floats
 from hed.answers.heldout import HeldOut
+from hed.answers.rule import Rule
 from hed.answers.similar import Similar
 from hed.data import smiles
 from hed.errors import InputError
 from hed.experiment import description
 
 # What is needed from the table of high error drugs, besides the metric.
-COLUMNS = ("drug", "run", "index", "high", "auc_mean", "auc_sd", "rows")
+_COLUMNS = ("drug", "run", "index", "high", "auc_mean", "auc_sd", "rows")
 # Below it a cell counts as sensitive, as in `classification`.
 SENSITIVE = 0.5
 TREE_DEPTH, FOLDS = 3, 5
@@ -65,6 +66,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--smiles", type=Path, metavar="FILE", help="table of improve_chem_id and smiles"
     )
     parser.add_argument("--data", type=Path, metavar="DIR", help="preprocessed data, if moved")
+
+
+def judge(held: HeldOut, metric: str) -> pl.DataFrame:
+    """Return of `high_error.tabulate` what `explain` needs; high drugs are those of the rule."""
+    return high_error.tabulate(held, Rule(metric=metric), columns=(*_COLUMNS, metric))
 
 
 def explain(

@@ -13,7 +13,6 @@ from hed.answers import (
     convergence,
     explanation,
     heldout,
-    high_error,
     mean_ranks,
     ranking,
     scores,
@@ -32,7 +31,6 @@ from hed.answers.plots import (
     tiles,
     training,
 )
-from hed.answers.rule import Rule
 from hed.errors import InputError
 from hed.experiment import usage
 from hed.experiment.kind import kind_of
@@ -126,7 +124,7 @@ def of_errors(directory: Path, others: Sequence[Path] = ()) -> p9.ggplot:
 def of_reasons(directory: Path, sources: Sources = NO_OTHER) -> p9.ggplot:
     """Return what goes with the error of a drug."""
     held = heldout.read(directory)
-    judged = high_error.tabulate(held, Rule(), columns=(*explanation.COLUMNS, "rmse"))
+    judged = explanation.judge(held, "rmse")
     drugs = explanation.explain(directory, held, judged, "rmse", sources)
     found = explanation.correlate(drugs, "rmse", Resampling())
     return reasons.plot(drugs, found, metric="rmse", title=told(held))
