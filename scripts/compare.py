@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 from hed import command, output
-from hed.answers import compare, mean_ranks, scores
+from hed.answers import compare, mean_ranks
 from hed.experiment import kind
 from hed.watching import aggregate
 
@@ -19,7 +19,7 @@ from hed.watching import aggregate
 def main() -> None:
     """Parse the arguments, read the scores and print the comparison."""
     args = parse()
-    tables = {name: scores.read(path) for name, path in compare.name(args.experiments).items()}
+    tables = compare.read(args.experiments, args.metric)
     paired = compare.pair(tables, args.metric)
     for note in (*kind.not_drugs(args.experiments[0]), *compare.unmatched(paired)):
         output.say(note)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from hed.answers import compare, mean_ranks, pairing, scores
+from hed.answers import compare, mean_ranks, pairing
 from hed.answers.mean_ranks import Contest
 from hed.answers.scores import LEVELS
 from hed.errors import InputError
@@ -94,7 +94,7 @@ def read(directory: Path, others: Sequence[Path]) -> Beside | None:
         return None
     if len(others) > MOST:
         raise InputError(f"{len(others)} experiments beside one are too many: give {MOST} at most")
-    tables = {name: scores.read(path) for name, path in compare.name([directory, *others]).items()}
+    tables = compare.read([directory, *others], METRIC)
     paired = compare.pair(tables, METRIC)
     if paired.drop_nulls(paired.columns[2:]).is_empty():
         raise InputError(f"no drug has scores in all of {', '.join(tables)}")

@@ -9,7 +9,7 @@ import polars as pl
 import scipy  # which imports scipy.stats where it is used: that takes a second
 
 from hed import output
-from hed.answers import pairing
+from hed.answers import pairing, scores
 from hed.answers.grid import Floats
 from hed.data import controls
 from hed.errors import InputError
@@ -54,6 +54,15 @@ def name(directories: Sequence[Path]) -> dict[str, Path]:
     return named
 
 
+def read(directories: Sequence[Path], metric: str) -> dict[str, pl.DataFrame]:
+    """Return the errors of experiments by the names of `name`, the first being the reference.
+
+    Raises:
+        InputError: as `name` does, or if a directory is not an experiment.
+    """
+    return {title: scores.read(path, [metric]) for title, path in name(directories).items()}
+
+
 def _control(directory: Path) -> str:
     """Return what was permuted in an experiment, such as ` (drugs permuted)`; "" if nothing was."""
     first = min((directory / RUNS).glob(f"*/{PARAMETERS}"), default=None)
@@ -69,7 +78,7 @@ def pair(tables: Mapping[str, pl.DataFrame], metric: str) -> pl.DataFrame:
     of the drug. Rows are in order of the index.
 
     Args:
-        tables: those of `scores.read`, by the experiments' names; the first is the reference.
+        tables: those of `read`.
 
     Raises:
         InputError: if there is no such metric, or drugs cannot be matched.

@@ -34,7 +34,7 @@ from hed.answers.plots import (
 from hed.errors import InputError
 from hed.experiment import usage
 from hed.experiment.kind import kind_of
-from hed.experiment.runs import count_first, read_experiment, read_runs, track_runs
+from hed.experiment.runs import count_first, list_runs, read_experiment, read_runs
 
 
 def draw(figure: str, directory: Path, output: Path) -> None:
@@ -76,7 +76,7 @@ def draw_comparison(directories: Sequence[Path], output: Path, *, metric: str) -
             `output` has no known ending.
     """
     theme.check(output)
-    tables = {name: scores.read(path) for name, path in compare.name(directories).items()}
+    tables = compare.read(directories, metric)
     differences = compare.differences(compare.pair(tables, metric))
     noun = kind_of(directories[0]).noun
     theme.save(comparison.plot(differences, metric=metric, noun=noun), output)
@@ -89,7 +89,7 @@ def draw_contest(directories: Sequence[Path], output: Path, *, metric: str) -> N
         InputError: as `draw_comparison` does, or if there are fewer than three experiments.
     """
     theme.check(output)
-    tables = {name: scores.read(path) for name, path in compare.name(directories).items()}
+    tables = compare.read(directories, metric)
     found = mean_ranks.contest(compare.pair(tables, metric), metric)
     theme.save(contest.plot(found, noun=kind_of(directories[0]).noun), output)
 
@@ -110,8 +110,8 @@ def draw_by_epochs(directories: Sequence[Path], output: Path, *, metric: str) ->
 def of_errors(directory: Path, others: Sequence[Path] = ()) -> p9.ggplot:
     """Return the error of each held-out drug, cell or split beside baselines and experiments."""
     experiment, kind = read_experiment(directory), kind_of(directory)
-    runs = track_runs(experiment)
-    table = scores.tabulate(runs).drop_nulls("rmse")
+    runs = list_runs(experiment)
+    table = scores.beside_baselines(runs, ["rmse"]).drop_nulls("rmse")
     title = f"{experiment.name}: {len(table)} of {count_first(runs)} runs"
     tested = f"each tested on {kind.rows} that its training never saw"
     title = f"{title}, {tested}"

@@ -10,7 +10,7 @@ import polars as pl
 
 from hed.answers import errors, heldout
 from hed.answers.heldout import HeldOut
-from hed.experiment.runs import Run, TrackedRun, list_runs, read_experiment
+from hed.experiment.runs import Run, list_runs, read_experiment
 from hed.watching import aggregate
 from hed.watching.aggregate import METRICS
 
@@ -23,37 +23,42 @@ LEVELS = {
 }
 
 
-def read(experiment: Path) -> pl.DataFrame:
+def read(experiment: Path, metrics: Sequence[str] = METRICS) -> pl.DataFrame:
     """Return the errors of an experiment, for a comparison: columns of `aggregate.errors`.
 
-    Repeats are under the first one's id.
+    Repeats are under the first one's id. Metrics that are not asked for have no column.
 
     Raises:
         InputError: if the directory is not an experiment.
     """
     runs = list_runs(read_experiment(experiment))
-    return _averaged(aggregate.errors(runs), runs)
+    return _averaged(aggregate.errors(runs), runs, metrics)
 
 
-def tabulate(runs: Sequence[TrackedRun]) -> pl.DataFrame:
-    """Return the scores of runs: columns of `aggregate.scores`, repeats under the first one's id.
+def beside_baselines(runs: Sequence[Run], metrics: Sequence[str] = METRICS) -> pl.DataFrame:
+    """Return the errors of runs and of their baselines: columns of `aggregate.errors_of_all`.
 
-    `epochs` and `seconds` are those of all repeats together.
+    Repeats and metrics: see `read`.
     """
-    return _averaged(aggregate.tabulate(runs), runs)
+    return _averaged(aggregate.errors_of_all(runs), runs, metrics)
 
 
-def _averaged(each: pl.DataFrame, runs: Sequence[Run]) -> pl.DataFrame:
+def _averaged(each: pl.DataFrame, runs: Sequence[Run], metrics: Sequence[str]) -> pl.DataFrame:
     """Return scores of single runs with repeats averaged, if there are any."""
+    each = each.drop(set(METRICS).difference(metrics))
     is_repeated = any(run.repeat_of for run in runs)
     return together(each, heldout.predictions(runs)) if is_repeated else each
 
 
 def together(each: pl.DataFrame, held: HeldOut) -> pl.DataFrame:
-    """Return scores with repeats averaged, of the scores of single runs and their predictions."""
+    """Return scores with repeats averaged, of the scores of single runs and their predictions.
+
+    `epochs` and `seconds` are those of all repeats together.
+    """
     if not held.repeat_of:
         return each
-    found = errors.describe(held.rows, METRICS).select("run", *METRICS)
+    metrics = [name for name in METRICS if name in each.columns]
+    found = errors.describe(held.rows, metrics).select("run", *metrics)
     first = each.with_columns(pl.col("run").replace(held.repeat_of))
     added = pl.selectors.by_name("epochs", "seconds", require_all=False)
     merged = first.group_by("run", maintain_order=True).agg(
