@@ -22,10 +22,17 @@ values = st.integers(0, 6).map(lambda value: value / 8)
 lists = st.lists(st.tuples(values, values), min_size=2, max_size=40)
 
 
-def orders(pairs):
+def arranged(values, *, before=0, after=0):
+    """Return the order of a single list, among places without a value."""
+    ends = (np.full(count, np.nan) for count in (before, after))
+    first, last = ends
+    return order.arrange(np.concatenate([first, np.asarray(values, float), last])[None])
+
+
+def orders(pairs, **missing):
     """Return true and predicted values, and their orders."""
     true, predicted = np.array(pairs, dtype=float).T
-    return true, predicted, order.arrange(true), order.arrange(predicted)
+    return true, predicted, arranged(true, **missing), arranged(predicted, **missing)
 
 
 def quiet(function, *arguments, **options):
@@ -35,9 +42,9 @@ def quiet(function, *arguments, **options):
         return function(*arguments, **options)
 
 
-@given(pairs=lists)
-def test_spearman_and_kendall_are_those_of_scipy_with_ties_and_constants(pairs):
-    true, predicted, x, y = orders(pairs)
+@given(pairs=lists, before=st.integers(0, 2), after=st.integers(0, 2))
+def test_spearman_and_kendall_are_those_of_scipy_with_ties_and_constants(pairs, before, after):
+    true, predicted, x, y = orders(pairs, before=before, after=after)
     expected = quiet(stats.spearmanr, true, predicted).statistic
     assert order.spearman(x, y) == pytest.approx(expected, abs=1e-12, nan_ok=True)
     expected = quiet(stats.kendalltau, true, predicted).statistic
@@ -48,22 +55,22 @@ def test_spearman_and_kendall_are_those_of_scipy_with_ties_and_constants(pairs):
 def test_kendall_is_exact_for_more_values_than_are_compared_at_once(decimals):
     true, predicted = np.random.default_rng(0).random((2, 700)).round(decimals)
     expected = stats.kendalltau(true, predicted).statistic
-    found = order.kendall(order.arrange(true), order.arrange(predicted))
+    found = order.kendall(arranged(true), arranged(predicted))
     assert found == pytest.approx(expected, abs=1e-12)
 
 
 @given(pairs=lists, k=st.integers(1, 12))
 def test_ndcg_is_that_of_scikit_learn(pairs, k):
     true, predicted, x, y = orders(pairs)
-    gain = 1 - true
-    expected = ndcg_score([gain], [-predicted], k=k)
+    gain = [1 - true]
+    expected = ndcg_score(gain, [-predicted], k=k)
     assert order.ndcg(gain, x, y, order.discounts(50, k)) == pytest.approx(expected)
-    expected = ndcg_score([gain], [-predicted])
+    expected = ndcg_score(gain, [-predicted])
     assert order.ndcg(gain, x, y, order.discounts(50)) == pytest.approx(expected)
 
 
 def test_recall_counts_the_true_top_among_the_predicted_top():
-    x, y = (order.arrange(np.array(v, float)) for v in ([1, 2, 3, 4, 5, 6], [3, 9, 1, 2, 7, 8]))
+    x, y = (arranged(values) for values in ([1, 2, 3, 4, 5, 6], [3, 9, 1, 2, 7, 8]))
     # True top 3: a b c; predicted: c d a.
     assert order.recall(x, y, order.first(6, 3)) == pytest.approx(2 / 3)
 
@@ -86,20 +93,36 @@ def test_recall_with_ties_is_the_mean_over_all_ways_to_break_them(pairs):
 @settings(max_examples=20)
 @given(true=st.lists(values, min_size=3, max_size=5))
 def test_a_random_order_has_the_mean_and_spread_over_all_permutations(true):
-    x = order.arrange(np.array(true))
+    x = arranged(true)
     size = len(true)
-    ways = [order.arrange(np.array(way)) for way in itertools.permutations(range(size))]
-    gain, first, falling = 1 - np.array(true), order.first(size, 2), order.discounts(size, 2)
+    ways = [arranged(way) for way in itertools.permutations(range(size))]
+    gain, first, falling = 1 - np.array([true]), order.first(size, 2), order.discounts(size, 2)
     hits = x.spread(first) / 2
-    best = x.spread(falling) @ gain
+    best = order.best(gain, x, falling)
     for found, all_ways in (
         (order.random_spearman(x), [order.spearman(x, w) for w in ways]),
         (order.random_kendall(x), [order.kendall(x, w) for w in ways]),
-        (order.random_sum(hits, first), [order.recall(x, w, first) for w in ways]),
-        (order.random_sum(gain / best, falling), [order.ndcg(gain, x, w, falling) for w in ways]),
+        (order.random_sum(hits, x.known, first), [order.recall(x, w, first) for w in ways]),
+        (
+            order.random_sum(gain / best, x.known, falling),
+            [order.ndcg(gain, x, w, falling) for w in ways],
+        ),
     ):
         expected = (np.mean(all_ways), np.std(all_ways))
-        assert found == pytest.approx(expected, abs=1e-9, nan_ok=True)
+        assert np.ravel(found) == pytest.approx(expected, abs=1e-9, nan_ok=True)
+
+
+def test_lists_of_different_lengths_are_ordered_as_each_by_itself():
+    rng = np.random.default_rng(0)
+    true, predicted = rng.integers(0, 9, (2, 30, 40)) / 8
+    is_missing = rng.random((30, 40)) < rng.random((30, 1))
+    together = [order.arrange(np.where(is_missing, np.nan, each)) for each in (true, predicted)]
+    for measure in (order.spearman, order.kendall):
+        alone = [
+            measure(arranged(x[~gone]), arranged(y[~gone])).item()
+            for x, y, gone in zip(true, predicted, is_missing, strict=True)
+        ]
+        assert measure(*together) == pytest.approx(alone, abs=1e-12, nan_ok=True)
 
 
 def cell_of(held, method="model", **options):

@@ -1,16 +1,19 @@
 """How well one order of things agrees with another; small values come first.
 
+All functions take k lists of up to n values at once, as the rows of a matrix, and return k numbers.
 Ties are never broken at random: a measure that depends on them is the mean over all ways to break
 them. A measure that is undefined is NaN.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+Booleans = npt.NDArray[np.bool_]
 
 # Values that are compared with all before them at once.
 BLOCK = 128
@@ -19,33 +22,79 @@ BEFORE = np.tri(BLOCK, dtype=bool)
 
 @dataclass(frozen=True)
 class Order:
-    """The order of n values in levels of equal ones: the level of each value, from 0.
+    """The orders of k lists of up to n values each.
 
-    `count` has the number of values on each level, `last` that up to and with it.
+    Attributes:
+        before: how many values of its list are smaller, k x n.
+        tied: how many are equal, itself among them, k x n; 0 where the list has no value.
     """
 
-    level: Integers
-    count: Integers
-    last: Integers
+    before: Integers
+    tied: Integers
+
+    @cached_property
+    def known(self) -> Booleans:
+        """Where the lists have values, k x n."""
+        return self.tied > 0
+
+    @cached_property
+    def size(self) -> Integers:
+        """How many values each list has, k."""
+        size: Integers = self.known.sum(axis=1)
+        return size
+
+    @cached_property
+    def is_constant(self) -> Booleans:
+        """Which lists have no two different values, k."""
+        constant: Booleans = self.tied.max(axis=1, initial=0) == self.size
+        return constant
+
+    @cached_property
+    def pairs(self) -> Integers:
+        """How many pairs of values each list has, k."""
+        return self.size * (self.size - 1) // 2
+
+    @cached_property
+    def tied_pairs(self) -> Integers:
+        """How many pairs of equal values each list has, k."""
+        pairs: Integers = (self.tied - self.known).sum(axis=1) // 2
+        return pairs
 
     def ranks(self) -> Floats:
-        """Return the ranks from 1; tied values share their mean rank."""
-        mean: Floats = self.last - (self.count - 1) / 2
-        return mean[self.level]
+        """Return the ranks from 1, k x n; tied values share their mean rank."""
+        return self.before + (self.tied + 1) / 2
 
     def spread(self, cumulative: Floats) -> Floats:
         """Return the weight of each value, the first i places having `cumulative[i]` together.
 
-        Tied values share the mean of their places' weights.
+        Tied values share the mean of their places' weights. 0 where a list has no value. k x n.
         """
-        mean: Floats = (cumulative[self.last] - cumulative[self.last - self.count]) / self.count
-        return mean[self.level]
+        whole = cumulative[self.before + self.tied] - cumulative[self.before]
+        shared: Floats = whole / np.maximum(self.tied, 1)
+        return shared
 
 
-def arrange(values: Floats | Integers) -> Order:
-    """Return the order of values, smallest first."""
-    _, level, count = np.unique(values, return_inverse=True, return_counts=True)
-    return Order(level=level, count=count, last=np.cumsum(count))
+def arrange(values: Floats) -> Order:
+    """Return the orders of lists, smallest first; NaN is no value of a list."""
+    place = np.argsort(values, axis=1)
+    first, last = _levels(np.take_along_axis(values, place, axis=1))
+    before, tied = np.empty_like(place), np.empty_like(place)
+    np.put_along_axis(before, place, first, axis=1)
+    np.put_along_axis(tied, place, last - first, axis=1)
+    known = ~np.isnan(values)
+    return Order(before * known, tied * known)
+
+
+def _levels(ordered: npt.NDArray[np.generic]) -> tuple[Integers, Integers]:
+    """Return for each place in ordered lists where its equals begin, and after which they end."""
+    count = ordered.shape[1]
+    differs = ordered[:, 1:] != ordered[:, :-1]
+    at = np.arange(1, count)
+    first, last = np.zeros(ordered.shape, np.int64), np.full(ordered.shape, count)
+    np.maximum.accumulate(at * differs, axis=1, out=first[:, 1:])
+    ends = np.where(differs, at, count)[:, ::-1]
+    last[:, :-1] = np.minimum.accumulate(ends, axis=1)[:, ::-1]
+    return first, last
 
 
 def first(size: int, k: int) -> Floats:
@@ -63,102 +112,126 @@ def discounts(size: int, k: int | None = None) -> Floats:
     return np.concatenate([[0.0], np.cumsum(weights)])
 
 
-def spearman(true: Order, predicted: Order) -> float:
+def spearman(true: Order, predicted: Order) -> Floats:
     """Return Spearman's correlation, NaN if either order is constant."""
-    x, y = (order.ranks() - (len(order.level) + 1) / 2 for order in (true, predicted))
-    size = float(x @ x) * float(y @ y)
-    return float(x @ y) / size**0.5 if size > 0 else np.nan
+    middle = (true.size[:, None] + 1) / 2
+    x, y = ((order.ranks() - middle) * order.known for order in (true, predicted))
+    return _ratio(_dot(x, y), np.sqrt(_dot(x, x) * _dot(y, y)))
 
 
-def kendall(true: Order, predicted: Order) -> float:
+def kendall(true: Order, predicted: Order) -> Floats:
     """Return Kendall's tau-b (Biometrika 33, 1945), NaN if either order is constant."""
-    size = len(true.level)
-    pairs, both = size * (size - 1) // 2, true.level * size + predicted.level
-    tied, tied_there = _pairs(true.count), _pairs(predicted.count)
-    tied_both = _pairs(np.unique(both, return_counts=True)[1])
-    concordant = _concordant(true, predicted)
-    discordant = pairs - tied - tied_there + tied_both - concordant
-    squared = (pairs - tied) * (pairs - tied_there)
-    return (concordant - discordant) / squared**0.5 if squared > 0 else np.nan
+    concordant, tied_both = _compare(true, predicted)
+    free, free_there = true.pairs - true.tied_pairs, true.pairs - predicted.tied_pairs
+    discordant = free - predicted.tied_pairs + tied_both - concordant
+    return _ratio(concordant - discordant, np.sqrt(free.astype(np.float64) * free_there))
 
 
-def _concordant(true: Order, predicted: Order) -> int:
-    """Return the number of pairs that are in the same order in both.
+def _compare(true: Order, predicted: Order) -> tuple[Integers, Integers]:
+    """Return the numbers of pairs that are in the same order in both, and that are tied in both.
 
-    In the true order, with ties by falling prediction, these are pairs whose later value is larger.
+    In the true order, with ties by falling prediction, the former are pairs whose later value is
+    larger.
     """
-    size = len(true.level)
-    place = np.argsort(true.level * size - predicted.level)
-    # Many pairs are compared: the smallest type that holds the levels is the fastest.
-    later = predicted.level[place].astype(np.min_scalar_type(size))
+    count = true.tied.shape[1]
+    # Missing values come last.
+    keys = np.where(true.known, true.before * count + count - 1 - predicted.before, count**2)
+    keys.sort(axis=1)
+    # Many pairs are compared: the smallest type that holds the places is the fastest.
+    later = (count - 1 - keys % count).astype(np.min_scalar_type(count))
+    concordant = [_rising(row[:size]) for row, size in zip(later, true.size, strict=True)]
+    begin, end = _levels(keys)
+    both = (end - begin - 1) * (keys < count**2)
+    return np.array(concordant, np.int64), both.sum(axis=1) // 2
+
+
+def _rising(values: Integers) -> int:
+    """Return the number of pairs of which the later value is larger."""
     count = 0
-    for start in range(0, size, BLOCK):
-        block = later[start : start + BLOCK, None]
+    for start in range(0, len(values), BLOCK):
+        block = values[start : start + BLOCK, None]
         before = BEFORE[: len(block), : len(block)]
-        count += int(np.count_nonzero(later[:start] < block))
+        count += int(np.count_nonzero(values[:start] < block))
         count += int(np.count_nonzero((block > block.T) & before))
     return count
 
 
-def recall(true: Order, predicted: Order, cumulative: Floats) -> float:
+def recall(true: Order, predicted: Order, cumulative: Floats) -> Floats:
     """Return the share of the true first k that are among the predicted first k.
 
     NaN if there are not more than k values, since then every order finds all. `cumulative` is
     `first` of at least that size.
     """
     k = cumulative[-1]
-    if len(true.level) <= k:
-        return np.nan
-    return float(true.spread(cumulative) @ predicted.spread(cumulative)) / float(k)
+    shared = _dot(true.spread(cumulative), predicted.spread(cumulative)) / k
+    return np.where(true.size > k, shared, np.nan)
 
 
-def ndcg(gain: Floats, true: Order, predicted: Order, cumulative: Floats) -> float:
+def ndcg(gain: Floats, true: Order, predicted: Order, cumulative: Floats) -> Floats:
     """Return the normalised discounted cumulative gain, NaN if no value has a gain.
 
     Järvelin and Kekäläinen, ACM Trans. Inf. Syst. 20 (2002); ties as McSherry and Najork, ECIR
-    2008. `gain` falls along the true order; `cumulative` are `discounts` of at least that size.
+    2008. `gain`, of k x n, falls along the true order; `cumulative` are `discounts` of at least
+    that size.
     """
-    best = float(true.spread(cumulative) @ gain)
-    return float(predicted.spread(cumulative) @ gain) / best if best > 0 else np.nan
+    return _ratio(_dot(predicted.spread(cumulative), gain), best(gain, true, cumulative))
 
 
-def random_spearman(true: Order) -> tuple[float, float]:
+def best(gain: Floats, true: Order, cumulative: Floats) -> Floats:
+    """Return the discounted cumulative gain of the true order, by which others are normalised."""
+    return _dot(true.spread(cumulative), gain)
+
+
+def random_spearman(true: Order) -> tuple[Floats, Floats]:
     """Return mean and standard deviation of Spearman's correlation with a random order."""
-    count = len(true.level)
-    return (0.0, (count - 1) ** -0.5) if len(true.count) > 1 else (np.nan, np.nan)
+    deviation = 1 / np.sqrt(np.maximum(true.size - 1, 1))
+    return _undefined(true, np.zeros(len(true.size))), _undefined(true, deviation)
 
 
-def random_kendall(true: Order) -> tuple[float, float]:
+def random_kendall(true: Order) -> tuple[Floats, Floats]:
     """Return mean and standard deviation of tau-b with a random order that has no ties.
 
     Kendall, Rank Correlation Methods (1970), chapter 4.
     """
-    count, t = len(true.level), true.count
-    if len(t) < 2:
-        return np.nan, np.nan
-    variance = (_variance_terms(np.array([count])) - _variance_terms(t)) / 18
-    pairs = count * (count - 1) // 2
-    return 0.0, (variance / (pairs * (pairs - _pairs(t)))) ** 0.5
+    tied = ((true.tied - 1.0) * (2.0 * true.tied + 5) * true.known).sum(axis=1)
+    variance = (true.size * (true.size - 1.0) * (2.0 * true.size + 5) - tied) / 18
+    pairs = true.pairs.astype(np.float64)
+    deviation = np.sqrt(_ratio(variance, pairs * (pairs - true.tied_pairs)))
+    return _undefined(true, np.zeros(len(true.size))), _undefined(true, deviation)
 
 
-def random_sum(values: Floats, cumulative: Floats) -> tuple[float, float]:
-    """Return mean and standard deviation of the sum of n values in random order with weights.
+def random_sum(values: Floats, known: Booleans, cumulative: Floats) -> tuple[Floats, Floats]:
+    """Return mean and standard deviation of the sum of values in random order with weights.
 
     The first i places have `cumulative[i]` together. Hoeffding, Ann. Math. Stat. 22 (1951).
+
+    Args:
+        values: k x n.
+        known: where lists have values, k x n.
+        cumulative: n + 1 or more.
     """
-    size = len(values)
-    weights = np.diff(cumulative[: size + 1])
-    a, b = values - values.sum() / size, weights - cumulative[size] / size
-    squares = float(a @ a) * float(b @ b)
-    mean = float(values.sum() * cumulative[size]) / size
-    return mean, (squares / max(size - 1, 1)) ** 0.5
+    size = known.sum(axis=1)
+    count = np.maximum(size, 1)
+    mean, weight = (values * known).sum(axis=1) / count, cumulative[size]
+    around = np.where(known, values - mean[:, None], 0.0)
+    squares = np.concatenate([[0.0], np.cumsum(np.diff(cumulative) ** 2)])[size]
+    both = _dot(around, around) * np.maximum(squares - weight**2 / count, 0.0)
+    return mean * weight, np.sqrt(both / np.maximum(size - 1, 1))
 
 
-def _pairs(counts: Integers) -> int:
-    """Return the number of pairs within groups of these sizes."""
-    return int((counts * (counts - 1) // 2).sum())
+def _dot(x: Floats, y: Floats) -> Floats:
+    """Return the product sum of each list."""
+    product: Floats = np.einsum("ij,ij->i", x, y)
+    return product
 
 
-def _variance_terms(counts: Integers) -> float:
-    """Return the sum of t (t - 1) (2 t + 5) over groups of size t."""
-    return float((counts * (counts - 1.0) * (2.0 * counts + 5)).sum())
+def _ratio(part: Floats | Integers, whole: Floats) -> Floats:
+    """Return ratios, NaN where there is nothing to divide by."""
+    undefined = np.full(len(whole), np.nan)
+    ratio: Floats = np.divide(part, whole, out=undefined, where=whole > 0)
+    return ratio
+
+
+def _undefined(order: Order, values: Floats) -> Floats:
+    """Return values with NaN where the order is constant."""
+    return np.where(order.is_constant, np.nan, values)

@@ -13,10 +13,13 @@ Methods:
         what is to be predicted, with the opposite sign.)
 """
 
-from collections.abc import Iterator
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from hed.answers import order
@@ -52,8 +55,6 @@ SUMMARY_SCHEMA: dict[str, type[pl.DataType]] = {
     **dict.fromkeys((*NUMBERS, *QUANTILES, "above_random"), pl.Float64),
 }
 
-Row = tuple[str | int | float | None, ...]
-
 
 @dataclass(frozen=True)
 class Weights:
@@ -63,6 +64,31 @@ class Weights:
     first: Floats
     top: Floats
     all: Floats
+
+
+@dataclass(frozen=True)
+class Lists:
+    """The drugs of each cell.
+
+    Attributes:
+        true: mean AUC of cells x drugs, NaN where a cell has not met a drug.
+        order: that of the true AUC.
+        gain: 1 - AUC, at least 0; 0 where a cell has not met a drug.
+    """
+
+    true: Floats
+    order: Order
+    gain: Floats
+
+    @classmethod
+    def of(cls, true: Floats) -> Lists:
+        """Return the drugs of cells by their true AUC."""
+        return cls(true, order.arrange(true), np.nan_to_num(np.maximum(1 - true, 0.0)))
+
+    def where(self, known: npt.NDArray[np.bool_]) -> Lists:
+        """Return the lists without the drugs of which something is not known."""
+        is_same = np.array_equal(known, self.order.known)
+        return self if is_same else Lists.of(np.where(known, self.true, np.nan))
 
 
 def rank_cells(held: HeldOut, *, k: int = 10) -> pl.DataFrame:
@@ -82,17 +108,25 @@ def rank_cells(held: HeldOut, *, k: int = 10) -> pl.DataFrame:
         raise InputError(f"the top {k} drugs cannot be ranked: give at least 1")
     grid = held.grid
     true, predicted = (grid.mean(held.rows[c].to_numpy()) for c in ("true", "predicted"))
-    oracle = drug_means(true)
+    oracle = np.where(np.isfinite(true), drug_means(true), np.nan)
     size = len(grid.drugs)
     weights = Weights(k, order.first(size, k), order.discounts(size, k), order.discounts(size))
-    rows: list[Row] = []
-    for number, cell in enumerate(grid.cells):
-        known = np.flatnonzero(np.isfinite(true[:, number]))
-        t, p, o = (values[known, number] for values in (true, predicted, oracle))
-        rows += [(cell, *row) for row in _rank_cell(t, p, o, weights)]
-    return pl.DataFrame(rows, schema=CELL_SCHEMA, orient="row").with_columns(
-        pl.selectors.float().fill_nan(None)
+    # Each cell is a list of drugs.
+    lists = Lists.of(true.T)
+    alike = lists.where(np.isfinite(oracle.T))
+    tables = [
+        _measured("model", lists, order.arrange(predicted.T), weights),
+        _random(lists, weights),
+        _measured("drug_mean", alike, order.arrange(oracle.T), weights),
+        *(_constant(method, lists) for method in CONSTANT),
+    ]
+    cells = pl.Series("cell", grid.cells)
+    # The rows of a cell next to each other.
+    ordered = pl.concat([table.with_columns(cells) for table in tables], how="diagonal").select(
+        pl.col(name).cast(dtype) for name, dtype in CELL_SCHEMA.items()
     )
+    ordered = ordered.sort("cell", maintain_order=True)
+    return ordered.with_columns(pl.selectors.float().fill_nan(None))
 
 
 def drug_means(true: Floats) -> Floats:
@@ -105,22 +139,9 @@ def drug_means(true: Floats) -> Floats:
     return means
 
 
-def _rank_cell(true: Floats, predicted: Floats, oracle: Floats, how: Weights) -> Iterator[Row]:
-    """Yield the rows of one cell, without its name."""
-    truth = order.arrange(true)
-    gain = np.maximum(1 - true, 0.0)
-    yield _row("model", gain, truth, order.arrange(predicted), how)
-    yield _random_row(gain, truth, how)
-    has = np.isfinite(oracle)
-    whole = truth if has.all() else order.arrange(true[has])
-    yield _row("drug_mean", gain[has], whole, order.arrange(oracle[has]), how)
-    for method in CONSTANT:
-        nothing = (None,) * (2 * len(MEASURES))
-        yield (method, len(true), *nothing, "one value for all drugs of the cell")
-
-
-def _row(method: str, gain: Floats, true: Order, predicted: Order, how: Weights) -> Row:
-    """Return the measures of a method in one cell."""
+def _measured(method: str, lists: Lists, predicted: Order, how: Weights) -> pl.DataFrame:
+    """Return the measures of a method in each cell."""
+    true, gain = lists.order, lists.gain
     measures = (
         order.spearman(true, predicted),
         order.kendall(true, predicted),
@@ -128,36 +149,57 @@ def _row(method: str, gain: Floats, true: Order, predicted: Order, how: Weights)
         order.ndcg(gain, true, predicted, how.top),
         order.ndcg(gain, true, predicted, how.all),
     )
-    why = "; ".join(_reasons(gain, true, predicted, k=how.k)) or None
-    return (method, len(gain), *measures, *(None for _ in measures), why)
+    named = dict(zip(MEASURES, measures, strict=True))
+    return _table(method, lists, named, _reasons(lists, predicted, k=how.k))
 
 
-def _random_row(gain: Floats, true: Order, how: Weights) -> Row:
-    """Return what a random order reaches in one cell: means, then standard deviations."""
-    first = true.spread(how.first) / how.k
-    hits = order.random_sum(first, how.first) if len(gain) > how.k else (np.nan, np.nan)
-    found = [order.random_spearman(true), order.random_kendall(true), hits]
+def _random(lists: Lists, how: Weights) -> pl.DataFrame:
+    """Return what a random order reaches in each cell: means, and standard deviations."""
+    true, gain = lists.order, lists.gain
+    hits = order.random_sum(true.spread(how.first) / how.k, true.known, how.first)
+    is_choice = true.size > how.k
+    found = [order.random_spearman(true), order.random_kendall(true)]
+    found.append((np.where(is_choice, hits[0], np.nan), np.where(is_choice, hits[1], np.nan)))
     for weights in (how.top, how.all):
-        best = float(true.spread(weights) @ gain)
-        found.append(order.random_sum(gain / best if best > 0 else gain * np.nan, weights))
-    means, deviations = zip(*found, strict=True)
-    why = "; ".join(_reasons(gain, true, None, k=how.k)) or None
-    return ("random", len(gain), *means, *deviations, why)
+        best = order.best(gain, true, weights)[:, None]
+        share = np.divide(gain, best, out=np.full_like(gain, np.nan), where=best > 0)
+        found.append(order.random_sum(share, true.known, weights))
+    named = {
+        name: values
+        for measure, pair in zip(MEASURES, found, strict=True)
+        for name, values in zip((measure, f"{measure}_sd"), pair, strict=True)
+    }
+    return _table("random", lists, named, _reasons(lists, None, k=how.k))
 
 
-def _reasons(gain: Floats, true: Order, predicted: Order | None, *, k: int) -> Iterator[str]:
-    """Yield why measures of one cell are undefined."""
-    count = len(gain)
-    if count < 2:
-        yield "fewer than two drugs"
-    elif len(true.count) < 2:
-        yield "all true values are equal"
-    elif predicted and len(predicted.count) < 2:
-        yield "all predictions are equal"
-    if count <= k:
-        yield f"no more than {k} drugs"
-    if not gain.any():
-        yield "no AUC is below 1"
+def _constant(method: str, lists: Lists) -> pl.DataFrame:
+    """Return the rows of a method that ranks nothing."""
+    return _table(method, lists, {}, pl.lit("one value for all drugs of the cell"))
+
+
+def _table(
+    method: str, lists: Lists, measures: Mapping[str, Floats], reason: pl.Expr | pl.Series
+) -> pl.DataFrame:
+    """Return a row per cell."""
+    table = pl.DataFrame({"drugs": lists.order.size, **measures})
+    return table.with_columns(method=pl.lit(method), reason=reason)
+
+
+def _reasons(lists: Lists, predicted: Order | None, *, k: int) -> pl.Expr:
+    """Return why measures of each cell are undefined, null if none is."""
+    true = lists.order
+    few, flat = true.size < 2, true.is_constant
+    level = predicted.is_constant if predicted else np.zeros_like(flat)
+    reasons = {
+        "fewer than two drugs": few,
+        "all true values are equal": flat & ~few,
+        "all predictions are equal": level & ~flat & ~few,
+        f"no more than {k} drugs": true.size <= k,
+        "no AUC is below 1": ~lists.gain.any(axis=1),
+    }
+    parts = [pl.when(pl.Series(holds)).then(pl.lit(why)) for why, holds in reasons.items()]
+    joined = pl.concat_str(parts, separator="; ", ignore_nulls=True)
+    return pl.when(joined != "").then(joined)
 
 
 def undefined(cells: pl.DataFrame) -> Iterator[str]:

@@ -66,7 +66,7 @@ def agree(joined: pl.DataFrame) -> pl.DataFrame:
     first, second = (int(both[f"high_{side}"].sum()) for side in SIDES)
     shared = int((both["high_first"] & both["high_second"]).sum())
     either = first + second - shared
-    orders = [order.arrange(both[side].to_numpy()) for side in SIDES]
+    orders = [order.arrange(both.select(side).to_numpy().T) for side in SIDES]
     row = {
         "drugs": size,
         "listed_first": first,
@@ -76,8 +76,8 @@ def agree(joined: pl.DataFrame) -> pl.DataFrame:
         "jaccard": shared / either if either else None,
         "overlap": shared / min(first, second) if first and second else None,
         "p_value": share_at_least(shared, size=size, first=first, second=second),
-        "spearman": order.spearman(orders[0], orders[1]),
-        "kendall": order.kendall(orders[0], orders[1]),
+        "spearman": order.spearman(orders[0], orders[1]).item(),
+        "kendall": order.kendall(orders[0], orders[1]).item(),
     }
     return pl.DataFrame([row], schema=SCHEMA).with_columns(pl.selectors.float().fill_nan(None))
 

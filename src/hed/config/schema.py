@@ -1,13 +1,19 @@
 """Closed JSON schemas: checks that answer in one sentence, and defaults."""
 
+from __future__ import annotations
+
 import difflib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
-
-from jsonschema import Draft202012Validator, TypeChecker, ValidationError, validators
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from hed.errors import InputError
+
+# What only reads an experiment need not wait for it: a fifth of a second.
+if TYPE_CHECKING:
+    from jsonschema import TypeChecker, ValidationError
+    from jsonschema.protocols import Validator
 
 Schema = Mapping[str, Any]
 
@@ -17,10 +23,16 @@ def _is_integer(checker: TypeChecker, value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-_Validator = validators.extend(  # type: ignore[no-untyped-call]
-    Draft202012Validator,
-    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
-)
+@cache
+def _validator() -> type[Validator]:
+    """Return the class of validators in use."""
+    from jsonschema import Draft202012Validator, validators
+
+    checker = Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer)
+    extended: type[Validator] = validators.extend(  # type: ignore[no-untyped-call]
+        Draft202012Validator, type_checker=checker
+    )
+    return extended
 
 
 def check(value: Any, schema: Schema, *, source: str, noun: str = "key") -> None:
@@ -33,7 +45,7 @@ def check(value: Any, schema: Schema, *, source: str, noun: str = "key") -> None
     Raises:
         InputError: one sentence about the first violation.
     """
-    errors = sorted(_Validator(schema).iter_errors(value), key=lambda e: list(e.path))
+    errors = sorted(_validator()(schema).iter_errors(value), key=lambda e: list(e.path))
     if errors:
         raise InputError(_sentence(errors[0], source, noun))
 
