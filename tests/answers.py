@@ -53,12 +53,17 @@ def write(directory: Path, rows: Rows, *, states: list[str] | None = None, **kin
 
 
 def write_descriptors(
-    directory: Path, values: Sequence[float], further: Sequence[str] = ()
+    directory: Path, values: Sequence[float] | np.ndarray, further: Sequence[str] = ()
 ) -> Path:
-    """Write a descriptor of drugs named as those of `hold`, and after them of `further` ones."""
+    """Write one descriptor, or a row of several, of drugs named as those of `hold`.
+
+    The last values are those of the `further` ones.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     names = [*(name_drug(i) for i in range(len(values) - len(further))), *further]
-    table = pl.DataFrame({tables.DRUG: names, "mordred.x": [float(value) for value in values]})
+    columns = np.asarray(values, float).reshape(len(names), -1).T
+    described = {f"mordred.{number}": column for number, column in enumerate(columns)}
+    table = pl.DataFrame({tables.DRUG: names, **described})
     table.write_parquet(directory / tables.DESCRIPTOR_FILE)
     return directory
 

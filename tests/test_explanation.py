@@ -6,6 +6,7 @@ import pytest
 from answers import describe_drugs, draw, hold, write, write_descriptors
 from experiments import name_drug, run_script
 from scipy import stats
+from scipy.spatial import distance
 
 from hed.answers import explanation, similar
 from hed.answers.bootstrap import Resampling
@@ -37,6 +38,20 @@ def test_the_nearest_drugs_are_those_of_least_distance_and_never_the_drug_itself
     assert found.names[0] == [name_drug(i) for i in (0, 2, 3)]
     assert found.names[1] == []
     assert found.distance == pytest.approx([1.0, np.nan, 0.5], nan_ok=True)
+
+
+def test_distances_are_those_of_scipy_and_drugs_of_the_same_descriptors_are_at_none(tmp_path):
+    values = np.random.default_rng(0).normal(5, 2, (40, 1600)).astype(np.float32).clip(-10, 10)
+    values[[3, 17]] = values[8]
+    names = [name_drug(i) for i in range(40)]
+    found = similar.by_descriptors(write_descriptors(tmp_path, values), names)
+    expected = distance.squareform(distance.pdist(values.astype(np.float64)))
+    np.fill_diagonal(expected, np.inf)
+    assert found.distance == pytest.approx(expected.min(axis=1), rel=1e-9)
+    nearest = np.argsort(expected, axis=1, kind="stable")[:, : similar.NEAREST]
+    assert found.names == [[names[i] for i in row] for row in nearest]
+    assert found.names[3][:2] == [names[8], names[17]]
+    assert found.distance[[3, 8, 17]].tolist() == [0, 0, 0]
 
 
 def test_drugs_of_one_skeleton_are_nearest_by_their_fingerprints():

@@ -10,6 +10,8 @@ from hed.answers.grid import Floats
 from hed.data import dataset, smiles, tables
 
 NEAREST = 3
+# Decimals of squared distances, far above the rounding of their sums.
+ROUNDED = 6
 
 
 @dataclass(frozen=True)
@@ -30,15 +32,25 @@ def by_descriptors(data: Path, drugs: Sequence[str]) -> Similar:
 
     A drug without descriptors has none, and no distance.
     """
-    from scipy.spatial.distance import cdist
-
     features = dataset.read_features(data, tables.DESCRIPTORS)
     place = {drug: row for row, drug in enumerate(features.ids)}
     values = features.values.astype(np.float64)
     rows = np.array([place.get(drug, -1) for drug in drugs])
-    distance = cdist(values[rows], values)
+    distance = _euclidean(values[rows], values)
     distance[rows < 0] = np.nan
     return _nearest(distance, drugs, features.ids.to_list())
+
+
+def _euclidean(these: Floats, others: Floats) -> Floats:
+    """Return the distances of m rows from n others, m x n.
+
+    By a product of matrices, in a tenth of the time of differences. Equal rows are at 0, as are
+    those whose distance is below 1e-3.
+    """
+    squares = [np.einsum("ij,ij->i", rows, rows) for rows in (these, others)]
+    squared = np.add.outer(*squares) - 2 * these @ others.T
+    distance: Floats = np.sqrt(np.maximum(squared.round(ROUNDED), 0.0))
+    return distance
 
 
 def by_fingerprints(structures: Mapping[str, str], drugs: Sequence[str]) -> Similar:
