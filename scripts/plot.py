@@ -70,6 +70,8 @@ def parse() -> argparse.Namespace:
     many = args.figure in (COMPARISON, CONTEST, EPOCHS, ERRORS)
     if len(args.experiments) < least or (len(args.experiments) > 1 and not many):
         parser.error(f"{args.figure} needs {least} experiment{'s or more' if many else ''}")
+    if args.figure != REASONS and (args.smiles or args.data):
+        parser.error(f"--smiles and --data are for the figure {REASONS}")
     return args
 
 

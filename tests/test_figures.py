@@ -228,6 +228,12 @@ def test_a_comparison_needs_two_experiments(tmp_path):
     assert "comparison needs 2 experiments or more" in result.stderr
 
 
+def test_what_another_figure_reads_is_refused(tmp_path):
+    result = run_script("plot.py", "errors", tmp_path, tmp_path / "a.png", "--smiles", "a.csv")
+    assert result.returncode == 2
+    assert "--smiles and --data are for the figure reasons" in result.stderr
+
+
 @pytest.mark.parametrize(("metric", "change"), [("rmse", "worse"), ("pcc", "better")])
 def test_more_is_worse_for_errors_and_better_for_correlations(metric, change):
     table = pl.DataFrame(
