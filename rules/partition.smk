@@ -8,18 +8,18 @@ Output: rsp_{train,val,test}_data.parquet on node-local disk, and features of it
 
 from shlex import quote
 
-from hed.data import preprocess, splits, tables
+from hed.data import layout, options, splits
 
 GROUPS = [path for path in [config["partition"]["groups"]] if path]
 PRESCRIBED = splits.Splits(EXPERIMENT.splits)
-SCALING = preprocess.scaling_options(config["preprocess"], on=preprocess.TRAINING)
+SCALING = options.of_scaling(config["preprocess"], on=options.TRAINING)
 
 
 rule partition:
     """Hold out one drug, and a share of the other rows for validation."""
     input:
         response=ancient(f"{DATA}/rsp_merged.parquet"),
-        features=ancient([f"{DATA}/{kind.file}" for kind in tables.KINDS if SCALING]),
+        features=ancient([f"{DATA}/{name}" for name in layout.FEATURE_FILES if SCALING]),
         groups=ancient(GROUPS),
         splits=ancient(
             lambda wildcards: [*PRESCRIBED.files(RUNS[wildcards.run].index).values()]

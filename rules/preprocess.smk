@@ -4,7 +4,7 @@ Inputs: response.tsv, cancer_gene_expression.tsv, drug_mordred.tsv of a raw `dat
 Outputs: data/{rsp_merged,ge_merged_data,md_merged_data}.parquet.
 """
 
-from hed.data import preprocess
+from hed.data import options
 
 
 rule preprocess:
@@ -21,7 +21,7 @@ rule preprocess:
     params:
         scripts=SCRIPTS,
         raw=EXPERIMENT.raw,
-        options=preprocess.options(config["preprocess"]),
+        options=options.of_preprocess(config["preprocess"]),
     shell:
         r"""
         python {params.scripts:q}/preprocess.py {params.raw:q} data {params.options} >{log:q} 2>&1

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from hed import command
-from hed.data import groups, partition, responses, scaling, splits, tables
+from hed.data import groups, partition, responses, row_lists, scaling, splits, tables
 from hed.data.responses import Responses
 from hed.errors import InputError
 
@@ -26,7 +26,7 @@ def split(args: argparse.Namespace, found: Responses) -> dict[str, pl.DataFrame]
     if args.mode == partition.BY_FILE:
         if len(args.splits) != len(splits.STAGES):
             raise InputError("mode file needs --splits TRAIN VAL TEST, three files of row numbers")
-        return splits.split(found, dict(zip(splits.STAGES, args.splits, strict=True)))
+        return row_lists.split(found, dict(zip(splits.STAGES, args.splits, strict=True)))
     grouped = groups.read(args.groups) if args.groups else None
     how = partition.Split(args.mode, args.validation, args.test, args.seed, grouped)
     counted = found.ids.get(tables.COUNTED.get(args.mode, ""))

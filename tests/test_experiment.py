@@ -18,7 +18,8 @@ from hed.config import hyperparameters
 from hed.config.hyperparameters import UpfLine
 from hed.data import tables
 from hed.errors import InputError
-from hed.experiment import description, opening, plan
+from hed.experiment import beginning, description, opening, plan
+from hed.names import RECORD
 
 ROOT = Path(__file__).parents[1]
 # Opens and starts the experiment of each configuration that it reads, and says which it got.
@@ -186,7 +187,7 @@ def starters():
 
 def record(output, name="EXP000"):
     """Return the record of an experiment."""
-    return json.loads((output / name / opening.RECORD).read_text())
+    return json.loads((output / name / RECORD).read_text())
 
 
 @pytest.fixture
@@ -317,9 +318,9 @@ def test_what_a_dry_run_leaves_does_not_cost_a_number(look, run, output):
 
 def test_a_dry_run_changes_nothing_in_an_experiment(look, run, output):
     run(experiment="mine")
-    before = (output / "mine" / opening.RECORD).read_bytes()
+    before = (output / "mine" / RECORD).read_bytes()
     look(experiment="mine")
-    assert (output / "mine" / opening.RECORD).read_bytes() == before
+    assert (output / "mine" / RECORD).read_bytes() == before
 
 
 # A named experiment
@@ -469,7 +470,7 @@ def test_a_deleted_experiment_leaves_no_partition_to_one_of_its_name(look, upf):
 
 
 def test_a_user_without_a_name_has_a_node_local_directory(look, monkeypatch):
-    monkeypatch.setattr(opening.getpass, "getuser", lambda: {}["name"])
+    monkeypatch.setattr(beginning.getpass, "getuser", lambda: {}["name"])
     assert f"/{os.getuid()}/hed/" in look().local
 
 
@@ -527,13 +528,13 @@ def test_two_copies_cannot_have_one_name(refuse, tmp_path, upf):
     (tmp_path / "deep").mkdir()
     same = shutil.copy(upf(("a", 0)), tmp_path / "deep" / "dflts.json")
     assert "upf and dflts need two different names" in refuse(upf=same)
-    recorded = shutil.copy(same, tmp_path / opening.RECORD)
+    recorded = shutil.copy(same, tmp_path / RECORD)
     assert "neither of them experiment.json" in refuse(upf=recorded)
 
 
 def test_a_damaged_record_is_refused_with_its_path(run, refuse, output):
     run()
-    (output / "EXP000" / opening.RECORD).write_text("{")
+    (output / "EXP000" / RECORD).write_text("{")
     sentence = refuse(experiment="EXP000")
     assert f"{output}/EXP000/experiment.json is not valid JSON" in sentence
     assert run() == "EXP001"
@@ -551,14 +552,14 @@ def test_a_damaged_record_is_refused_with_its_path(run, refuse, output):
 def test_one_damaged_run_among_many_alike_is_named_by_its_place(tmp_path, damaged, place):
     runs = [{"id": f"RUN{n:03d}", "index": n} for n in range(30)]
     runs[17] = damaged
-    (tmp_path / opening.RECORD).write_text(json.dumps({"runs": runs}))
+    (tmp_path / RECORD).write_text(json.dumps({"runs": runs}))
     with pytest.raises(InputError, match=rf"{place}.*experiment\.json.*take it from a copy"):
         description.read(tmp_path)
 
 
 def test_the_record_of_something_else_is_not_ours(run, output):
     (output / "EXP000").mkdir(parents=True)
-    (output / "EXP000" / opening.RECORD).write_text("{}")
+    (output / "EXP000" / RECORD).write_text("{}")
     assert run() == "EXP001"
 
 
@@ -622,7 +623,7 @@ def test_the_record_tells_what_the_experiment_is_and_when_it_began(run, output):
     first = record(output)
     assert [run["held_out"] for run in first["runs"]] == ["z", "b", "a"]
     assert (first["upf"], first["dflts"]) == ("upf.json", "dflts.json")
-    (output / "EXP000" / opening.RECORD).write_text(json.dumps({**first, "created": "then"}))
+    (output / "EXP000" / RECORD).write_text(json.dumps({**first, "created": "then"}))
     run()
     assert record(output) == {**first, "created": "then"}
 
@@ -699,7 +700,7 @@ def test_an_experiment_that_is_being_run_is_refused_with_the_process_until_that_
     (holder,) = starters(1)
     holder.ask(config())
     assert holder.answer() == "EXP000"
-    path = output / "EXP000" / opening.RECORD
+    path = output / "EXP000" / RECORD
     before = path.stat()
     sentence = refuse()
     assert f"EXP000 is being run by process {holder.process.pid} on " in sentence

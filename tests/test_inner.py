@@ -5,10 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE
 
 from hed.pilot import inner
 from hed.pilot.inner import Inner
 
+ROOT = Path(__file__).parents[1]
 SNAKEMAKE = f"{sys.executable} -m snakemake"
 # As Snakemake 9 writes it.
 LINE = (
@@ -68,3 +70,26 @@ def test_a_fork_prints_and_ends_as_the_script_would(tmp_path: Path, status: int,
     assert told.returncode == status
     ours, theirs = ((tmp_path / name).read_text().splitlines() for name in ("out", "expected"))
     assert ours[-1] == theirs[-1]
+
+
+def test_no_run_waits_for_what_reads_tables() -> None:
+    """Neither the rules import it nor the process from which a run's Snakemake is forked."""
+    rules = [*ROOT.glob("rules/*.smk"), ROOT / "Snakefile"]
+    lines = [line for path in rules for line in path.read_text().splitlines()]
+    imports = [line for line in lines if line.startswith(("from hed", "import hed"))]
+    assert imports
+    code = "\n".join(
+        [
+            "import sys",
+            "from hed.pilot import inner",
+            "inner.import_all()",
+            *imports,
+            "print(*sys.modules)",
+        ]
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE
+    )
+    loaded = done.stdout.split()
+    assert "snakemake.workflow" in loaded
+    assert not {"polars", "pyarrow", "pandas", "sklearn", "tensorflow"} & {*loaded}

@@ -12,7 +12,7 @@ from experiments import assert_is_refused, call_script, run_script
 from polars.testing import assert_frame_equal
 
 from hed.config import settings
-from hed.data import layout, preprocess, raw
+from hed.data import layout, options, preprocess, raw
 from hed.data.tables import AUC, CELL, DRUG
 from hed.errors import InputError
 
@@ -124,7 +124,7 @@ def test_what_came_later_leaves_older_experiments_as_they_were() -> None:
     assert preprocess.decisive(usual) == scaling
     assert preprocess.choice(usual) == raw.ALL
     assert preprocess.decisive({**usual, "sources": ["CCLE"]})["sources"] == ["CCLE"]
-    assert preprocess.options({**usual, "min_r2fit": 0.5}).endswith("--min-r2fit 0.5")
+    assert options.of_preprocess({**usual, "min_r2fit": 0.5}).endswith("--min-r2fit 0.5")
 
 
 def test_the_landmark_genes_are_found_beside_the_tables(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import typed
 from experiments import assert_is_refused, run_script
 from test_layout import run_of, write_benchmark
 
-from hed.data import preprocess, raw, responses, splits
+from hed.data import preprocess, raw, responses, row_lists, splits
 from hed.data.responses import Responses
 from hed.data.tables import AUC, CELL, DRUG, NUMBER
 from hed.errors import InputError
@@ -56,11 +56,11 @@ def test_each_part_has_the_rows_of_its_file_that_have_features(
     write_splits(folder, ROWS)
     for index in (0, 1):
         files = splits.find(NAME, "", tmp_path, tmp_path).files(index)
-        parts = splits.split(found, files)
+        parts = row_lists.split(found, files)
         for stage, part in parts.items():
             kept = [n for n in numbers(folder, index, stage) if n % 4 != 3]
             assert part[AUC].to_list() == [n / ROWS for n in kept]
-        assert splits.unused(found, files) == ROWS // 4
+        assert row_lists.unused(found, files) == ROWS // 4
 
 
 def test_splits_are_found_in_the_data_set_or_by_their_path(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_files_that_are_no_split_are_refused(
     write_splits(folder, ROWS)
     (folder / f"CCLE_split_0_{stage}.txt").write_text(text)
     with pytest.raises(InputError, match=sentence):
-        splits.split(found, splits.find(NAME, "", tmp_path, tmp_path).files(0))
+        row_lists.split(found, splits.find(NAME, "", tmp_path, tmp_path).files(0))
 
 
 def test_names_without_files_are_refused(tmp_path: Path) -> None:

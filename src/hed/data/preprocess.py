@@ -1,6 +1,5 @@
 """The preprocessed data set: scaled features and response, as the three parquet tables."""
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -8,9 +7,8 @@ from typing import Any
 
 from hed import files
 from hed.data import raw, tables
+from hed.data.options import ALL
 from hed.data.scaling import scale
-
-ALL, TRAINING = "all", "training"
 
 
 def choice(settings: Mapping[str, Any]) -> raw.Choice:
@@ -26,31 +24,6 @@ def decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     usual = {**asdict(raw.ALL), "sources": [], "scale_on": ALL}
     return {n: value for n, value in settings.items() if n not in usual or usual[n] != value}
-
-
-def scaling_options(settings: Mapping[str, Any], *, on: str) -> str:
-    """Return the scalings as options of the command that scales on all cells, or on a run's.
-
-    Args:
-        on: `ALL` for preprocess, `TRAINING` for the partition of a run.
-    """
-    if settings["scale_on"] == on:
-        chosen = settings["ge_scaling"], settings["md_scaling"]
-    elif on == TRAINING:
-        return ""
-    else:
-        chosen = "none", "none"  # each run does its own scaling
-    return shlex.join(["--ge-scaling", chosen[0], "--md-scaling", chosen[1]])
-
-
-def options(settings: Mapping[str, Any]) -> str:
-    """Return the settings of `preprocess` as options of the command, quoted for the shell."""
-    words = ["--y-column", settings["y_column"], "--genes", settings["genes"]]
-    words += ["--sources", *settings["sources"]] if settings["sources"] else []
-    words += ["--drop-repeated"] if settings["drop_repeated"] else []
-    least = settings["min_r2fit"]
-    words += [] if least is None else ["--min-r2fit", str(least)]
-    return f"{scaling_options(settings, on=ALL)} {shlex.join(words)}"
 
 
 def preprocess(

@@ -11,28 +11,24 @@ from hed.config import hyperparameters, repeats
 from hed.config.hyperparameters import UpfLine
 from hed.config.original import Parameters
 from hed.config.settings import Settings
-from hed.data import groups, layout, partition, preprocess, raw, responses, splits, tables
+from hed.data import (
+    groups,
+    layout,
+    partition,
+    preprocess,
+    raw,
+    responses,
+    row_lists,
+    splits,
+    tables,
+)
 from hed.data.groups import Groups
+from hed.data.options import ALL
 from hed.data.responses import Responses
 from hed.data.splits import Splits
 from hed.errors import InputError
 from hed.experiment import inspection
-
-
-@dataclass(frozen=True)
-class Run:
-    """One training: a directory under `run/`, a marker, and what it holds out.
-
-    Attributes:
-        held_out: id of the drug or cell; None for a random split.
-        marker: `NNN` of `markers/marker-NNN.txt`: the index, and the id too when an earlier run
-            has the same index.
-    """
-
-    id: str
-    index: int
-    held_out: str | None
-    marker: str
+from hed.experiment.opening import Run
 
 
 @dataclass(frozen=True)
@@ -120,9 +116,9 @@ def _unused(data: Responses, prescribed: Splits, upf: Sequence[UpfLine]) -> list
     """Check each prescribed split; return a sentence on rows that they name but that do not count.
 
     Raises:
-        InputError: as `splits.split` does.
+        InputError: as `row_lists.split` does.
     """
-    unused = [splits.unused(data, prescribed.files(line.index)) for line in upf]
+    unused = [row_lists.unused(data, prescribed.files(line.index)) for line in upf]
     if not any(unused):
         return []
     return [
@@ -198,7 +194,7 @@ def _identity(settings: Settings, dflts: Parameters) -> dict[str, Any]:
         "partition": partition.decisive(settings.partition),
         "restart_from": str(settings.restart_from or ""),
     }
-    if layout.is_raw(settings.data_source) or settings.preprocess["scale_on"] != preprocess.ALL:
+    if layout.is_raw(settings.data_source) or settings.preprocess["scale_on"] != ALL:
         identity["preprocess"] = preprocess.decisive(settings.preprocess)
     return identity
 
