@@ -86,7 +86,7 @@ def open_or_exit(config: dict[str, Any], root: Path, *, main: bool) -> Experimen
         if config["warm"]:
             os.environ[variables.WARM] = warm.directory(os.getpid())
             atexit.register(shutil.rmtree, os.environ[variables.WARM], ignore_errors=True)
-        from hed.experiment import beginning
+        from hed.experiment import beginning  # not for children: it imports what reads tables
 
         return beginning.begin(settings_of.read(config, root))
     except InputError as error:
