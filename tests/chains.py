@@ -145,6 +145,13 @@ class Chain:
     def end(self, command: subprocess.Popen[str]) -> str:
         """Let trainings end, wait for the end of a command and return what it printed."""
         self.release()
+        return self.await_end(command)
+
+    def await_end(self, command: subprocess.Popen[str]) -> str:
+        """Wait for the end of a command and return what it printed.
+
+        Trainings that are held go on: one that ended now might have no marker yet, and end twice.
+        """
         return command.communicate(timeout=PATIENCE)[0]
 
     def notes(self, kind: str = "") -> list[tuple[str, str, int, float, str]]:

@@ -96,7 +96,7 @@ def test_a_killed_sidecar_ends_the_command_in_a_sentence_and_the_next_one_finish
     command = chain.start()
     chain.await_trainings(3)
     chain.kill("hed.pilot.sidecar")
-    printed = chain.end(command)
+    printed = chain.await_end(command)
     assert command.returncode == 1
     assert printed.count("the pilot has ended; start Snakemake again") == 1
     lines = [line for line in printed.splitlines() if not line.startswith("Submitted group job")]
@@ -111,7 +111,7 @@ def test_nothing_outlives_a_killed_command_and_the_next_one_finishes(chain: Chai
     command = chain.start()
     chain.await_trainings(3)
     command.kill()
-    chain.end(command)
+    chain.await_end(command)
     chain.assert_is_gone()
     chain.run()
     chain.assert_is_finished()
