@@ -24,9 +24,8 @@ lists = st.lists(st.tuples(values, values), min_size=2, max_size=40)
 
 def arranged(values, *, before=0, after=0):
     """Return the order of a single list, among places without a value."""
-    ends = (np.full(count, np.nan) for count in (before, after))
-    first, last = ends
-    return order.arrange(np.concatenate([first, np.asarray(values, float), last])[None])
+    among = np.pad(np.asarray(values, float), (before, after), constant_values=np.nan)
+    return order.arrange(among[None])
 
 
 def orders(pairs, **missing):
@@ -97,14 +96,12 @@ def test_a_random_order_has_the_mean_and_spread_over_all_permutations(true):
     size = len(true)
     ways = [arranged(way) for way in itertools.permutations(range(size))]
     gain, first, falling = 1 - np.array([true]), order.first(size, 2), order.discounts(size, 2)
-    hits = x.spread(first) / 2
-    best = order.best(gain, x, falling)
     for found, all_ways in (
         (order.random_spearman(x), [order.spearman(x, w) for w in ways]),
         (order.random_kendall(x), [order.kendall(x, w) for w in ways]),
-        (order.random_sum(hits, x.known, first), [order.recall(x, w, first) for w in ways]),
+        (order.random_recall(x, first), [order.recall(x, w, first) for w in ways]),
         (
-            order.random_sum(gain / best, x.known, falling),
+            order.random_ndcg(gain, x, falling),
             [order.ndcg(gain, x, w, falling) for w in ways],
         ),
     ):
@@ -117,12 +114,21 @@ def test_lists_of_different_lengths_are_ordered_as_each_by_itself():
     true, predicted = rng.integers(0, 9, (2, 30, 40)) / 8
     is_missing = rng.random((30, 40)) < rng.random((30, 1))
     together = [order.arrange(np.where(is_missing, np.nan, each)) for each in (true, predicted)]
-    for measure in (order.spearman, order.kendall):
-        alone = [
-            measure(arranged(x[~gone]), arranged(y[~gone])).item()
-            for x, y, gone in zip(true, predicted, is_missing, strict=True)
-        ]
-        assert measure(*together) == pytest.approx(alone, abs=1e-12, nan_ok=True)
+    gains = np.where(is_missing, 0.0, 1 - true)
+    first, falling = order.first(40, 5), order.discounts(40, 5)
+
+    def measures(gain, x, y):
+        pairs = order.random_kendall(x), order.random_recall(x, first)
+        pairs += order.random_spearman(x), order.random_ndcg(gain, x, falling)
+        single = order.spearman(x, y), order.kendall(x, y), order.recall(x, y, first)
+        return [*single, order.ndcg(gain, x, y, falling), *itertools.chain(*pairs)]
+
+    alone = [
+        np.ravel(measures(gain[None, ~gone], arranged(x[~gone]), arranged(y[~gone])))
+        for gain, x, y, gone in zip(gains, true, predicted, is_missing, strict=True)
+    ]
+    found = np.transpose(measures(gains, *together))
+    assert found == pytest.approx(np.array(alone), abs=1e-12, nan_ok=True)
 
 
 def cell_of(held, method="model", **options):

@@ -219,6 +219,21 @@ def random_sum(values: Floats, known: Booleans, cumulative: Floats) -> tuple[Flo
     return mean * weight, np.sqrt(both / np.maximum(size - 1, 1))
 
 
+def random_recall(true: Order, cumulative: Floats) -> tuple[Floats, Floats]:
+    """Return mean and standard deviation of `recall` of a random order."""
+    k = cumulative[-1]
+    found = random_sum(true.spread(cumulative) / k, true.known, cumulative)
+    mean, deviation = (np.where(true.size > k, values, np.nan) for values in found)
+    return mean, deviation
+
+
+def random_ndcg(gain: Floats, true: Order, cumulative: Floats) -> tuple[Floats, Floats]:
+    """Return mean and standard deviation of `ndcg` of a random order."""
+    most = best(gain, true, cumulative)
+    mean, deviation = random_sum(gain, true.known, cumulative)
+    return _ratio(mean, most), _ratio(deviation, most)
+
+
 def _dot(x: Floats, y: Floats) -> Floats:
     """Return the product sum of each list."""
     product: Floats = np.einsum("ij,ij->i", x, y)

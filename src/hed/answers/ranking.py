@@ -156,14 +156,13 @@ def _measured(method: str, lists: Lists, predicted: Order, how: Weights) -> pl.D
 def _random(lists: Lists, how: Weights) -> pl.DataFrame:
     """Return what a random order reaches in each cell: means, and standard deviations."""
     true, gain = lists.order, lists.gain
-    hits = order.random_sum(true.spread(how.first) / how.k, true.known, how.first)
-    is_choice = true.size > how.k
-    found = [order.random_spearman(true), order.random_kendall(true)]
-    found.append((np.where(is_choice, hits[0], np.nan), np.where(is_choice, hits[1], np.nan)))
-    for weights in (how.top, how.all):
-        best = order.best(gain, true, weights)[:, None]
-        share = np.divide(gain, best, out=np.full_like(gain, np.nan), where=best > 0)
-        found.append(order.random_sum(share, true.known, weights))
+    found = (
+        order.random_spearman(true),
+        order.random_kendall(true),
+        order.random_recall(true, how.first),
+        order.random_ndcg(gain, true, how.top),
+        order.random_ndcg(gain, true, how.all),
+    )
     named = {
         name: values
         for measure, pair in zip(MEASURES, found, strict=True)
@@ -178,7 +177,7 @@ def _constant(method: str, lists: Lists) -> pl.DataFrame:
 
 
 def _table(
-    method: str, lists: Lists, measures: Mapping[str, Floats], reason: pl.Expr | pl.Series
+    method: str, lists: Lists, measures: Mapping[str, Floats], reason: pl.Expr
 ) -> pl.DataFrame:
     """Return a row per cell."""
     table = pl.DataFrame({"drugs": lists.order.size, **measures})

@@ -35,7 +35,7 @@ def read(experiment: Path, metrics: Sequence[str] = METRICS) -> pl.DataFrame:
     return _averaged(aggregate.errors(runs), runs, metrics)
 
 
-def beside_baselines(runs: Sequence[Run], metrics: Sequence[str] = METRICS) -> pl.DataFrame:
+def beside_baselines(runs: Sequence[Run], metrics: Sequence[str]) -> pl.DataFrame:
     """Return the errors of runs and of their baselines: columns of `aggregate.errors_of_all`.
 
     Repeats and metrics: see `read`.

@@ -66,7 +66,7 @@ def agree(joined: pl.DataFrame) -> pl.DataFrame:
     first, second = (int(both[f"high_{side}"].sum()) for side in SIDES)
     shared = int((both["high_first"] & both["high_second"]).sum())
     either = first + second - shared
-    orders = [order.arrange(both.select(side).to_numpy().T) for side in SIDES]
+    orders = [order.arrange(both[side].to_numpy()[None]) for side in SIDES]
     row = {
         "drugs": size,
         "listed_first": first,
