@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from schedules import follow
 from trainers import assert_close, assert_equal, make, weights_of
 
 from hed.errors import InputError
@@ -126,13 +127,7 @@ def test_the_schedule_is_that_of_kerass_callbacks(seed: int) -> None:
         factor=float(random.choice([0.5, 0.1, 0.003])),
         reduce_patience=reduce_patience, stop_patience=stop_patience,
     )  # fmt: skip
-    state, rates = schedule.first(), []
-    for epoch, loss in enumerate(series):
-        state = schedule.begin(rules, state, epoch)
-        rates.append(schedule.rates(rules, state, epoch)[0])
-        state = schedule.end(rules, state, loss)
-        if state.stopped:
-            break
+    rates, _ = follow(rules, series)
     theirs, epochs = follow_keras(rules, series)
     assert len(rates) == epochs
     np.testing.assert_allclose(rates, theirs, rtol=1e-5)

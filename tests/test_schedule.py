@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from schedules import follow
 
 from hed.training import schedule
 from hed.training.schedule import MIN_DELTA, Schedule, peak_rate
@@ -25,18 +26,6 @@ def rules(**changes: Any) -> Schedule:
         "stop_patience": 20,
     }
     return Schedule(**{**given, **changes})
-
-
-def follow(how: Schedule, losses: list[float]) -> tuple[list[float], int | None]:
-    """Return the rate of each epoch, and the number of epochs if training was stopped."""
-    state, rates = schedule.first(), []
-    for epoch, loss in enumerate(losses):
-        state = schedule.begin(how, state, epoch)
-        rates.append(schedule.rates(how, state, epoch)[0])
-        state = schedule.end(how, state, loss)
-        if state.stopped:
-            return rates, epoch + 1
-    return rates, None
 
 
 def falling(count: int) -> list[float]:
