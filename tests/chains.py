@@ -96,7 +96,7 @@ class Chain:
         self.note = root / "note.sh"
         self.note.write_text(NOTE)
         self.settings = {"runs": runs, "seconds": seconds}
-        # As the project's own Snakefile has it: a server and a fork server for each tile.
+        # As the project's own Snakefile has it: a fork server, and a server for each tile.
         self.warm = True
 
     def command(self) -> list[str]:
@@ -171,6 +171,10 @@ class Chain:
             ours = process.environ().get(MARK) == str(self.root)
             return ours and part in " ".join(process.cmdline())
         return False
+
+    def ancestors(self, process: psutil.Process, part: str) -> list[psutil.Process]:
+        """Return the ancestors of a process with `part` in their command, the nearest first."""
+        return [each for each in process.parents() if self._is_ours(each, part)]
 
     def kill(self, part: str) -> None:
         """Kill -9 one process with `part` in its command."""

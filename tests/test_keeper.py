@@ -127,7 +127,19 @@ def test_a_pool_that_ends_in_an_error_again_and_again_leaves_its_node_idle(
         assert len(starts.read_text().splitlines()) == TIMERS.quick_pools
 
 
-def test_workers_that_die_before_they_begin_a_run_end_their_pool(kept: Keeper) -> None:
+def test_the_fork_server_of_a_warm_node_starts_and_ends_with_its_pool(kept: Keeper) -> None:
+    kept.tell(replace(kept.tiles, warm=True))
+    said = kept.root / "said"
+    text = f"[ -S $HED_FORKS ] && pgrep -f '[h]ed.pilot.forkserver' -P $(ps -o ppid= $$) >>{said}"
+    assert kept.run(f"{text}; [ $(wc -l <{said}) = 2 ] || kill -9 $$") == 0
+    first, second = map(int, said.read_text().split())
+    assert first != second
+    assert not psutil.pid_exists(first) and not psutil.pid_exists(second)
+
+
+@pytest.mark.parametrize("warm", [False, True])
+def test_workers_that_die_before_they_begin_a_run_end_their_pool(kept: Keeper, warm: bool) -> None:
+    kept.tell(replace(kept.tiles, warm=warm))
     dying = kept.root / "dying.py"
     dying.write_text(DYING)
     with kept.idling(f"exec {sys.executable} {dying}") as report:

@@ -26,22 +26,25 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return directory
 
 
-def busy(seconds: float) -> None:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+def busy(seconds: float) -> float:
+    """Compute for some seconds; return the per cent of a core that this process had."""
+    begun, used = time.monotonic(), time.process_time()
+    while time.monotonic() < begun + seconds:
         sum(range(1000))
+    return 100 * (time.process_time() - used) / (time.monotonic() - begun)
 
 
 def test_samples_tell_processor_and_memory_and_a_resumed_run_goes_on(
     tools: Path, tmp_path: Path
 ) -> None:
+    had = []
     for _ in range(2):
         with monitor.monitoring(tmp_path / "monitor.csv", 0.1):
-            busy(0.35)
+            had.append(busy(0.35))
     table = pl.read_csv(tmp_path / "monitor.csv")
     assert tuple(table.columns) == monitor.COLUMNS
     assert 4 <= len(table) <= 10
-    assert table["cpu_percent"].max() > 20  # type: ignore[operator]
+    assert table["cpu_percent"].max() > max(had) / 2  # type: ignore[operator]
     assert 20 < table["rss_mb"][0] < 20_000
     assert table["device_percent"].null_count() == len(table)
     restarts = (table["seconds"].diff() < 0).sum()

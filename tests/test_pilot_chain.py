@@ -16,6 +16,7 @@ from chains import TILES, Chain
 from waiting import PATIENCE, wait_for
 
 from hed import lock
+from hed.pilot import processes
 from hed.pilot.spool import Spool
 from hed.watching import archive
 
@@ -55,12 +56,19 @@ def test_every_tile_is_used_and_never_by_two_runs_at_once(chain: Chain, warm: bo
     assert logs == [f"EXP000/out/{name}" for name in (f"{block}.err", f"{block}.out", "pilot.log")]
 
 
-def test_a_run_whose_process_or_guard_is_killed_is_repeated(chain: Chain) -> None:
+def test_a_run_of_which_a_process_is_killed_is_repeated(chain: Chain) -> None:
     chain.hold()
     command = chain.start()
     chain.await_trainings(3)
-    psutil.Process(chain.notes("start")[0][2]).kill()
-    chain.kill("hed.pilot.guard")
+    trainings = [psutil.Process(note[2]) for note in chain.notes("start")]
+    forked = [chain.ancestors(training, "hed.pilot.forkserver") for training in trainings]
+    trainings[0].kill()
+    _, guard, _, server = forked[1]
+    _, _, steward, same = forked[2]
+    assert server == same
+    for process in (guard, steward, server):
+        process.kill()
+    wait_for(lambda: not any(processes.born(training.pid) for training in trainings))
     chain.finish(command)
     chain.assert_is_finished()
 

@@ -1,11 +1,9 @@
 """A worker keeps a tile on which runs fail at once from taking the runs of all others."""
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -92,55 +90,16 @@ def test_a_guard_that_dies_fails_its_run_unless_it_was_told_to_end(
     assert spool.state("job") == state
 
 
-def environment(tmp_path: Path) -> dict[str, str]:
-    """Return that of a tile."""
-    return {**os.environ, "TMPDIR": str(tmp_path), "PATH": f"{PILOT}:{os.environ['PATH']}"}
-
-
-@pytest.fixture
-def forks() -> Iterator[worker.Forks]:
-    made = worker.Forks()
-    yield made
-    if made.server:
-        made.server.kill()
-        made.server.wait()
-
-
-def script(spool: Spool, job: str, text: str) -> list[str]:
-    """Write a run's script; return what its guard needs to know."""
-    path = spool.directory / f"{job}.sh"
-    path.write_text(text)
-    return [str(spool.directory), job, "0", str(path)]
-
-
-def test_one_process_forks_the_guards_of_all_runs_of_a_tile(
-    tmp_path: Path, forks: worker.Forks
-) -> None:
+def test_without_a_fork_server_a_run_has_a_guard_of_its_own(tmp_path: Path) -> None:
     spool = Spool.make(tmp_path / ".pilot")
-    said = tmp_path / "said"
-    for job, text in (("a", "true"), ("b", "exit 3"), ("c", "kill -9 $PPID"), ("d", "true")):
-        line = f"tr '\\0' ' ' </proc/$PPID/cmdline >>{said}; ps -o ppid= $PPID >>{said}\n"
-        status = forks.attend(script(spool, job, line + text), environment(tmp_path))
-        assert worker.ENDS.get(status) == {"a": "success", "b": "failed", "d": "success"}.get(job)
-    assert said.read_text().split().count(str(forks.server.pid if forks.server else 0)) == 4
-    assert [spool.state(job) for job in "abcd"] == ["success", "failed", None, "success"]
-
-
-@pytest.mark.parametrize(("number", "end"), [(signal.SIGTERM, "lost"), (signal.SIGKILL, None)])
-def test_a_run_ends_with_its_fork_server_and_the_next_has_another(
-    tmp_path: Path, forks: worker.Forks, number: int, end: End | None
-) -> None:
-    spool = Spool.make(tmp_path / ".pilot")
-    order = script(spool, "job", f"echo $$ >{tmp_path}/begun\nsleep 600")
-    with ThreadPoolExecutor() as threads:
-        # The kernel takes the end of the thread that starts a process for that of its parent.
-        forks.server = worker._start(environment(tmp_path))
-        ended = threads.submit(forks.attend, order, environment(tmp_path))
-        wait_for(lambda: (tmp_path / "begun").exists() and (tmp_path / "begun").read_text())
-        process = psutil.Process(int((tmp_path / "begun").read_text()))
-        forks.server.send_signal(number)
-        assert worker.ENDS.get(ended.result()) == end
-    wait_for(lambda: not process.is_running())
-    assert spool.state("job") is None
-    if number == signal.SIGKILL:
-        assert forks.attend(script(spool, "next", "true"), environment(tmp_path)) == 0
+    path = tmp_path / "job.sh"
+    path.write_text("true\n")
+    environment = {
+        **os.environ,
+        "TMPDIR": str(tmp_path),
+        "PATH": f"{PILOT}:{os.environ['PATH']}",
+        "HED_FORKS": str(tmp_path / "none"),
+    }
+    order = [str(spool.directory), "job", "0", str(path)]
+    assert worker._attend(order, environment) == "success"
+    assert spool.state("job") == "success"

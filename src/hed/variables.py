@@ -10,6 +10,7 @@ EXPERIMENT = "HED_EXPERIMENT"
 PROFILE = "HED_PROFILE"
 LAUNCHER = "HED_LAUNCHER"
 WARM = "HED_WARM"
+FORKS = "HED_FORKS"
 SPOOL = "HED_SPOOL"
 BLOCK_START = "HED_BLOCK_START"
 ERRORS = "HED_ERRORS"
@@ -44,6 +45,7 @@ MEANINGS = {
         "directory of their sockets; its name ends with the process that they live as long as; "
         "unset: all is cold",
     ),
+    FORKS: Meaning("keepers", "workers", "socket of the node's fork server; unset: there is none"),
     SPOOL: Meaning("the script of a block", "keepers, workers, guards", "the pilot's directory"),
     BLOCK_START: Meaning("the script of a block", "keepers", "when it began, in s since 1970"),
     ERRORS: Meaning("the script of a block", "keepers", "file of a node's errors before Python"),

@@ -1,8 +1,6 @@
 """The process between a worker and one run: it starts the run's script and ends all of it.
 
-`python -m hed.pilot.guard PARENT SPOOL ID ATTEMPT SCRIPT`, or with PARENT alone the fork server of
-a tile: it imports what a run's Snakemake needs, forks a guard for each line of its stdin, a JSON
-list of the other arguments, and prints the guard's exit status.
+A fork of `hed.pilot.forkserver`, or `python -m hed.pilot.guard PARENT SPOOL ID ATTEMPT SCRIPT`.
 
 The run ends with its script, when it is cancelled or given up, and when the worker dies, each time
 with every process that it started, wherever these went. How it ended is in the spool before this
@@ -10,15 +8,12 @@ process ends, unless it continues on another tile, because the worker died, the 
 node is at fault.
 """
 
-import json
-import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -39,47 +34,25 @@ class Stopped(Exception):
 
 
 def main() -> None:
-    """Run one script to its end, or many."""
-    signal.signal(signal.SIGTERM, _stop)
+    """Run one script to its end."""
+    signal.signal(signal.SIGTERM, stop)
     parent, *order = sys.argv[1:]
-    if order:
-        _attend(int(parent), order)
-    try:
-        _serve(int(parent))
-    except Stopped:
-        sys.exit(STATUS["lost"])
+    attend(int(parent), order)
 
 
-def _serve(parent: int) -> None:
-    """Fork a guard for each order, and answer how it ended, until the worker ends."""
-    processes.die_with_parent(parent, signal.SIGTERM)
-    answers = os.dup(1)
-    os.dup2(2, 1)  # whatever else prints must not look like an answer
-    inner.import_all()
-    for line in sys.stdin:
-        answer = f"{_fork(json.loads(line))}\n"
-        with suppress(BrokenPipeError):
-            os.write(answers, answer.encode())
+def attend(parent: int, order: Sequence[str]) -> NoReturn:
+    """Be the guard of one run, which SIGTERM ends if `stop` handles it.
 
-
-def _fork(order: Sequence[str]) -> int | None:
-    """Run one script in a fork of this process; return the exit status of its guard."""
-    context = multiprocessing.get_context("fork")
-    child = context.Process(target=_attend, args=(os.getpid(), order))
-    child.start()
-    try:
-        child.join()
-    except Stopped:
-        child.terminate()
-        child.join()
-    return child.exitcode
-
-
-def _attend(parent: int, order: Sequence[str]) -> NoReturn:
-    """Be the guard of one run: its spool, id, attempt and script."""
+    Args:
+        parent: id of the process that started this one.
+        order: its spool, id, attempt and script.
+    """
     spool, job, attempt, script = order
-    processes.adopt_orphans()
-    end = guard(Spool(Path(spool)), job, script, attempt=int(attempt), parent=parent)
+    try:
+        processes.adopt_orphans()
+        end = guard(Spool(Path(spool)), job, script, attempt=int(attempt), parent=parent)
+    except Stopped:
+        end = "lost"
     sys.exit(STATUS[end])
 
 
@@ -146,7 +119,8 @@ def _record(job: str, run: str, start: float, end: End) -> dict[str, str | float
     }
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
+def stop(number: int, frame: FrameType | None) -> None:
+    """Handle SIGTERM: the run must end."""
     raise Stopped
 
 

@@ -24,7 +24,7 @@ import psutil
 from hed import command, variables
 from hed.errors import InputError
 from hed.experiment import description
-from hed.pilot import allocation, node, processes, scratch
+from hed.pilot import allocation, forks, node, processes, scratch
 from hed.pilot.node import Unfit
 from hed.pilot.spool import Spool
 from hed.pilot.tile import Tiles
@@ -122,7 +122,7 @@ def keep(arguments: Sequence[str], environ: Mapping[str, str], tiles: Tiles) -> 
     deaths = QuickDeaths(TIMERS.quick_pools, TIMERS.quick_pool)
     while True:
         started = time.monotonic()
-        pool = Pool(from_now(arguments, environ), environ)
+        pool = Pool(from_now(arguments, environ), environ, warm=tiles.warm)
         status = pool.attend(TIMERS.worker_deaths * len(tiles.masks))
         if not status:
             return
@@ -135,8 +135,11 @@ def keep(arguments: Sequence[str], environ: Mapping[str, str], tiles: Tiles) -> 
 class Pool:
     """A running worker pool, and the last error that it or one of its workers printed."""
 
-    def __init__(self, arguments: Sequence[str], environ: Mapping[str, str]) -> None:
-        """Start it, under a name that includes its node."""
+    def __init__(self, arguments: Sequence[str], environ: Mapping[str, str], *, warm: bool) -> None:
+        """Start it, under a name that includes its node; if warm, with a fork server."""
+        self._forks = forks.Server(Path(environ["TMPDIR"]), environ) if warm else None
+        if self._forks:
+            environ = {**environ, variables.FORKS: self._forks.address}
         name = f"--uid={os.uname().nodename}-{uuid.uuid4().hex[:8]}"
         mortal = [sys.executable, "-m", "hed.pilot.processes", "mortal", str(os.getpid())]
         self._process = subprocess.Popen(
@@ -170,6 +173,8 @@ class Pool:
         finally:
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
             self._process.terminate()
+            if self._forks:
+                self._forks.process.terminate()
             # The guards of the runs end them and record that, if given the time.
             psutil.wait_procs(psutil.Process().children(recursive=True), timeout=TIMERS.guard_grace)
             processes.kill_descendants()
@@ -184,23 +189,25 @@ class Pool:
             seen |= alive
             if len(seen) - len(alive) > deaths:
                 deaths = len(seen) - len(alive)
-                if _has_run(alive):
+                if self._has_run(alive):
                     seen, deaths = alive, 0
                 elif deaths >= most:
                     raise Unfit(self.error or "its workers die before they begin a run")
             time.sleep(TIMERS.keeper_look)
         return status
 
+    def _has_run(self, workers: set[int]) -> bool:
+        """Return whether one of these workers has a run, by itself or by the fork server."""
+        parents = workers | ({self._forks.process.pid} if self._forks else set())
+        return any(_children(parent) for parent in parents)
+
 
 def _children(process: int) -> list[psutil.Process]:
+    """Return the living children of a process."""
     with suppress(psutil.Error):
-        return psutil.Process(process).children()
+        found = psutil.Process(process).children()
+        return [child for child in found if processes.born(child.pid)]
     return []
-
-
-def _has_run(workers: set[int]) -> bool:
-    """Return whether one of these processes has a run."""
-    return any(_children(worker) for worker in workers)
 
 
 def from_now(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> list[str]:

@@ -1,6 +1,5 @@
 """What Parsl's worker of a tile does with a job: pass it to a guard and wait."""
 
-import json
 import logging
 import os
 import signal
@@ -12,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from hed import variables, warm
-from hed.pilot import processes, tile
+from hed.pilot import forks, processes, tile
 from hed.pilot.guard import STATUS
 from hed.pilot.spool import End, Spool
 from hed.pilot.tile import Tiles
@@ -74,7 +73,7 @@ def run(spool: str, job: str, attempt: int, script: str, tiles: Tiles) -> End:
         cores.bind(rank, tiles.cores[rank])
     _warm(tiles, environment)
     start = time.monotonic()
-    end = _attend([spool, job, str(attempt), script], environment, forked=tiles.warm)
+    end = _attend([spool, job, str(attempt), script], environment)
     if wait := _trouble.wait(end, time.monotonic() - start):
         where = f"tile {environment[variables.TILE]} of {os.uname().nodename}"
         log.warning("%s waits %.0f s: %d runs in a row failed quickly", where, wait, _trouble.runs)
@@ -96,18 +95,21 @@ def _server(place: str) -> warm.Server:
     return warm.Server(place)
 
 
-def _attend(arguments: list[str], environment: dict[str, str], *, forked: bool = False) -> End:
+def _attend(arguments: list[str], environment: dict[str, str]) -> End:
     """Run a script under a guard; return how it ended, which the spool has by then.
+
+    The guard is a fork of the node's fork server, if there is one.
 
     Args:
         arguments: spool, job, attempt and script.
-        environment: of the guard and the run, the same for every run of this tile.
-        forked: from a process that has imported Snakemake, not from nothing.
+        environment: of the guard and the run.
     """
-    if forked:
-        status = _forks.attend(arguments, environment)
-    else:
-        status = _start(environment, *arguments).wait()
+    status = None
+    if address := environment.get(variables.FORKS):
+        order = forks.Order(arguments, environment, sorted(os.sched_getaffinity(0)))
+        status = forks.attend(address, order)
+    if status is None:
+        status = _start(arguments, environment).wait()
     if end := ENDS.get(status):
         return end
     processes.kill_descendants()
@@ -116,42 +118,11 @@ def _attend(arguments: list[str], environment: dict[str, str], *, forked: bool =
     return Spool(Path(spool)).finish(job, int(attempt), "failed")
 
 
-def _start(environment: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
-    """Start a guard, or without arguments a fork server."""
-    pipe = None if arguments else subprocess.PIPE
+def _start(arguments: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    """Start a guard that is no fork."""
     return subprocess.Popen(
         [sys.executable, "-m", "hed.pilot.guard", str(os.getpid()), *arguments],
         env=environment,
-        stdin=pipe or subprocess.DEVNULL,
-        stdout=pipe,
+        stdin=subprocess.DEVNULL,
         start_new_session=True,
-        text=True,
     )
-
-
-@dataclass
-class Forks:
-    """The fork server of this tile, which has the guard of each run."""
-
-    server: subprocess.Popen[str] | None = None
-
-    def attend(self, arguments: list[str], environment: dict[str, str]) -> int:
-        """Return the exit status of the guard of a run, or the server's if it dies meanwhile."""
-        if self.server is None or self.server.poll() is not None:
-            self.server = _start(environment)
-        answer = _ask(self.server, json.dumps(arguments))
-        return int(answer) if answer else self.server.wait() or STATUS["failed"]
-
-
-def _ask(server: subprocess.Popen[str], order: str) -> str:
-    """Return the answer to an order, empty if the server dies."""
-    if server.stdin is None or server.stdout is None:
-        raise AssertionError("a fork server has pipes")
-    try:
-        print(order, file=server.stdin, flush=True)
-    except BrokenPipeError:
-        return ""
-    return server.stdout.readline().strip()
-
-
-_forks = Forks()
