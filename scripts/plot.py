@@ -20,6 +20,12 @@ from hed.watching import aggregate
 
 ERRORS, REASONS = "errors", "reasons"
 COMPARISON, CONTEST, EPOCHS = "comparison", "contest", "epochs"
+METRIC = "rmse"
+OF_A_METRIC = {
+    COMPARISON: figures.draw_comparison,
+    CONTEST: figures.draw_contest,
+    EPOCHS: figures.draw_by_epochs,
+}
 
 
 def main() -> None:
@@ -30,12 +36,8 @@ def main() -> None:
     elif args.figure == REASONS:
         sources = Sources(args.data, args.smiles)
         figures.draw_reasons(args.experiments[0], sources, args.output)
-    elif args.figure == COMPARISON:
-        figures.draw_comparison(args.experiments, args.output, metric=args.metric)
-    elif args.figure == CONTEST:
-        figures.draw_contest(args.experiments, args.output, metric=args.metric)
-    elif args.figure == EPOCHS:
-        figures.draw_by_epochs(args.experiments, args.output, metric=args.metric)
+    elif args.figure in OF_A_METRIC:
+        OF_A_METRIC[args.figure](args.experiments, args.output, metric=args.metric or METRIC)
     else:
         figures.draw(args.figure, args.experiments[0], args.output)
 
@@ -47,7 +49,7 @@ def parse() -> argparse.Namespace:
         epilog="example: plot.py errors output/EXP000 errors.pdf",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    choices = (*figures.FIGURES, COMPARISON, CONTEST, EPOCHS)
+    choices = (*figures.FIGURES, *OF_A_METRIC)
     parser.add_argument("figure", metavar="FIGURE", choices=choices, help=" | ".join(choices))
     parser.add_argument(
         "experiments",
@@ -61,17 +63,18 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--metric",
         choices=aggregate.METRICS,
-        default="rmse",
-        help=f"for {COMPARISON}, {CONTEST} and {EPOCHS} (default: %(default)s)",
+        help=f"for {COMPARISON}, {CONTEST} and {EPOCHS} (default: {METRIC})",
     )
     explanation.add_options(parser)
     args = parser.parse_args()
     least = {COMPARISON: 2, CONTEST: 3}.get(args.figure, 1)
-    many = args.figure in (COMPARISON, CONTEST, EPOCHS, ERRORS)
+    many = args.figure in (*OF_A_METRIC, ERRORS)
     if len(args.experiments) < least or (len(args.experiments) > 1 and not many):
         parser.error(f"{args.figure} needs {least} experiment{'s or more' if many else ''}")
     if args.figure != REASONS and (args.smiles or args.data):
         parser.error(f"--smiles and --data are for the figure {REASONS}")
+    if args.figure not in OF_A_METRIC and args.metric:
+        parser.error(f"--metric is for the figures {', '.join(OF_A_METRIC)}")
     return args
 
 

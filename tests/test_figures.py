@@ -232,6 +232,9 @@ def test_what_another_figure_reads_is_refused(tmp_path):
     result = run_script("plot.py", "errors", tmp_path, tmp_path / "a.png", "--smiles", "a.csv")
     assert result.returncode == 2
     assert "--smiles and --data are for the figure reasons" in result.stderr
+    result = run_script("plot.py", "errors", tmp_path, tmp_path / "a.png", "--metric", "pcc")
+    assert result.returncode == 2
+    assert "--metric is for the figures comparison, contest, epochs" in result.stderr
 
 
 @pytest.mark.parametrize(("metric", "change"), [("rmse", "worse"), ("pcc", "better")])

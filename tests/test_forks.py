@@ -2,8 +2,10 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -122,6 +124,29 @@ def test_a_run_ends_with_its_worker(runs: Runs, shared: Server) -> None:
         worker.kill()
     wait_for(lambda: not any(processes.born(each.pid) for each in (run, guard, steward)))
     assert runs.spool.state("job") is None
+
+
+def test_no_run_is_left_of_a_worker_that_dies_at_once(runs: Runs, shared: Server) -> None:
+    """While guards are forked they lose signals."""
+    jobs = [f"job{number}" for number in range(12)]
+    for number, job in enumerate(jobs):
+        with socket.socket(socket.AF_UNIX) as worker:
+            worker.connect(shared.address)
+            stream = worker.makefile("rw")
+            assert stream.readline() == forks.READY
+            print(forks.encoded(runs.order(job, "sleep 600")), file=stream, flush=True)
+            time.sleep(number * 0.004)
+            stream.close()
+    wait_for(lambda: not _stewards(shared))
+    begun = [path.read_text().strip() for path in runs.root.glob("job*.pid")]
+    assert not [process for process in begun if processes.born(int(process or 0))]
+    assert [runs.spool.state(job) for job in jobs] == [None] * len(jobs)
+
+
+def _stewards(server: Server) -> list[psutil.Process]:
+    """Return the stewards of a server that have not ended."""
+    found = psutil.Process(server.process.pid).children()
+    return [each for each in found if processes.born(each.pid)]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from hed.warm import client
+
 SERVER = "hed.pilot.forkserver"
 READY = "ready\n"
 # The exit status of a guard that nobody knows any more.
@@ -54,7 +56,7 @@ def attend(address: str, order: Order) -> int | None:
             return None
         try:
             print(encoded(order), file=stream, flush=True)
-            # All that has the other end open, guard and Snakemake included, is gone if it is empty.
+            # If it is empty, the steward is gone, the guard, and a Snakemake that was forked.
             return int(stream.readline() or KILLED)
         except OSError:
             return KILLED
@@ -74,7 +76,11 @@ class Server:
         Args:
             directory: for its socket, closed to others.
             environ: its environment.
+
+        Raises:
+            PermissionError: if others may write to the directory.
         """
+        client.require_own(str(directory))
         self.address = str(directory / f"forks-{os.getpid()}")
         Path(self.address).unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX) as listener:

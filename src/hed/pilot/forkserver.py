@@ -19,6 +19,7 @@ from typing import Any
 
 from hed.pilot import guard, inner, processes
 from hed.pilot.forks import READY, Order
+from hed.pilot.timers import TIMERS
 
 
 def main() -> None:
@@ -30,12 +31,13 @@ def main() -> None:
     signal.signal(signal.SIGTERM, guard.stop)
     try:
         with socket.socket(fileno=number) as listener:
-            while True:
+            while not guard.is_told():
                 worker, _ = listener.accept()
                 with worker:
                     context.Process(target=_attend, args=(listener, worker)).start()
     except guard.Stopped:
-        os._exit(0)  # the stewards go on, until their workers end
+        pass
+    os._exit(0)  # the stewards go on, until their workers end
 
 
 def _attend(listener: socket.socket, worker: socket.socket) -> None:
@@ -43,15 +45,22 @@ def _attend(listener: socket.socket, worker: socket.socket) -> None:
     listener.close()
     os.setsid()
     processes.adopt_orphans()
-    with suppress(OSError), worker.makefile("rw") as stream:  # the worker may have died
-        stream.write(READY)
-        stream.flush()
-        if line := stream.readline():
-            try:
-                status = _run(Order(**json.loads(line)), worker)
-            except guard.Stopped:
-                status = guard.STATUS["lost"]
-            print(status, file=stream)
+    stream, line = worker.makefile("rw"), ""
+    try:
+        with suppress(OSError):  # the worker may have died
+            print(READY, end="", file=stream, flush=True)
+            line = stream.readline()
+        if not line.endswith("\n"):
+            return
+        status = _run(Order(**json.loads(line)), worker)
+    except BaseException as error:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        processes.kill_descendants()
+        if not isinstance(error, guard.Stopped):
+            raise
+        status = guard.STATUS["lost"]
+    with suppress(OSError):
+        print(status, file=stream, flush=True)
 
 
 def _run(order: Order, worker: socket.socket) -> int:
@@ -64,13 +73,16 @@ def _run(order: Order, worker: socket.socket) -> int:
     child.start()
     ended = os.pidfd_open(child.pid)  # its sentinel is open in its own forks, too
     with suppress(guard.Stopped):
-        connection.wait([ended, worker])
+        if not guard.is_told():
+            connection.wait([ended, worker])
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    child.terminate()
-    child.join()
-    if child.exitcode not in guard.STATUS.values():
-        processes.kill_descendants()
-    return int(child.exitcode)
+    while child.exitcode is None:
+        child.terminate()  # again: a process that forks, or has just been forked, may lose it
+        connection.wait([ended], TIMERS.repeat_signal)
+    if child.exitcode in guard.STATUS.values():
+        return int(child.exitcode)
+    processes.kill_descendants()
+    return guard.STATUS["lost"] if guard.is_told() else int(child.exitcode)
 
 
 if __name__ == "__main__":

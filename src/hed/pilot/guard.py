@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +28,9 @@ from hed.pilot.timers import TIMERS
 BLOCK = "PARSL_WORKER_BLOCK_ID"
 # Exit status of this process.
 STATUS: dict[End, int] = {"success": 0, "cancelled": 10, "failed": 11, "lost": 12}
+
+
+_told = threading.Event()
 
 
 class Stopped(Exception):
@@ -51,7 +55,9 @@ def attend(parent: int, order: Sequence[str]) -> NoReturn:
     try:
         processes.adopt_orphans()
         end = guard(Spool(Path(spool)), job, script, attempt=int(attempt), parent=parent)
-    except Stopped:
+    except Stopped:  # before or after the run, or a second time
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        processes.kill_descendants()
         end = "lost"
     sys.exit(STATUS[end])
 
@@ -102,7 +108,7 @@ def _must_end(spool: Spool, job: str, attempt: int) -> End | None:
     """Return why a run must end, None if it may continue."""
     if spool.is_cancelled(job):
         return "cancelled"
-    return "lost" if spool.is_lost(job, attempt) else None
+    return "lost" if is_told() or spool.is_lost(job, attempt) else None
 
 
 def _record(job: str, run: str, start: float, end: End) -> dict[str, str | float]:
@@ -119,8 +125,17 @@ def _record(job: str, run: str, start: float, end: End) -> dict[str, str | float
     }
 
 
+def is_told() -> bool:
+    """Return whether this process, or the one that forked it, got SIGTERM."""
+    return _told.is_set()
+
+
 def stop(number: int, frame: FrameType | None) -> None:
-    """Handle SIGTERM: the run must end."""
+    """Handle SIGTERM: the run must end.
+
+    What is raised while this process forks is dropped by Python, so it is noted, too.
+    """
+    _told.set()
     raise Stopped
 
 

@@ -174,7 +174,7 @@ class Pool:
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
             self._process.terminate()
             if self._forks:
-                self._forks.process.terminate()
+                self._forks.process.kill()  # runs do not need it, and end with their workers
             # The guards of the runs end them and record that, if given the time.
             psutil.wait_procs(psutil.Process().children(recursive=True), timeout=TIMERS.guard_grace)
             processes.kill_descendants()

@@ -74,6 +74,7 @@ class Timers:
     quick_failure: float = _of(
         120, "guard", "within which a failure is soon: the node is checked, the tile waits"
     )
+    repeat_signal: float = _of(1, "steward", "between two signals to a guard that has to end")
     guard_look: float = _of(10, "guard", "between two looks whether the run must end")
     end_doubt: float = _of(2, "guard", "before a failure is believed: the block may be ending")
     kill_grace: float = _of(5, "all", "for killed processes to be gone")
