@@ -30,6 +30,7 @@ BLOCK = "PARSL_WORKER_BLOCK_ID"
 STATUS: dict[End, int] = {"success": 0, "cancelled": 10, "failed": 11, "lost": 12}
 
 
+# Set by SIGTERM, and inherited by forks.
 _told = threading.Event()
 
 
