@@ -149,6 +149,12 @@ def _stewards(server: Server) -> list[psutil.Process]:
     return [each for each in found if processes.born(each.pid)]
 
 
+def test_a_directory_in_which_others_may_put_a_socket_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    with pytest.raises(PermissionError, match="is not this user's alone"):
+        Server(tmp_path, os.environ)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_runs_go_on_without_their_server_and_the_next_is_told_that_there_is_none(
     runs: Runs, server: Server, number: int

@@ -130,7 +130,9 @@ def test_a_pool_that_ends_in_an_error_again_and_again_leaves_its_node_idle(
 def test_the_fork_server_of_a_warm_node_starts_and_ends_with_its_pool(kept: Keeper) -> None:
     kept.tell(replace(kept.tiles, warm=True))
     said = kept.root / "said"
-    text = f"[ -S $HED_FORKS ] && pgrep -f '[h]ed.pilot.forkserver' -P $(ps -o ppid= $$) >>{said}"
+    text = (
+        f"[ -S \"$HED_FORKS\" ] && pgrep -f '[h]ed.pilot.forkserver' -P $(ps -o ppid= $$) >>{said}"
+    )
     assert kept.run(f"{text}; [ $(wc -l <{said}) = 2 ] || kill -9 $$") == 0
     first, second = map(int, said.read_text().split())
     assert first != second
