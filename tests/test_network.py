@@ -81,6 +81,25 @@ def test_a_saved_model_is_loaded_by_keras_alone(tmp_path: Path, precision: str) 
     np.testing.assert_allclose(trainer.predict(data().val), predicted, rtol=0, atol=tolerance)
 
 
+@pytest.mark.parametrize("precision", tiny.PRECISIONS)
+def test_a_model_saved_again_and_again_is_what_keras_saves(tmp_path: Path, precision: str) -> None:
+    trainer = make(precision=precision)
+    for epoch in range(3):
+        trainer.file.copy()(tmp_path / "again.h5")
+        weights.write(trainer.network, tmp_path / "model.h5")
+        assert (tmp_path / "again.h5").read_bytes() == (tmp_path / "model.h5").read_bytes()
+        trainer.epoch(epoch, 1e-3)
+
+
+def test_a_copy_of_a_model_does_not_change_with_it(tmp_path: Path) -> None:
+    trainer = make()
+    trainer.file.copy()(tmp_path / "before.h5")
+    write = trainer.file.copy()
+    trainer.epoch(0, 1e-3)
+    write(tmp_path / "after.h5")
+    assert (tmp_path / "after.h5").read_bytes() == (tmp_path / "before.h5").read_bytes()
+
+
 @pytest.mark.filterwarnings("error::UserWarning")
 def test_saving_a_model_says_nothing(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture

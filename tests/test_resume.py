@@ -6,6 +6,7 @@ import random
 import shutil
 import subprocess
 import sys
+import threading
 import time
 import zlib
 from collections.abc import Iterator
@@ -105,6 +106,30 @@ def test_an_interrupted_training_ends_like_one_that_was_not(
     uno.run(params)
     assert "resuming from epoch" in (tmp_path / "run/ckpts/ckpt.log").read_text()
     assert_same(tmp_path / "run", tmp_path / "whole")
+
+
+@pytest.mark.parametrize("name", ["Adam", "RMSprop"])
+def test_an_epoch_is_saved_as_it_was_when_the_next_one_has_trained_meanwhile(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    changes = {**KEPT, "optimizer": name}
+    uno.run(tiny.run_parameters(source, tmp_path / "whole", **changes))
+    trained, save = threading.Semaphore(0), checkpoint.save
+
+    def late(directory: Path, rules: checkpoint.Policy, epoch: int, **named: Any) -> None:
+        assert epoch == KEPT["epochs"] or trained.acquire(timeout=30)
+        save(directory, rules, epoch, **named)
+
+    def report(state: loop.State, *_: Any) -> None:
+        if state.epoch > 1:
+            trained.release()
+
+    monkeypatch.setattr(checkpoint, "save", late)
+    monkeypatch.setattr(loop, "_report", report)
+    uno.run(tiny.run_parameters(source, tmp_path / "late", **changes))
+    assert_same(tmp_path / "late", tmp_path / "whole")
+    for place in (tmp_path / "whole/ckpts/epochs").iterdir():
+        assert stored(tmp_path / "late/ckpts/epochs" / place.name) == stored(place)
 
 
 @pytest.fixture(scope="module")

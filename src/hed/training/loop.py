@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hed.errors import InputError
 from hed.files import read_json
 from hed.names import CHECKPOINT_INFO
 from hed.training import checkpoint, optimizer, schedule, weights
+from hed.training.saving import Saver
 from hed.training.trainer import Trainer
 from hed.words import clock
 
@@ -56,14 +58,15 @@ def train(
         InputError: if the loss is not finite, or a checkpoint holds another network.
     """
     state = _resume(trainer, checkpoint.find(ckpts, policy), policy.save_best_metric)
-    while state.epoch < rules.epochs and not state.schedule.stopped:
-        state = _epoch(trainer, data, state, rules)
-        _report(state, rules.epochs, len(data.train))
-        state = _save(trainer, state, policy, ckpts)
+    with Saver(ckpts, policy) as saver:
+        while state.epoch < rules.epochs and not state.schedule.stopped:
+            state = _epoch(trainer, data, state, rules)
+            _report(state, rules.epochs, len(data.train))
+            state = _save(trainer, state, policy, saver)
     return state
 
 
-def _save(trainer: Trainer, state: State, policy: checkpoint.Policy, ckpts: Path) -> State:
+def _save(trainer: Trainer, state: State, policy: checkpoint.Policy, saver: Saver) -> State:
     """Save a state if the policy says so; return it with the best of the saved epochs."""
     metric, better = state.history[policy.save_best_metric][-1], state
     if metric is not None and metric < state.best_metric:
@@ -71,8 +74,7 @@ def _save(trainer: Trainer, state: State, policy: checkpoint.Policy, ckpts: Path
     improved, final = better is not state, state.schedule.stopped
     if not checkpoint.due(policy, state.epoch, improved=improved, final=final):
         return state
-    write = lambda place: _write(trainer, place)  # noqa: E731
-    checkpoint.save(ckpts, policy, state.epoch, write=write, state=asdict(better))
+    saver.save(state.epoch, write=_copy(trainer), state=asdict(better))
     return better
 
 
@@ -126,11 +128,16 @@ def _report(state: State, epochs: int, rows: int) -> None:
     )
 
 
-def _write(trainer: Trainer, place: Path) -> None:
-    """Write the network and the optimizer into a checkpoint."""
-    weights.write(trainer.network, place / checkpoint.MODEL)
-    with (place / checkpoint.OPTIMIZER).open("wb") as stream:
-        np.savez(stream, **optimizer.stored(trainer.optimizer))  # type: ignore[arg-type]
+def _copy(trainer: Trainer) -> Callable[[Path], None]:
+    """Return what writes the network and the optimizer, as they are now, into a checkpoint."""
+    write_model, arrays = trainer.file.copy(), optimizer.stored(trainer.optimizer)
+
+    def write(place: Path) -> None:
+        write_model(place / checkpoint.MODEL)
+        with (place / checkpoint.OPTIMIZER).open("wb") as stream:
+            np.savez(stream, **arrays)  # type: ignore[arg-type]
+
+    return write
 
 
 def _resume(trainer: Trainer, place: Path | None, metric: str) -> State:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hed.data.dataset import Data, Features, Rows
-from hed.training import backend, network, optimizer, sampling
+from hed.training import backend, network, optimizer, sampling, weights
 from hed.training.backend import tf
 from hed.training.losses import Loss
 from hed.training.network import Network, Noise
@@ -75,6 +75,7 @@ class Trainer:
     def __init__(self, net: Network, data: Data, how: Steps, loss: Loss) -> None:
         """Put the data on the device; nothing is compiled before the first step."""
         self.network = net
+        self.file = weights.File(net)
         self.optimizer = optimizer.optimizer(how.optimizer, net.model)
         self.loss = loss
         self._how = how
@@ -184,13 +185,13 @@ class Trainer:
         noise = network.dropout(self._how.seed, step, compiled=self._compiles())
         # Gradients of the cast weights, in the type in which the products give them.
         net = self.network.cast_once()
-        weights = [weight for pair in net.cast.values() for weight in pair]
+        cast = [weight for pair in net.cast.values() for weight in pair]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(weights)
+            tape.watch(cast)
             predicted = self._forward(net, cell, drug, noise)
             row_losses = self.loss(auc, predicted)
             loss = tf.reduce_mean(row_losses)
-        self.optimizer.apply(tape.gradient(loss, weights), rate)
+        self.optimizer.apply(tape.gradient(loss, cast), rate)
         return tf.stack([tf.reduce_sum(row_losses), tf.reduce_sum(tf.square(auc - predicted))])
 
     def _compiles(self) -> bool:
