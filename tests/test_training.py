@@ -15,6 +15,7 @@ from hed.data.dataset import Rows
 from hed.errors import InputError
 from hed.training import backend, checkpoint, loop, weights
 from hed.training.backend import keras
+from hed.training.trainer import Trainer
 
 # Keras on NumPy 2 warns at each copy of a variable.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")
@@ -112,6 +113,16 @@ def test_the_model_of_the_chosen_epoch_predicts(
     expected = loaded(features, training=False).numpy()[:, 0]
     np.testing.assert_allclose(predicted, expected, rtol=0, atol=1e-6)
     assert rows.labels.to_list() == tiny.response(source, "test")["improve_sample_id"].to_list()
+
+
+def test_validation_rows_are_predicted_once_an_epoch(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once more at the end would cost 13 s on one core at the published size."""
+    calls, predict = [], Trainer.predict
+    monkeypatch.setattr(Trainer, "predict", lambda *args: (calls.append(0), predict(*args))[1])
+    uno.run(tiny.run_parameters(source, tmp_path, epochs=4, learning_rate=5e-2))
+    assert len(calls) == 4
 
 
 def test_the_best_is_always_among_the_saved(source: Path, tmp_path: Path) -> None:

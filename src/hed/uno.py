@@ -32,7 +32,7 @@ from hed.training.architecture import Architecture
 from hed.training.backend import tf
 from hed.training.checkpoint import Policy
 from hed.training.kept import Shelf
-from hed.training.loop import State, train
+from hed.training.loop import Trained, train
 from hed.training.network import Network
 from hed.training.schedule import Schedule
 from hed.training.trainer import Steps, Trainer, matrix, predict
@@ -93,9 +93,14 @@ class Run:
         return self.directory / CHECKPOINTS
 
     @property
+    def checkpoint(self) -> Path:
+        """The checkpoint that predicts."""
+        return checkpoint.predicting(self.directory, self.predicts_with)
+
+    @property
     def model(self) -> Path:
-        """The weights of the checkpoint that predicts."""
-        return checkpoint.predicting(self.directory, self.predicts_with) / checkpoint.MODEL
+        """Its weights."""
+        return self.checkpoint / checkpoint.MODEL
 
 
 def describe(params: Mapping[str, Any]) -> Run:
@@ -141,9 +146,9 @@ def run(params: Mapping[str, Any]) -> dict[str, list[float | None]]:
         _SHELF.keep(described.key, data, made)
     if params["output_bias"] == "mean":
         network.start_from(made.network, float(data.train.auc.mean(dtype=np.float64)))
-    state = train(made, data, described.rules, described.policy, described.ckpts)
-    _finish(made, data, state, described)
-    return state.history
+    trained = train(made, data, described.rules, described.policy, described.ckpts)
+    _finish(made, data, trained, described)
+    return trained.state.history
 
 
 def predict_test(params: Mapping[str, Any]) -> np.ndarray:
@@ -188,16 +193,18 @@ def build(described: Run, cells: Features, drugs: Features) -> Network:
     )
 
 
-def _finish(made: Trainer, data: Data, state: State, described: Run) -> None:
+def _finish(made: Trainer, data: Data, trained: Trained, described: Run) -> None:
     """Write what the original leaves of a training, the history last: it means all is there."""
-    directory = described.directory
+    directory, state = described.directory, trained.state
     stopped = directory / STOPPED
     if state.schedule.stopped:
         write_text(stopped, f"early stopping: {state.epoch}/{described.rules.epochs}\n")
     else:
         stopped.unlink(missing_ok=True)
-    weights.load(made.network, described.model)
-    predicted = made.predict(data.val)
+    predicted = trained.predicted.get(checkpoint.epoch_of(described.checkpoint))
+    if predicted is None:
+        weights.load(made.network, described.model)
+        predicted = made.predict(data.val)
     predictions.write(
         directory, "val", true=data.val.auc, labels=data.val.labels, predicted=predicted
     )

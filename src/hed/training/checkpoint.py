@@ -112,6 +112,11 @@ def place_of(directory: Path, epoch: int) -> Path:
     return directory / "epochs" / f"{epoch:03d}"
 
 
+def epoch_of(place: Path) -> int:
+    """Return the epoch whose directory `place_of` returned."""
+    return int(place.name)
+
+
 def _place(directory: Path, work: Path, epoch: int) -> None:
     """Move a complete checkpoint to its epoch's directory, replacing what may be there."""
     _remove(directory, epoch)

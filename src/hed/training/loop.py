@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -42,9 +42,22 @@ class State:
     best_metric: float
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A training that has ended.
+
+    Attributes:
+        state: after its last epoch.
+        predicted: of the best and the last epoch, if trained here, the AUC of the validation rows.
+    """
+
+    state: State
+    predicted: Mapping[int, np.ndarray]
+
+
 def train(
     trainer: Trainer, data: Data, rules: schedule.Schedule, policy: checkpoint.Policy, ckpts: Path
-) -> State:
+) -> Trained:
     """Train until the last epoch or until stopped early, saving as the policy says.
 
     Args:
@@ -58,12 +71,15 @@ def train(
         InputError: if the loss is not finite, or a checkpoint holds another network.
     """
     state = _resume(trainer, checkpoint.find(ckpts, policy), policy.save_best_metric)
+    predicted: dict[int, np.ndarray] = {}
     with Saver(ckpts, policy) as saver:
         while state.epoch < rules.epochs and not state.schedule.stopped:
-            state = _epoch(trainer, data, state, rules)
+            state, auc = _epoch(trainer, data, state, rules)
             _report(state, rules.epochs, len(data.train))
             state = _save(trainer, state, policy, saver)
-    return state
+            best = {n: kept for n, kept in predicted.items() if n == state.best_epoch}
+            predicted = {**best, state.epoch: auc}
+    return Trained(state, predicted)
 
 
 def _save(trainer: Trainer, state: State, policy: checkpoint.Policy, saver: Saver) -> State:
@@ -78,8 +94,10 @@ def _save(trainer: Trainer, state: State, policy: checkpoint.Policy, saver: Save
     return better
 
 
-def _epoch(trainer: Trainer, data: Data, state: State, rules: schedule.Schedule) -> State:
-    """Return the state after one more epoch, its history and schedule."""
+def _epoch(
+    trainer: Trainer, data: Data, state: State, rules: schedule.Schedule
+) -> tuple[State, np.ndarray]:
+    """Return the state after one more epoch, and the AUC of the validation rows."""
     begun = time.perf_counter()
     begin = schedule.begin(rules, state.schedule, state.epoch)
     rates = schedule.rates(rules, begin, state.epoch)
@@ -98,13 +116,14 @@ def _epoch(trainer: Trainer, data: Data, state: State, rules: schedule.Schedule)
             f"the loss is {val_loss} after epoch {state.epoch + 1}: the training diverged; "
             "lower learning_rate or batch_size (checkpoints of earlier epochs are kept)"
         )
-    return replace(
+    after = replace(
         state,
         epoch=state.epoch + 1,
         schedule=schedule.end(rules, begin, val_loss),
         history={name: [*state.history[name], values[name]] for name in METRICS},
         seconds=[*state.seconds, round(time.perf_counter() - begun, 3)],
     )
+    return after, predicted
 
 
 def _r2(squared_error: float, auc: np.ndarray) -> float | None:
