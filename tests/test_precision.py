@@ -4,13 +4,16 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny
 
 from hed import uno
 from hed.errors import InputError
 from hed.training import backend, precision
+from hed.training.backend import tf
 
+backend.configure(threads=1)
 Processor = Callable[[str], None]
 XPU = "/physical_device:XPU:0"
 
@@ -51,6 +54,29 @@ def test_bfloat16_is_accepted_on_a_cpu_with_avx512(
     extension(monkeypatch, installed=True)
     processor("avx2 avx512f")
     precision.require("bfloat16", "CPU")
+
+
+@tiny.needs_bfloat16
+def test_a_product_in_bfloat16_is_the_sum_in_float32_rounded_to_nearest() -> None:
+    """Whatever computes it; sums that lie between two numbers of bfloat16 may go either way."""
+    draw = np.random.default_rng(4).standard_normal
+    left, right = (tf.cast(draw(shape), tf.bfloat16) for shape in [(64, 1000), (1000, 80)])
+    with tf.GradientTape() as tape:
+        tape.watch(right)
+        found = tf.function(precision.product)(left, right)
+    x, y = tf.cast(left, tf.float64), tf.cast(right, tf.float64)
+    upstream = tf.ones((64, 80), tf.float64)
+    gradient = tape.gradient(found, right)
+    for value, exact in [(found, x @ y), (gradient, tf.transpose(x) @ upstream)]:
+        assert value.dtype == tf.bfloat16
+        rounded = tf.cast(tf.cast(exact, tf.float32), tf.bfloat16)
+        assert np.mean(value.numpy() == rounded.numpy()) > 0.99
+
+
+def test_a_product_in_float32_stays_one() -> None:
+    x, y = tf.constant([[1 / 3]]), tf.constant([[3.0]])
+    found = precision.product(x, y)
+    assert (found.dtype, found.numpy().item()) == (tf.float32, 1.0)
 
 
 @pytest.mark.parametrize(

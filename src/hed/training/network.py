@@ -12,6 +12,7 @@ import numpy as np
 
 from hed.training.architecture import BLOCKS, Architecture, Layer
 from hed.training.backend import keras, tf
+from hed.training.precision import product
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
@@ -50,7 +51,7 @@ class Network:
     def sums(self, name: str, x: "tf.Tensor") -> "tf.Tensor":
         """Return the sums of a layer, n x its size, before its activation."""
         kernel, bias = self.weights(name)
-        return tf.nn.bias_add(tf.matmul(tf.cast(x, kernel.dtype), kernel), bias)
+        return tf.nn.bias_add(product(tf.cast(x, kernel.dtype), kernel), bias)
 
     def block(self, name: str) -> list[tuple[str, Layer]]:
         """Return the names of the dense layers of a block, each with its description."""
@@ -232,7 +233,7 @@ def project(network: Network, cells: "tf.Tensor", drugs: "tf.Tensor") -> list["t
     # The gradient of a split is one copy, that of two slices is two padded ones and their sum.
     sizes = [network.architecture.canc[-1].size, network.architecture.drug[-1].size]
     of_cell, of_drug = tf.split(kernel, sizes)
-    return [tf.nn.bias_add(tf.matmul(cells, of_cell), bias), tf.matmul(drugs, of_drug)]
+    return [tf.nn.bias_add(product(cells, of_cell), bias), product(drugs, of_drug)]
 
 
 def respond_projected(

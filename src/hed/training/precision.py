@@ -7,6 +7,7 @@ from hed.errors import InputError
 from hed.files import agree
 from hed.names import AUTO, PRECISION
 from hed.training import backend
+from hed.training.backend import tf
 
 FULL, HALF = "float32", "bfloat16"
 PROCESSOR = Path("/proc/cpuinfo")
@@ -39,7 +40,20 @@ def gains(device: str) -> bool:
     """Return whether a device computes bfloat16 in hardware, where it is faster at any batch."""
     if device != "CPU":
         return backend.has_bfloat16_units()
-    return not UNITS.isdisjoint(_flags())
+    return _has_units()
+
+
+def product(x: "tf.Tensor", kernel: "tf.Tensor") -> "tf.Tensor":
+    """Return the product of two matrices of the same type.
+
+    In bfloat16 its terms are added in float32 and their sum is rounded to nearest, as hardware does
+    it. On a processor without that hardware TensorFlow's own product is slower, and cuts the sums
+    off instead of rounding them.
+    """
+    if x.dtype != tf.bfloat16 or backend.accelerators() or _has_units():
+        return tf.matmul(x, kernel)
+    sums = tf.matmul(tf.cast(x, tf.float32), tf.cast(kernel, tf.float32))
+    return tf.cast(sums, tf.bfloat16)
 
 
 def require(precision: str, device: str) -> None:
@@ -58,6 +72,11 @@ def require(precision: str, device: str) -> None:
 def computes_bfloat16() -> bool:
     """Tell whether this CPU computes bfloat16: not with Intel's extension before AVX-512."""
     return find_spec("intel_extension_for_tensorflow") is None or "avx512f" in _flags()
+
+
+def _has_units() -> bool:
+    """Tell whether this CPU computes bfloat16 in hardware."""
+    return not UNITS.isdisjoint(_flags())
 
 
 def _flags() -> set[str]:
