@@ -85,7 +85,7 @@ def test_a_saved_model_is_loaded_by_keras_alone(tmp_path: Path, precision: str) 
 def test_a_model_saved_again_and_again_is_what_keras_saves(tmp_path: Path, precision: str) -> None:
     trainer = make(precision=precision)
     for epoch in range(3):
-        trainer.file.copy()(tmp_path / "again.h5")
+        trainer.file.copy(tmp_path)(tmp_path / "again.h5")
         weights.write(trainer.network, tmp_path / "model.h5")
         assert (tmp_path / "again.h5").read_bytes() == (tmp_path / "model.h5").read_bytes()
         trainer.epoch(epoch, 1e-3)
@@ -93,11 +93,34 @@ def test_a_model_saved_again_and_again_is_what_keras_saves(tmp_path: Path, preci
 
 def test_a_copy_of_a_model_does_not_change_with_it(tmp_path: Path) -> None:
     trainer = make()
-    trainer.file.copy()(tmp_path / "before.h5")
-    write = trainer.file.copy()
+    trainer.file.copy(tmp_path)(tmp_path / "before.h5")
+    write = trainer.file.copy(tmp_path)
     trainer.epoch(0, 1e-3)
     write(tmp_path / "after.h5")
     assert (tmp_path / "after.h5").read_bytes() == (tmp_path / "before.h5").read_bytes()
+
+
+@tiny.needs_bfloat16
+def test_layers_in_bfloat16_round_their_sums_to_nearest() -> None:
+    net = make(precision="bfloat16").network
+    draw = np.random.default_rng(3).standard_normal
+
+    def assert_rounded(found: tf.Tensor, x: tf.Tensor, kernel: tf.Tensor) -> None:
+        exact = tf.cast(x, tf.float64) @ tf.cast(kernel, tf.float64)
+        rounded = tf.cast(tf.cast(exact, tf.float32), tf.bfloat16)
+        assert np.mean(found.numpy() == rounded.numpy()) > 0.99
+
+    for name in ("canc_2", "drug_1", "interaction_1"):
+        kernel, _ = net.weights(name)
+        x = tf.cast(draw((200, kernel.shape[0])), tf.bfloat16)
+        assert_rounded(net.sums(name, x), x, kernel)
+    kernel, _ = net.weights("interaction_1")
+    parts = tf.split(
+        kernel, [layers[-1].size for layers in (net.architecture.canc, net.architecture.drug)]
+    )
+    towers = [tf.cast(draw((200, part.shape[0])), tf.bfloat16) for part in parts]
+    for found, x, part in zip(network.project(net, *towers), towers, parts, strict=True):
+        assert_rounded(found, x, part)
 
 
 @pytest.mark.filterwarnings("error::UserWarning")

@@ -80,10 +80,16 @@ def test_a_training_that_fails_says_why_and_has_its_last_epoch_saved(tmp_path: P
     assert (tmp_path / "last/model.h5").read_bytes() == b"one"
 
 
-def test_a_training_that_fails_says_that_and_not_what_its_disk_said(tmp_path: Path) -> None:
+def test_a_training_that_fails_says_that_and_warns_of_its_disk(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(ValueError, match="diverged"), Saver(tmp_path, POLICY) as saver:
         saver.save(1, write=full, state=state(1))
         raise ValueError("diverged")
+    printed = capsys.readouterr().out
+    assert printed == (
+        "warning: the last checkpoint could not be written: [Errno 28] No space left on device\n"
+    )
 
 
 def test_a_saver_leaves_no_thread(tmp_path: Path) -> None:

@@ -90,7 +90,8 @@ def _save(trainer: Trainer, state: State, policy: checkpoint.Policy, saver: Save
     improved, final = better is not state, state.schedule.stopped
     if not checkpoint.due(policy, state.epoch, improved=improved, final=final):
         return state
-    saver.save(state.epoch, write=_copy(trainer), state=asdict(better))
+    saver.wait()  # before there is another copy
+    saver.save(state.epoch, write=_copy(trainer, saver.directory), state=asdict(better))
     return better
 
 
@@ -147,9 +148,9 @@ def _report(state: State, epochs: int, rows: int) -> None:
     )
 
 
-def _copy(trainer: Trainer) -> Callable[[Path], None]:
+def _copy(trainer: Trainer, ckpts: Path) -> Callable[[Path], None]:
     """Return what writes the network and the optimizer, as they are now, into a checkpoint."""
-    write_model, arrays = trainer.file.copy(), optimizer.stored(trainer.optimizer)
+    write_model, arrays = trainer.file.copy(ckpts), optimizer.stored(trainer.optimizer)
 
     def write(place: Path) -> None:
         write_model(place / checkpoint.MODEL)

@@ -47,8 +47,7 @@ def product(x: "tf.Tensor", kernel: "tf.Tensor") -> "tf.Tensor":
     """Return the product of two matrices of the same type.
 
     In bfloat16 its terms are added in float32 and their sum is rounded to nearest, as hardware does
-    it. On a processor without that hardware TensorFlow's own product is slower, and cuts the sums
-    off instead of rounding them.
+    it. With AVX2 alone TensorFlow's own product is slower, and cuts the sums off instead.
     """
     if x.dtype != tf.bfloat16 or backend.accelerators() or _has_units():
         return tf.matmul(x, kernel)
@@ -81,4 +80,7 @@ def _has_units() -> bool:
 
 def _flags() -> set[str]:
     """Return the instruction sets of this processor, none if the system does not list them."""
-    return set(PROCESSOR.read_text().split()) if PROCESSOR.exists() else set()
+    if not PROCESSOR.exists():
+        return set()
+    with PROCESSOR.open() as lines:  # of hundreds of cores, which are alike
+        return set(next((line for line in lines if line.startswith("flags")), "").split())

@@ -16,13 +16,13 @@ from hed.training import checkpoint
 class Saver:
     """Saves the epochs of a training, one after the other, in a thread of its own.
 
-    What is left of a training that is killed is the newest whole checkpoint: that of its last epoch
-    or, while that is being written, the one before. A saver that is left has saved everything.
+    What is left of a training that is killed is the newest complete checkpoint: the last or, while
+    that is being written, the one before. A saver that is left has saved everything.
     """
 
     def __init__(self, directory: Path, policy: checkpoint.Policy) -> None:
         """Take the run's `ckpts`, and what is to be kept there."""
-        self._directory, self._policy = directory, policy
+        self.directory, self._policy = directory, policy
         self._thread = ThreadPoolExecutor(1, "checkpoint")
         self._last: Future[None] | None = None
 
@@ -36,10 +36,12 @@ class Saver:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Wait until everything is saved; raise what kept the last epoch from it."""
+        """Wait until everything is saved; raise what kept an epoch from it, or tell it."""
         self._thread.shutdown()
         if error is None:
-            self._wait()
+            self.wait()
+        elif self._last is not None and (failure := self._last.exception()):
+            print(f"warning: the last checkpoint could not be written: {failure}")
 
     def save(self, epoch: int, *, write: Callable[[Path], None], state: Mapping[str, Any]) -> None:
         """Begin to save an epoch, after the one before; for the arguments see `checkpoint.save`.
@@ -50,12 +52,12 @@ class Saver:
         Raises:
             OSError: if the epoch before could not be saved.
         """
-        self._wait()
+        self.wait()
         self._last = self._thread.submit(
-            checkpoint.save, self._directory, self._policy, epoch, write=write, state=state
+            checkpoint.save, self.directory, self._policy, epoch, write=write, state=state
         )
 
-    def _wait(self) -> None:
-        """Wait for the epoch that is being saved; raise what its saving raised."""
+    def wait(self) -> None:
+        """Wait for the epoch that is being saved; raise what kept it from that."""
         if self._last is not None:
             self._last.result()

@@ -45,10 +45,14 @@ class File:
         self._content = b""
         self._places: dict[int, keras.Variable] = {}
 
-    def copy(self) -> Callable[[Path], None]:
-        """Return what writes the file with the weights as they are now."""
+    def copy(self, scratch: Path) -> Callable[[Path], None]:
+        """Return what writes the file with the weights as they are now.
+
+        Args:
+            scratch: directory for a first file, which is removed; made if there is none.
+        """
         if not self._places:
-            self._build()
+            self._build(scratch)
         arrays = {place: weight.numpy() for place, weight in self._places.items()}
 
         def write(path: Path) -> None:
@@ -60,9 +64,11 @@ class File:
 
         return write
 
-    def _build(self) -> None:
+    def _build(self, scratch: Path) -> None:
         """Have Keras write the file, and find the places of the weights in it."""
-        with tempfile.TemporaryDirectory() as directory:
+        scratch.mkdir(parents=True, exist_ok=True)
+        places: dict[int, keras.Variable] = {}
+        with tempfile.TemporaryDirectory(prefix=".", dir=scratch) as directory:
             path = Path(directory, "model.h5")
             write(self._network, path)
             self._content = path.read_bytes()
@@ -71,7 +77,8 @@ class File:
                     group = file["model_weights"][layer.name]
                     names = group.attrs["weight_names"]
                     for name, weight in zip(names, layer.weights, strict=True):
-                        self._places[group[name].id.get_offset()] = weight
+                        places[group[name].id.get_offset()] = weight
+        self._places = places
 
 
 def load(network: Network, path: Path) -> None:
