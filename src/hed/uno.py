@@ -201,9 +201,10 @@ def _finish(made: Trainer, data: Data, trained: Trained, described: Run) -> None
         write_text(stopped, f"early stopping: {state.epoch}/{described.rules.epochs}\n")
     else:
         stopped.unlink(missing_ok=True)
-    predicted = trained.predicted.get(checkpoint.epoch_of(described.checkpoint))
+    place = described.checkpoint
+    predicted = trained.predicted.get(checkpoint.epoch_of(place))
     if predicted is None:
-        weights.load(made.network, described.model)
+        weights.load(made.network, place / checkpoint.MODEL)
         predicted = made.predict(data.val)
     predictions.write(
         directory, "val", true=data.val.auc, labels=data.val.labels, predicted=predicted

@@ -13,7 +13,7 @@ from hed.errors import InputError
 from hed.files import read_json
 from hed.names import CHECKPOINT_INFO
 from hed.training import checkpoint, optimizer, schedule, weights
-from hed.training.saving import Saver
+from hed.training.saving import Copy, Saver
 from hed.training.trainer import Trainer
 from hed.words import clock
 
@@ -76,13 +76,13 @@ def train(
         while state.epoch < rules.epochs and not state.schedule.stopped:
             state, auc = _epoch(trainer, data, state, rules)
             _report(state, rules.epochs, len(data.train))
-            state = _save(trainer, state, policy, saver)
+            state = _save(lambda: _copy(trainer, ckpts), state, policy, saver)
             best = {n: kept for n, kept in predicted.items() if n == state.best_epoch}
             predicted = {**best, state.epoch: auc}
     return Trained(state, predicted)
 
 
-def _save(trainer: Trainer, state: State, policy: checkpoint.Policy, saver: Saver) -> State:
+def _save(copy: Copy, state: State, policy: checkpoint.Policy, saver: Saver) -> State:
     """Save a state if the policy says so; return it with the best of the saved epochs."""
     metric, better = state.history[policy.save_best_metric][-1], state
     if metric is not None and metric < state.best_metric:
@@ -90,8 +90,7 @@ def _save(trainer: Trainer, state: State, policy: checkpoint.Policy, saver: Save
     improved, final = better is not state, state.schedule.stopped
     if not checkpoint.due(policy, state.epoch, improved=improved, final=final):
         return state
-    saver.wait()  # before there is another copy
-    saver.save(state.epoch, write=_copy(trainer, saver.directory), state=asdict(better))
+    saver.save(state.epoch, copy=copy, state=asdict(better))
     return better
 
 

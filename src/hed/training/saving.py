@@ -12,6 +12,9 @@ from typing import Any
 
 from hed.training import checkpoint
 
+# Copies what an epoch changes; returns what writes the copy into a checkpoint.
+Copy = Callable[[], Callable[[Path], None]]
+
 
 class Saver:
     """Saves the epochs of a training, one after the other, in a thread of its own.
@@ -22,7 +25,7 @@ class Saver:
 
     def __init__(self, directory: Path, policy: checkpoint.Policy) -> None:
         """Take the run's `ckpts`, and what is to be kept there."""
-        self.directory, self._policy = directory, policy
+        self._directory, self._policy = directory, policy
         self._thread = ThreadPoolExecutor(1, "checkpoint")
         self._last: Future[None] | None = None
 
@@ -39,25 +42,26 @@ class Saver:
         """Wait until everything is saved; raise what kept an epoch from it, or tell it."""
         self._thread.shutdown()
         if error is None:
-            self.wait()
+            self._wait()
         elif self._last is not None and (failure := self._last.exception()):
             print(f"warning: the last checkpoint could not be written: {failure}")
 
-    def save(self, epoch: int, *, write: Callable[[Path], None], state: Mapping[str, Any]) -> None:
-        """Begin to save an epoch, after the one before; for the arguments see `checkpoint.save`.
+    def save(self, epoch: int, *, copy: Copy, state: Mapping[str, Any]) -> None:
+        """Begin to save an epoch, when the one before is saved.
 
         Args:
-            write: of a copy, which the next epoch does not change.
+            copy: is called when the last copy is no longer needed.
+            state: as for `checkpoint.save`.
 
         Raises:
             OSError: if the epoch before could not be saved.
         """
-        self.wait()
+        self._wait()
         self._last = self._thread.submit(
-            checkpoint.save, self.directory, self._policy, epoch, write=write, state=state
+            checkpoint.save, self._directory, self._policy, epoch, write=copy(), state=state
         )
 
-    def wait(self) -> None:
+    def _wait(self) -> None:
         """Wait for the epoch that is being saved; raise what kept it from that."""
         if self._last is not None:
             self._last.result()
