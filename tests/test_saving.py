@@ -70,13 +70,14 @@ def test_there_is_one_copy_at_a_time(tmp_path: Path) -> None:
 
 
 def test_what_kept_an_epoch_from_its_disk_ends_the_training_with_the_next_one(
-    tmp_path: Path,
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(OSError, match="No space left"), Saver(tmp_path, POLICY) as saver:
         saver.save(1, copy=lambda: content(b"one"), state=state(1))
         saver.save(2, copy=lambda: full, state=state(2))
         saver.save(3, copy=lambda: content(b"three"), state=state(3))
     assert checkpoint.saved_epochs(tmp_path) == [1]
+    assert capsys.readouterr().out == ""  # the error says it
 
 
 def test_what_kept_the_last_epoch_from_its_disk_is_not_forgotten(tmp_path: Path) -> None:

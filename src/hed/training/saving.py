@@ -43,7 +43,7 @@ class Saver:
         self._thread.shutdown()
         if error is None:
             self._wait()
-        elif self._last is not None and (failure := self._last.exception()):
+        elif self._last is not None and (failure := self._last.exception()) not in (None, error):
             print(f"warning: the last checkpoint could not be written: {failure}")
 
     def save(self, epoch: int, *, copy: Copy, state: Mapping[str, Any]) -> None:
