@@ -73,14 +73,14 @@ class Project:
         path = self.root / "environment.sh"
         path.write_text(f"export PYTHONPATH={MODELS}:$PYTHONPATH\n{line}\n")
 
-    def start(self) -> psutil.Popen:
-        """Type the command."""
+    def start(self, *before: str) -> psutil.Popen:
+        """Type the command, after words such as nohup."""
         binaries = Path(sys.executable).parent
         environment = self.cluster.environment()
         environment["PATH"] = f"{self.cluster.bin}:{binaries}:{os.environ['PATH']}"
         settings = [f"{name}={value}" for name, value in self.settings.items()]
         started = psutil.Popen(
-            [*MORTAL, "snakemake", *self.arguments, "--config", *settings],
+            [*MORTAL, *before, "snakemake", *self.arguments, "--config", *settings],
             cwd=self.root,
             env=environment
             | {

@@ -282,7 +282,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path):
     binary = tmp_path / "model.h5"
     binary.write_bytes(b"\x89HDF\xff")
     for read in (hyperparameters.read_upf, hyperparameters.read_dflts):
-        with pytest.raises(InputError, match=r"cannot read .*/none: No such file or directory"):
+        with pytest.raises(InputError, match=r"^no such file: .*/none$"):
             read(tmp_path / "none")
         with pytest.raises(InputError, match=r"cannot read .*: Is a directory"):
             read(tmp_path)

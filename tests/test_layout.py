@@ -92,6 +92,9 @@ def test_genes_of_a_list_alone_are_kept_in_the_order_of_the_table(tmp_path: Path
     listed.write_text("NOT-A-GENE\n")
     with pytest.raises(InputError, match="none of the genes of"):
         raw.read(data, raw.Choice(genes=str(listed)))
+    listed.write_bytes(b"\xff\xfeT\0P\0005\x003\0")  # UTF-16, as Excel's "Unicode text"
+    with pytest.raises(InputError, match=r"landmark_genes\.txt is not a text file in UTF-8"):
+        raw.read(data, raw.Choice(genes=str(listed)))
 
 
 def test_repeated_rows_and_badly_fitted_curves_are_dropped_if_asked_for(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ from hed.pilot.scaling import Limits
 from hed.pilot.spool import End, Spool, State
 from hed.pilot.timers import TIMERS
 from hed.site import site as sites
-from hed.site.profile import PILOT
+from hed.site.profile import PILOT, STOP
 from hed.site.site import Site
 
 
@@ -110,15 +110,14 @@ def test_a_dead_sidecar_takes_no_job_and_lets_none_run_for_ever(spool: Spool) ->
     ended = call("submit", spool, "/x/snakejob.other.sh").stdout.strip()
     spool.settle(ended, "success")
     # The id of a process that is there, but started at another time.
-    # A shell has what it starts in the background ignore interrupts, and so would these tests.
-    snakemake = subprocess.Popen(["env", "--default-signal=INT", "sleep", "300"])
+    snakemake = subprocess.Popen(["sleep", "300"])
     (spool.directory / "pid").write_text(f"{os.getpid()} 1 {snakemake.pid}\n")
     assert status(spool, ended) == "success"
     refused = call("submit", spool, "/x/snakejob.third.sh")
     assert refused.returncode == 1
     assert refused.stderr == "error: the pilot has ended; start Snakemake again\n"
     # Snakemake, which would try every other job, is stopped, and nobody says the same again.
-    assert snakemake.wait(60) == -signal.SIGINT
+    assert snakemake.wait(60) == -STOP
     again = call("submit", spool, "/x/snakejob.fourth.sh")
     assert (again.returncode, again.stderr) == (1, "")
     # It gets some time to stop, in which it needs no report of each job.
@@ -447,9 +446,18 @@ def test_workers_are_started_once_on_each_node() -> None:
     assert "mpiexec" not in alone
 
 
-def test_a_node_whose_python_does_not_start_says_so_and_stays(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("import none.such", "ModuleNotFoundError: No module named 'none'"),
+        ("import os; os.write(2, bytes([80, 250])); os._exit(1)", "P\ufffd"),
+    ],
+)
+def test_a_node_whose_python_does_not_start_says_so_and_stays(
+    tmp_path: Path, code: str, told: str
+) -> None:
     spool = Spool.make(tmp_path / "spool")
-    text = PerNode("", "", inside=False)("python -c 'import none.such'", 1, 1)
+    text = PerNode("", "", inside=False)(f"python -c '{code}'", 1, 1)
     environment = {"JOBNAME": "parsl.block-9.block-3.17.5", "HED_SPOOL": str(spool.directory)}
     process = subprocess.Popen(
         ["bash", "-c", text],
@@ -462,7 +470,7 @@ def test_a_node_whose_python_does_not_start_says_so_and_stays(tmp_path: Path) ->
     processes.kill_group(process.pid)
     ((place, why),) = spool.reported_nodes().items()
     assert place == ("3", os.uname().nodename)
-    assert why == "ModuleNotFoundError: No module named 'none'"
+    assert why == told
 
 
 def run_block(staging: script.Staging, tmp_path: Path, tools: Path = PILOT) -> str:

@@ -143,6 +143,18 @@ def test_blocks_that_end_before_their_workers_start_fail_the_runs(blocks: Blocks
     )
 
 
+def test_a_block_whose_last_words_are_not_utf_8_ends_like_any_other(
+    blocks: Blocks, tmp_path: Path
+) -> None:
+    errors = tmp_path / "block.stderr"
+    errors.write_bytes(b"starting\n\x95\xdbLPV: No such file or directory\n")
+    put(blocks, *[JobState.MISSING] * 3)
+    for status in blocks.executor._status.values():
+        status.stderr_path = str(errors)
+    blocks._judge_unused()
+    assert "ended before its workers started: \ufffd\ufffdLPV: No such file" in reason(blocks)
+
+
 @pytest.mark.parametrize(
     ("launched", "limit", "minutes"), [(None, "COPYING", 20), (1.0, "SILENT", 4)]
 )

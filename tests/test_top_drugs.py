@@ -164,6 +164,15 @@ def test_what_is_no_list_is_refused(tmp_path, text):
         sensitivity.read_list(path)
 
 
+def test_lists_that_are_no_text_are_refused(tmp_path):
+    path = tmp_path / "x.list"
+    path.write_bytes("RUN001 0.1 0.2 Zürich\n".encode("latin-1"))
+    with pytest.raises(InputError, match="x.list is not a text file in UTF-8"):
+        sensitivity.read_list(path)
+    with pytest.raises(InputError, match="x.list is not a text file in UTF-8"):
+        sensitivity.read_cells(path, pl.DataFrame({"cell": ["a"]}))
+
+
 def test_a_missing_list_is_refused(tmp_path):
     with pytest.raises(InputError, match="no such file: .*/a"):
         call_script("match_drugs.py", tmp_path / "a", tmp_path / "b")

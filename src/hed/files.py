@@ -83,6 +83,22 @@ def agree(path: Path, value: Any) -> Any:
     return read_json(path)
 
 
+def read_lines(path: Path) -> list[str]:
+    """Return the lines of a text file that the user named.
+
+    Raises:
+        InputError: if it cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_text().splitlines()
+    except FileNotFoundError:
+        raise InputError(f"no such file: {path}") from None
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not a text file in UTF-8") from None
+
+
 def read_json(path: Path | str) -> Any:
     """Return the JSON value in `path`.
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 import polars as pl
 
+from hed import files
 from hed.errors import InputError
 
 Order = Literal["true", "predicted"]
@@ -70,11 +71,9 @@ def read_list(path: Path) -> pl.DataFrame:
     """Return a list that `top_drugs` printed to a file: run, true, predicted, cell.
 
     Raises:
-        InputError: if there is no such file, or it contains something else.
+        InputError: if it cannot be read, or contains something else.
     """
-    if not path.exists():
-        raise InputError(f"no such file: {path}")
-    lines = [line.split(maxsplit=3) for line in path.read_text(errors="replace").splitlines()]
+    lines = [line.split(maxsplit=3) for line in files.read_lines(path)]
     try:
         rows = [(run, float(a), float(p), cell.strip()) for run, a, p, cell in filter(None, lines)]
     except ValueError:
@@ -147,11 +146,9 @@ def read_cells(path: Path, rows: pl.DataFrame) -> list[str]:
     """Return the cells that a file lists, one a line.
 
     Raises:
-        InputError: if there is no such file, or a cell has no prediction.
+        InputError: if it cannot be read, or a cell has no prediction.
     """
-    if not path.is_file():
-        raise InputError(f"no such file: {path}")
-    cells = [line.strip() for line in path.read_text().splitlines() if line.strip()]
+    cells = [line.strip() for line in files.read_lines(path) if line.strip()]
     known = set(rows["cell"].unique())
     for cell in cells:
         if cell not in known:

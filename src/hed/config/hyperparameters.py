@@ -12,6 +12,7 @@ from typing import Any
 from hed.config import original, schema
 from hed.config.original import Parameters
 from hed.errors import InputError
+from hed.files import read_lines
 
 # A run's id becomes a directory, a log's name and part of a batch job's name.
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
@@ -150,16 +151,6 @@ def find(upf: Path, run_id: str, model: str = OURS) -> UpfLine:
         if line.id == run_id:
             return line
     raise InputError(f"{upf} has no run {run_id!r}")
-
-
-def read_lines(path: Path) -> list[str]:
-    """Return the lines of a text file that the user named."""
-    try:
-        return path.read_text().splitlines()
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is not a text file") from None
 
 
 def generate_upf(indices: Iterable[int]) -> list[UpfLine]:

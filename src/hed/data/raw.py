@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
+from hed import files
 from hed.data import features, layout, numbers, tables, text
 from hed.data.layout import DESCRIPTOR_TSV, EXPRESSION_TSV, RESPONSE_TSV
 from hed.data.tables import AUC, CELL, DESCRIPTORS, DRUG, EXPRESSION
@@ -131,7 +132,7 @@ def _list_of_genes(genes: str, directory: Path) -> Path:
 
 def _genes(cells: pl.DataFrame, listed: Path, path: Path) -> pl.DataFrame:
     """Return an expression table with only the genes of a list, in the table's order."""
-    wanted = {f"{EXPRESSION.prefix}{line.strip()}" for line in listed.read_text().splitlines()}
+    wanted = {f"{EXPRESSION.prefix}{line.strip()}" for line in files.read_lines(listed)}
     found = [name for name in cells.columns if name in wanted]
     if not found:
         raise InputError(f"none of the genes of {listed} is a column of {path}")

@@ -107,7 +107,7 @@ def _ask(kind: str, name: str) -> Any:
             [sys.executable, "-m", __name__, kind, name],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"},
             capture_output=True,
-            text=True,
+            errors="replace",
             check=False,
             timeout=SECONDS,
         )

@@ -92,7 +92,7 @@ def _tell_if_alone(spool: Spool) -> None:
     """If the sidecar has died, stop Snakemake, which would report each run as a failure."""
     if (number := spool.orphaned_snakemake()) is not None:
         log.error("the pilot has ended; start Snakemake again")
-        processes.stop_snakemake(number, signal.SIGINT)
+        processes.stop_snakemake(number)
 
 
 def _balance(blocks: Blocks) -> None:

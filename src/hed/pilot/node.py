@@ -67,7 +67,7 @@ def require_wrapper(environ: Mapping[str, str]) -> None:
             env=dict(environ),
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            errors="replace",
             timeout=TIMERS.wrapper_answer,
             check=False,
         )

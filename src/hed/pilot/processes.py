@@ -9,6 +9,7 @@ from contextlib import suppress
 import psutil
 
 from hed.pilot.timers import TIMERS
+from hed.site.profile import STOP
 
 # From <linux/prctl.h>.
 _PR_SET_PDEATHSIG = 1
@@ -50,8 +51,8 @@ def born(process: int) -> str:
     return "" if fields[0] in "ZX" else fields[19]
 
 
-def stop_snakemake(process: int, number: int) -> None:
-    """Stop Snakemake, which would otherwise try to submit every job; SIGINT cancels what it has."""
+def stop_snakemake(process: int, number: int = STOP) -> None:
+    """Stop Snakemake, which would otherwise try to submit every job; `STOP` cancels what it has."""
     with suppress(psutil.NoSuchProcess):
         snakemake = psutil.Process(process)
         if any("snakemake" in part for part in snakemake.cmdline()[:3]):

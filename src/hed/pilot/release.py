@@ -41,7 +41,7 @@ def find(command: str, name: str) -> list[str] | None:
         done = subprocess.run(
             [*FIND[command], name],
             capture_output=True,
-            text=True,
+            errors="replace",
             timeout=TIMERS.scheduler_answer,
             check=True,
         )
@@ -55,7 +55,7 @@ def _cancel(command: str, job: str) -> bool:
         done = subprocess.run(
             [command, job],
             capture_output=True,
-            text=True,
+            errors="replace",
             timeout=TIMERS.scheduler_answer,
             check=False,
         )

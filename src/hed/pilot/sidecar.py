@@ -25,6 +25,7 @@ from hed.pilot.spool import Spool
 from hed.pilot.timers import TIMERS, QuickDeaths
 from hed.site import capacity
 from hed.site import site as sites
+from hed.site.profile import STOP
 from hed.site.site import Site
 
 log = logging.getLogger("hed.pilot")
@@ -55,7 +56,7 @@ def main() -> None:
             raise refusal
         place = _open(Path.cwd() / spool.NAME, parent)
     # After the first line, Snakemake would take SIGTERM as a request to wait for its jobs.
-    with _told(parent, signal.SIGINT):
+    with _told(parent, STOP):
         print(place.directory, flush=True)
         if refusal:
             _await_job(place, parent)
@@ -191,7 +192,7 @@ def serve(place: Spool, site_file: Path, tools: Path, *, parent: int) -> None:
             _watch(dispatcher, parent)
             if dispatcher.returncode == REFUSED:
                 # Before it sees that all its jobs have failed, and reports each.
-                processes.stop_snakemake(parent, signal.SIGINT)
+                processes.stop_snakemake(parent)
         finally:
             _finish(dispatcher, place)
         if dispatcher.returncode == REFUSED:

@@ -212,7 +212,11 @@ class Spool:
         """Return the nodes on which no run starts, as block and node, and why."""
         paths = sorted((self.directory / "nodes").glob("[!.]*"))
         parts = ((path.name.partition("."), path) for path in paths)
-        return {(block, node): path.read_text().strip() for (block, _, node), path in parts}
+        # A launcher or a broken environment may print anything.
+        return {
+            (block, node): path.read_text(errors="replace").strip()
+            for (block, _, node), path in parts
+        }
 
     def forget_nodes(self) -> None:
         """Forget the nodes of blocks that are gone."""

@@ -107,7 +107,9 @@ def _tile() -> list[str]:
 def _read(command: list[str]) -> Device:
     """Return the last two numbers of the last line that a device tool prints."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+        done = subprocess.run(
+            command, capture_output=True, errors="replace", timeout=TIMEOUT, check=False
+        )
         busy, used = done.stdout.strip().splitlines()[-1].split(",")[-2:]
         return _number(busy), _number(used)
     except (OSError, subprocess.TimeoutExpired, IndexError, ValueError):

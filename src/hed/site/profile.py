@@ -2,6 +2,8 @@
 
 import inspect
 import os
+import signal
+from contextlib import suppress
 from pathlib import Path
 
 import hed
@@ -11,12 +13,16 @@ from hed.errors import InputError
 SITE = "site.yaml"
 # The commands through which Snakemake talks to the pilot, and a run to its tile.
 PILOT = Path(hed.__file__).parent / "pilot" / "tools"
+# With which the pilot stops Snakemake, as Ctrl-C does. Not SIGINT: Snakemake ignores it where a
+# script has started it in the background. `tools/alive` spells it.
+STOP = signal.SIGUSR2
 
 
 def enter() -> Path:
     """Return the directory of the profile whose config.yaml calls this, and tell the sidecar.
 
-    Snakemake does not tell a profile its path, but has the file open while it reads it.
+    From now on the signal `STOP` stops this process, which is Snakemake's. Snakemake does not tell
+    a profile its path, but has the file open while it reads it.
 
     Raises:
         InputError: if no profile is being read, or it has no site.yaml.
@@ -34,4 +40,6 @@ def _enter(directory: Path) -> Path:
     if not (directory / SITE).is_file():
         raise InputError(f"{directory} has no {SITE}: copy that of the profile it was made from")
     os.environ[variables.PROFILE] = str(directory)
+    with suppress(ValueError):  # not in the main thread, so a program has started Snakemake
+        signal.signal(STOP, signal.default_int_handler)
     return directory

@@ -13,8 +13,8 @@ from typing import Any, Literal
 import yaml
 
 from hed.config import schema
-from hed.config.hyperparameters import read_lines
 from hed.errors import InputError
+from hed.files import read_lines
 from hed.site import cores, limits, walltime
 from hed.site.limits import Limits
 

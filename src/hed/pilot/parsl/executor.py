@@ -132,7 +132,12 @@ class Executor(HighThroughputExecutor):  # type: ignore[misc]
         status = self._status[block.id]
         if not (status.message or UNSAID).startswith(UNSAID):
             return str(status.message)
-        return "".join((status.stderr_summary or "").strip().splitlines()[-1:])
+        try:
+            # Not Parsl's summary, which fails if a byte is not UTF-8.
+            said = Path(status.stderr_path or "").read_text(errors="replace")
+        except OSError:
+            return ""
+        return "".join(said.strip().splitlines()[-1:])
 
     def logs(self, block: Block) -> Path | None:
         """Return the directory of a block's script and its output, None if unknown."""

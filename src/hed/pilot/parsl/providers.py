@@ -274,7 +274,7 @@ def _run(cmd: str, seconds: float) -> tuple[int, str, str]:
         [*mortal, "/bin/sh", "-c", f"exec {cmd}"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        errors="replace",
         start_new_session=True,
     ) as process:
         try:
