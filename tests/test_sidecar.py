@@ -70,6 +70,17 @@ def test_blocks_that_the_queue_would_refuse_are_refused_in_a_sentence_at_once(
     assert not list(tmp_path.glob("EXP000/.pilot"))
 
 
+@pytest.mark.parametrize("name", ["my experiments", "a&b"])
+def test_a_directory_that_qsub_would_not_find_is_refused_before_any_job(
+    tmp_path: Path, name: str
+) -> None:
+    done = type_command(tmp_path / name, {}, start=("--profile", "profiles/workstation"))
+    assert done.returncode != 0
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("error: "))
+    assert "take no path with spaces or special characters: choose another directory" in line
+    assert not list(tmp_path.glob("*/EXP000/.pilot"))
+
+
 def test_inside_an_allocation_nothing_is_submitted_so_neither_account_nor_queue_matter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ is the spool directory. It ends with Snakemake, however that dies, and no block 
 
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -37,6 +38,9 @@ SIGNALS = (
     *(n for n in (signal.SIGINT, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN),
 )
 
+# Characters of a path that mean something to a shell or to a directive of a job's script.
+SPECIAL = re.compile(r"[^\w@%+=:,./-]")
+
 
 class Ended(Exception):
     """Snakemake has ended, or tells the sidecar to."""
@@ -50,6 +54,7 @@ def main() -> None:
     _on_signals(_end)
     with _told(parent, signal.SIGTERM):
         _refuse_launcher(site_file.parent)
+        _refuse_directory(Path.cwd())
         refusal = _refusal(sites.read(site_file))
         # An experiment that was started before may be finished and need no block.
         if refusal and not (Path.cwd() / RECORD).exists():
@@ -92,6 +97,19 @@ def _refuse_launcher(profile: Path) -> None:
             "launcher is empty, but on a tile each science command needs `tile`: --configfile "
             "replaces the profile's own, so name both, as in "
             f"--configfile {profile / 'run.yaml'} my.yaml"
+        )
+
+
+def _refuse_directory(experiment: Path) -> None:
+    """Refuse an experiment whose blocks' scripts neither a scheduler nor Parsl would find.
+
+    Raises:
+        InputError: if its path has a space, or another character that means something to a shell.
+    """
+    if found := SPECIAL.search(str(experiment)):
+        raise InputError(
+            f"{experiment} has a {found[0]!r}, and qsub, sbatch and Parsl take no path with spaces "
+            "or special characters: choose another directory (output, experiment)"
         )
 
 
