@@ -232,12 +232,17 @@ def test_what_another_experiment_left_is_removed_unless_it_is_at_work(tmp_path: 
     for name in ("dead", "plain"):
         (tmp_path / name / "RUN000").mkdir(parents=True)
     (tmp_path / "dead" / ".lock").touch()
+    (tmp_path / ".hed-staging").mkdir()
+    (tmp_path / ".hed-staging" / ".lock").touch()
+    (tmp_path / ".hed-staging" / "training.json").touch()
     with scratch.use(tmp_path / "alive") as temporary:
         scratch.remove_dead(tmp_path)
         left = {path.name for path in tmp_path.iterdir()}
         assert temporary.is_dir()
         # Temporary files are beside the directory where its own name is too long for sockets.
-        assert left - {temporary.name} == {"alive", "plain"}
+        assert left - {temporary.name} == {"alive", "plain", ".hed-staging"}
+        # Without it the copy of the software would not be used, and be made again.
+        assert (tmp_path / ".hed-staging" / "training.json").exists()
 
 
 def test_two_pools_on_one_node_do_not_remove_each_other_s_files(tmp_path: Path) -> None:

@@ -44,8 +44,11 @@ def use(directory: Path) -> Iterator[Path]:
 
 
 def remove_dead(parent: Path) -> None:
-    """Remove what experiments without a live worker pool have left on this node."""
-    for lock in parent.glob(f"*/{LOCK}"):
+    """Remove what experiments without a live worker pool have left on this node.
+
+    Hidden directories are not theirs: staging's says which copies are complete.
+    """
+    for lock in parent.glob(f"[!.]*/{LOCK}"):
         with suppress(OSError), lock.open("ab") as stream:
             if _is_alone(stream):
                 _empty(lock.parent)
