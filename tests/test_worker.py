@@ -1,6 +1,8 @@
 """A worker keeps a tile on which runs fail at once from taking the runs of all others."""
 
+import errno
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,8 +15,10 @@ from waiting import wait_for
 
 from hed.pilot import worker
 from hed.pilot.spool import End, Spool, State
+from hed.pilot.tile import Tiles
 from hed.pilot.timers import TIMERS
 from hed.pilot.worker import Trouble
+from hed.site import cores
 from hed.site.profile import PILOT
 
 # A worker pool of one worker that gets one job.
@@ -88,6 +92,49 @@ def test_a_guard_that_dies_fails_its_run_unless_it_was_told_to_end(
     spool = Spool.make(tmp_path / ".pilot")
     assert worker._attend([str(spool.directory), "job", "0", "job.sh"], {}) == end
     assert spool.state("job") == state
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"), "the node is broken"),
+        (cores.Unusable("core 7 is missing"), "core 7 is missing"),
+    ],
+)
+def test_a_node_without_processes_gives_its_run_back_says_so_and_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, why: str
+) -> None:
+    def attend(*_: object) -> End:
+        raise error
+
+    waits: list[float] = []
+    monkeypatch.setattr(worker, "_attend", attend)
+    monkeypatch.setattr(worker, "_trouble", Trouble())
+    monkeypatch.setattr(worker.processes, "die_with_parent", lambda parent: None)
+    monkeypatch.setattr(worker.processes, "adopt_orphans", lambda: None)
+    monkeypatch.setattr(worker.node, "find_fault", lambda environ: "the node is broken")
+    monkeypatch.setattr(worker.time, "sleep", waits.append)
+    monkeypatch.setenv("PARSL_WORKER_RANK", "0")
+    monkeypatch.setenv("PARSL_WORKER_BLOCK_ID", "3")
+    spool = Spool.make(tmp_path / ".pilot")
+    tiles = Tiles(("5",), "", "", False, "", str(tmp_path))
+    order = (str(spool.directory), "job", 0, "job.sh", tiles)
+    assert [worker.run(*order) for _ in range(2)] == ["lost", "lost"]
+    assert waits == [10, 20]
+    assert spool.state("job") is None
+    assert spool.reported_nodes() == {("3", os.uname().nodename): why}
+
+
+def test_a_node_that_does_not_see_the_spool_gives_its_run_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool.make(tmp_path / ".pilot")
+    (tmp_path / "job.sh").write_text("true\n")
+    shutil.rmtree(spool.directory / "begun")
+    (spool.directory / "begun").touch()  # ENOTDIR, as of a stale mount
+    order = [str(spool.directory), "job", "0", str(tmp_path / "job.sh")]
+    assert worker._attend(order, dict(os.environ)) == "lost"
+    assert spool.state("job") is None
 
 
 def test_without_a_fork_server_a_run_has_a_guard_of_its_own(tmp_path: Path) -> None:

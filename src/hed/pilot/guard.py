@@ -15,11 +15,12 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from hed import variables
+from hed import command, variables
 from hed.pilot import inner, names, node, processes
 from hed.pilot.spool import End, Spool
 from hed.pilot.timers import TIMERS
@@ -72,11 +73,16 @@ def guard(spool: Spool, job: str, script: str, *, attempt: int, parent: int) -> 
         end = _blame(spool, _run(spool, job, script, attempt), time.time() - start)
     except (Stopped, SystemExit):
         end = "lost"
+    except OSError as error:
+        # Of the spool or of a new process, not of the run: another node may have neither trouble.
+        print(f"error: {command.sentence(error)}", file=sys.stderr, flush=True)
+        end = "lost"
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         processes.kill_descendants()
         end = spool.finish(job, attempt, end)
-        spool.record_tile(os.uname().nodename, _record(job, run, start, end))
+        with suppress(OSError):
+            spool.record_tile(os.uname().nodename, _record(job, run, start, end))
     return end
 
 

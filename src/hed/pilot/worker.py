@@ -6,13 +6,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from hed import variables, warm
-from hed.pilot import forks, processes, tile
-from hed.pilot.guard import STATUS
+from hed.pilot import forks, node, processes, tile
+from hed.pilot.guard import BLOCK, STATUS
 from hed.pilot.spool import End, Spool
 from hed.pilot.tile import Tiles
 from hed.pilot.timers import TIMERS
@@ -69,16 +71,30 @@ def run(spool: str, job: str, attempt: int, script: str, tiles: Tiles) -> End:
     rank = int(os.environ["PARSL_WORKER_RANK"])
     environment = tile.environment(tiles, rank)
     environment["TMPDIR"] = os.environ.get("TMPDIR", tiles.local)
-    if tiles.cores:
-        cores.bind(rank, tiles.cores[rank])
-    _warm(tiles, environment)
     start = time.monotonic()
-    end = _attend([spool, job, str(attempt), script], environment)
-    if wait := _trouble.wait(end, time.monotonic() - start):
+    try:
+        if tiles.cores:
+            cores.bind(rank, tiles.cores[rank])
+        _warm(tiles, environment)
+        end = went = _attend([spool, job, str(attempt), script], environment)
+    except (OSError, cores.Unusable) as error:
+        # No process, no file: the trouble is this node's, and the run continues on another.
+        _report(Spool(Path(spool)), environment, error)
+        end, went = "lost", "failed"
+    if wait := _trouble.wait(went, time.monotonic() - start):
         where = f"tile {environment[variables.TILE]} of {os.uname().nodename}"
         log.warning("%s waits %.0f s: %d runs in a row failed quickly", where, wait, _trouble.runs)
         time.sleep(wait)
     return end
+
+
+def _report(spool: Spool, environment: Mapping[str, str], error: Exception) -> None:
+    """Say why no run starts on this node, if that is so and the spool can be written from here."""
+    log.warning("%s cannot attend a run: %s", os.uname().nodename, error)
+    with suppress(OSError):
+        fault = str(error) if isinstance(error, cores.Unusable) else node.find_fault(environment)
+        if fault:
+            spool.report_node(environment.get(BLOCK, ""), os.uname().nodename, fault)
 
 
 def _warm(tiles: Tiles, environment: dict[str, str]) -> None:
