@@ -1,5 +1,6 @@
 """A file appears whole or not at all, and a command says in one sentence what it may not do."""
 
+import errno
 import os
 import signal
 import stat
@@ -107,6 +108,19 @@ def test_written_json_is_read_as_it_was(tmp_path_factory, value):
     path = tmp_path_factory.getbasetemp() / "value.json"
     files.write_json(path, value)
     assert files.read_json(path) == value
+
+
+def test_processes_agree_on_a_value_where_there_are_no_hard_links(tmp_path, monkeypatch):
+    def link(source, target):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    path = tmp_path / "precision.json"
+    assert files.agree(path, "float32") == "float32"
+    assert files.agree(path, "bfloat16") == "float32"
+    monkeypatch.setattr(type(path), "exists", lambda self: False)  # seen too early
+    assert files.agree(path, "bfloat16") == "float32"
+    assert [each.name for each in tmp_path.iterdir()] == ["precision.json"]
 
 
 def test_json_that_is_missing_or_damaged_is_refused_with_its_path(tmp_path):

@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,9 +79,22 @@ def agree(path: Path, value: Any) -> Any:
             os.link(temporary, path)  # unlike a rename, fails if it exists
         except FileExistsError:
             pass
+        except OSError:  # a file system without hard links
+            _create(path, temporary.read_bytes())
         finally:
             temporary.unlink()
     return read_json(path)
+
+
+def _create(path: Path, content: bytes) -> None:
+    """Write a file unless it exists; if another process is writing it, wait until it has."""
+    try:
+        with path.open("xb") as stream:
+            stream.write(content)
+    except FileExistsError:
+        end = time.monotonic() + 10
+        while not path.stat().st_size and time.monotonic() < end:
+            time.sleep(0.1)
 
 
 def read_lines(path: Path) -> list[str]:
