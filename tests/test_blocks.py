@@ -128,8 +128,8 @@ def test_the_command_refuses_what_the_queue_would_refuse():
         (["--runs", "3", "data"], "not both"),
         (["--hours-per-run", "nan"], "--hours-per-run must be above 0"),
         (["--hours-per-run", "-1"], "--hours-per-run must be above 0"),
-        (["--profile", "nowhere"], "cannot read nowhere"),
-        (["nowhere.json"], "cannot read nowhere.json"),
+        (["--profile", "nowhere"], "no such file: nowhere"),
+        (["nowhere.json"], "no such file: nowhere.json"),
     ],
 )
 def test_the_command_s_arguments_are_refused_in_one_sentence(arguments, words):

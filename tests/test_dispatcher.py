@@ -1,5 +1,6 @@
 """What becomes of a job that Parsl is done with."""
 
+import errno
 import json
 import os
 import sys
@@ -8,7 +9,9 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Timer
+from types import SimpleNamespace
 from typing import IO, Any
 
 import pytest
@@ -28,6 +31,8 @@ class Executor:
 
     heartbeat = 0.2
     silence = 1
+    why_ended = None
+    is_dead = False
 
     def __init__(self) -> None:
         self.given: list[tuple[str, int, bool]] = []
@@ -102,6 +107,53 @@ def test_a_job_that_lost_its_tile_goes_on_before_others_but_not_at_once(
     assert (
         "job job lost its tile and continues on another: n0 does not answer any more" in caplog.text
     )
+
+
+def test_a_disk_that_fails_for_a_moment_loses_no_job(
+    spool: Spool, executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> list[float]:
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    jobs = give(spool, executor)
+    executor.futures[0].set_exception(LOST)
+    with monkeypatch.context() as full:
+        full.setattr(Spool, "losses", fail)
+        with pytest.raises(OSError, match="quota"):
+            jobs.settle()
+        with pytest.raises(OSError, match="quota"):
+            jobs.accept("other", "/other.sh")
+    jobs.settle()
+    assert executor.given[1:] == [("other", 0, False)]
+    time.sleep(executor.heartbeat)
+    jobs.settle()
+    assert executor.given[2:] == [("job", 1, True)]
+
+
+def test_the_dispatcher_goes_on_when_its_disk_does_and_says_once_what_it_waits_for(
+    spool: Spool,
+    executor: Executor,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    looks: list[None] = []
+
+    def fail(self: Spool) -> Iterator[tuple[str, str]]:
+        looks.append(None)
+        if len(looks) < 4:
+            raise OSError(errno.ESHUTDOWN, "Cannot send after transport endpoint shutdown")
+        os.close(end)
+        yield "new", "/new.sh"
+
+    start, end = os.pipe()
+    monkeypatch.setattr(sys, "stdin", os.fdopen(start))
+    monkeypatch.setattr(Spool, "take", fail)
+    blocks = SimpleNamespace(executor=executor, ended=SimpleQueue())
+    dispatcher.dispatch(spool, blocks, ())  # type: ignore[arg-type]
+    assert [job for job, *_ in executor.given] == ["job", "new"]
+    (told,) = (r.getMessage() for r in caplog.records if r.name == "hed.pilot")
+    assert told.endswith("jobs wait: Cannot send after transport endpoint shutdown")
+    assert spool.signed() > 0
 
 
 def test_the_runs_of_a_block_that_has_ended_go_on_when_their_processes_are_gone(

@@ -127,6 +127,25 @@ def test_a_pool_that_ends_in_an_error_again_and_again_leaves_its_node_idle(
         assert len(starts.read_text().splitlines()) == TIMERS.quick_pools
 
 
+def test_a_node_without_runs_ends_its_block_when_no_dispatcher_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine of the dispatcher may have crashed while the block was in the queue."""
+    spool = Spool.make(tmp_path / ".pilot")
+    quick = replace(TIMERS, idle_look=0.01, idle_looks=3)
+    monkeypatch.setattr(keeper, "TIMERS", quick)
+    looks: list[None] = []
+
+    def look(self: Spool) -> float:
+        looks.append(None)
+        return min(len(looks), 50)
+
+    monkeypatch.setattr(Spool, "signed", look)
+    with pytest.raises(SystemExit):
+        keeper._idle(spool)
+    assert len(looks) == 50 + quick.idle_looks
+
+
 def test_the_fork_server_of_a_warm_node_starts_and_ends_with_its_pool(kept: Keeper) -> None:
     kept.tell(replace(kept.tiles, warm=True))
     said = kept.root / "said"

@@ -76,7 +76,7 @@ def status(spool: Spool, job: str) -> str:
 def test_a_job_runs_from_its_submission_to_its_end(spool: Spool) -> None:
     job = call("submit", spool, "/some where/tmp.x/snakejob.run.0123.sh").stdout.strip()
     assert status(spool, job) == "running"
-    assert spool.take() == [(job, "/some where/tmp.x/snakejob.run.0123.sh")]
+    assert list(spool.take()) == [(job, "/some where/tmp.x/snakejob.run.0123.sh")]
     assert status(spool, job) == "running"
     spool.settle(job, "success")
     assert status(spool, job) == "success"
@@ -96,7 +96,7 @@ def test_jobs_of_the_same_name_in_two_starts_have_different_ids(spool: Spool) ->
 
 def test_a_script_that_is_being_written_is_not_taken(spool: Spool) -> None:
     (spool.directory / "new" / "job").write_text("/half/a/pa")
-    assert spool.take() == []
+    assert list(spool.take()) == []
     assert spool.unfinished() == ["job"]
 
 
@@ -133,7 +133,7 @@ def test_a_job_that_nobody_knows_has_failed(spool: Spool) -> None:
 
 def test_a_new_sidecar_fails_what_an_old_one_left(spool: Spool) -> None:
     job = call("submit", spool, "/x/snakejob.run.sh").stdout.strip()
-    spool.take()
+    list(spool.take())
     spool.fail_unfinished()
     assert status(spool, job) == "failed"
     assert spool.unfinished() == []
@@ -142,12 +142,12 @@ def test_a_new_sidecar_fails_what_an_old_one_left(spool: Spool) -> None:
 def test_what_waits_and_what_ran_is_left_to_the_next_dispatcher(spool: Spool) -> None:
     scripts = [f"/x/snakejob.{name}.sh" for name in "cab"]
     ran, waits, new = (call("submit", spool, script).stdout.strip() for script in scripts)
-    spool.take()
+    list(spool.take())
     os.replace(spool.directory / "queue" / new, spool.directory / "new" / new)
     spool.begin(ran, "0")
     sidecar.clear(spool, repeat=True)
     assert spool.queued() == [(ran, scripts[0]), (waits, scripts[1])]
-    assert spool.take() == [(new, scripts[2])]
+    assert list(spool.take()) == [(new, scripts[2])]
     assert [status(spool, job) for job in (ran, waits, new)] == ["running"] * 3
     assert [spool.is_lost(job, 0) for job in (ran, waits, new)] == [True, False, False]
 
@@ -341,9 +341,13 @@ def pool(tasks: int = 0, *, draining: bool = False) -> Pool:
 
 
 def test_a_block_in_the_queue_or_starting_counts_with_all_its_tiles() -> None:
-    assert scaling.free_tiles([], 24, seconds=9999) == 24
+    assert scaling.free_tiles([], 24, seconds=0) == 24
     assert scaling.free_tiles([pool(5)], 24, seconds=10) == 19
     assert scaling.free_tiles([pool(5)], 24, seconds=9999) == 7
+
+
+def test_a_block_whose_pools_are_gone_has_no_free_tile_whatever_its_state() -> None:
+    assert scaling.free_tiles([], 24, seconds=9999) == 0
 
 
 def test_a_block_near_its_end_has_no_free_tile() -> None:
@@ -371,6 +375,58 @@ def test_a_job_that_pbs_has_forgotten_has_ended(
     made.spool.add_block("17.server", {"command": "qdel"})
     assert made.status(["17.server"])[0].state == JobState.COMPLETED
     assert made.spool.blocks() == {}
+
+
+def write_commands(directory: Path, **scripts: str) -> None:
+    """Write executable shell scripts."""
+    for name, text in scripts.items():
+        (directory / name).write_text(f"#!/bin/sh\n{text}\n")
+        (directory / name).chmod(0o755)
+
+
+def test_blocks_stay_as_they_were_while_pbs_does_not_say_how_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also if one job cannot be looked at, or its comment is in Latin-1."""
+    answer = '{"Jobs": {"18.server": {"job_state": "R", "comment": "Z\\374rich"}}}'
+    last = "for job; do :; done"
+    told = f"{last}; [ $job = 18.server ] || {{ echo 'No Permission' >&2; exit 159; }}; "
+    write_commands(tmp_path, qstat=f"{told}printf '{answer}'")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    made = Pbs()
+    made.spool = Spool.make(tmp_path / "spool")
+    monkeypatch.setattr(providers, "TIMERS", replace(TIMERS, first_reminder=0.0))
+    for job in ("17.server", "18.server"):
+        state = JobStatus(JobState.PENDING)
+        made.resources[job] = {"status": state, "job_stdout_path": "", "job_stderr_path": ""}
+    found = made.status(["17.server", "18.server"])
+    assert [status.state for status in found] == [JobState.PENDING, JobState.RUNNING]
+    assert made.comment("18.server") == "Z\ufffdrich"
+    assert "the scheduler does not say how the blocks are: No Permission" in caplog.text
+
+
+def test_what_a_site_s_wrapper_of_qsub_prints_is_no_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_commands(tmp_path, qsub="echo 'Welcome to 4.site! 3 jobs are yours.'; echo 17.server")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    made = Pbs(launcher=PerNode("", "", inside=False))
+    made.spool, made.jobs = Spool.make(tmp_path / "spool"), tmp_path / "jobid.txt"
+    made.script_dir = str(tmp_path)
+    assert made.submit("true", 1) == "17.server"
+    assert list(made.resources) == ["17.server"]
+
+
+def test_slurm_s_accounting_which_has_not_heard_of_a_new_block_is_not_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_commands(tmp_path, sacct="exit 0", squeue="echo CLUSTER: big; echo 17 PD")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    made = Slurm()
+    made.spool = Spool.make(tmp_path / "spool")
+    status = JobStatus(JobState.PENDING)
+    made.resources["17"] = {"status": status, "job_stdout_path": "", "job_stderr_path": ""}
+    assert made.status(["17"])[0].state == JobState.PENDING
 
 
 def test_a_block_that_pbs_will_never_start_is_given_back(
@@ -404,10 +460,7 @@ def test_a_block_that_pbs_will_never_start_is_given_back(
 def test_a_block_that_slurm_is_ending_has_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, state: JobState
 ) -> None:
-    (tmp_path / "sacct").write_text("#!/bin/sh\nexit 1\n")
-    (tmp_path / "squeue").write_text(f"#!/bin/sh\necho 17 {code}\n")
-    for name in ("sacct", "squeue"):
-        (tmp_path / name).chmod(0o755)
+    write_commands(tmp_path, sacct="exit 1", squeue=f"echo 17 {code}")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     made = Slurm()
     made.spool = Spool.make(tmp_path / "spool")
@@ -439,6 +492,8 @@ def test_a_block_counts_as_given_back_when_pbs_says_so(
 def test_workers_are_started_once_on_each_node() -> None:
     mpi = PerNode("mpiexec", "--no-vni", inside=False)("pool", 1, 13)
     assert "mpiexec --no-vni -n 13 --ppn 1 --hostfile $JOBNAME.nodes /bin/sh $JOBNAME.pool" in mpi
+    # Also of one node: the shell of salloc is on the login node.
+    assert "srun --overlap  -N 1 -n 1" in PerNode("srun", "", inside=True)("pool", 1, 1)
     slurm = PerNode("srun", "-l", inside=True)("pool", 1, 2)
     assert "srun --overlap -l -N 2 -n 2 --ntasks-per-node 1 /bin/sh $JOBNAME.pool" in slurm
     alone = PerNode("mpiexec", "", inside=False)("pool", 1, 1)
@@ -457,6 +512,7 @@ def test_a_node_whose_python_does_not_start_says_so_and_stays(
     tmp_path: Path, code: str, told: str
 ) -> None:
     spool = Spool.make(tmp_path / "spool")
+    spool.sign()
     text = PerNode("", "", inside=False)(f"python -c '{code}'", 1, 1)
     environment = {"JOBNAME": "parsl.block-9.block-3.17.5", "HED_SPOOL": str(spool.directory)}
     process = subprocess.Popen(

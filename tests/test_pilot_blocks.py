@@ -95,6 +95,12 @@ def test_refusals_that_pass_never_fail_the_runs(blocks: Blocks) -> None:
     assert blocks.executor.why_ended is None
 
 
+def test_after_days_of_refusals_the_next_request_still_waits(blocks: Blocks) -> None:
+    blocks._refusals = 2000
+    refuse(blocks, Refused("qsub", 38, "limit"), 1)
+    assert blocks._next_try - time.monotonic() > TIMERS.longest_retry - 10
+
+
 def test_a_refusal_that_never_passes_ends_the_command_at_once(blocks: Blocks) -> None:
     refuse(blocks, Refused("qsub", 170, "qsub: Unknown queue"), 1)
     assert blocks.executor.why_ended

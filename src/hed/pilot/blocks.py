@@ -181,7 +181,8 @@ class Blocks:
         left = sum(of == block for of, _ in self._left)
         own = [p for p in pools if p.block == block and p.place not in self._left]
         now = time.monotonic()
-        first = self._arrived.setdefault(block, now) if own else now
+        # One whose pools are gone is not about to start, whatever its last known state.
+        first = self._arrived.setdefault(block, now) if own else self._arrived.get(block, now)
         usable = self._limits.tiles - left * self.executor.tiles
         return scaling.free_tiles(own, usable, seconds=now - first)
 
@@ -202,7 +203,8 @@ class Blocks:
     def _wait(self) -> float:
         """Delay the next request, the longer the more failures in a row; return the seconds."""
         failures = self._refusals + len(self._useless_in_a_row(self.executor.blocks()))
-        wait = min(self.executor.heartbeat * 2.0 ** (failures - 1), TIMERS.longest_retry)
+        # The exponent is limited, too: after days of refusals the power would overflow.
+        wait = min(self.executor.heartbeat * 2.0 ** min(failures - 1, 30), TIMERS.longest_retry)
         self._next_try = time.monotonic() + wait
         return wait
 

@@ -11,17 +11,21 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
+from hed import command
 from hed.errors import InputError
 from hed.names import RECORD
 from hed.pilot import allocation, journal, names, processes, tile
 from hed.pilot.blocks import Blocks, Hopeless
 from hed.pilot.parsl import setup
 from hed.pilot.parsl.executor import Ended, Executor, Lost, Timer
+from hed.pilot.reminder import Reminder
 from hed.pilot.scaling import Limits
 from hed.pilot.spool import End, Spool, State
 from hed.pilot.tile import Tiles
@@ -31,6 +35,8 @@ from hed.site import site as sites
 from hed.site.site import Site
 
 log = logging.getLogger("hed.pilot")
+
+T = TypeVar("T")
 
 
 def main() -> None:
@@ -82,7 +88,8 @@ def serve(spool: Spool, blocks: Blocks, tiles: Tiles) -> None:
         dispatch(spool, blocks, tiles)
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        _tell_if_alone(spool)
+        with suppress(OSError):  # the blocks are released whatever the spool's disk does
+            _tell_if_alone(spool)
         timer.close()
         blocks.executor.give_all_back()
         blocks.executor.shutdown()
@@ -109,19 +116,39 @@ def dispatch(spool: Spool, blocks: Blocks, tiles: Tiles) -> None:
     jobs = Jobs(spool, blocks.executor, tiles)
     for job, script in spool.queued():
         jobs.repeat(job, script)
+    signed, trouble = -math.inf, Reminder("", -math.inf, 0.0)
     while not select.select([sys.stdin], [], [], TIMERS.job_look)[0]:
         if why := blocks.executor.why_ended:
             _refuse(why)
-        while not blocks.ended.empty():
-            jobs.lose_block(blocks.ended.get())
-        jobs.settle()
-        for job, script in spool.take():
-            jobs.give(job, script)
+        try:
+            if time.monotonic() - signed > TIMERS.sign_of_life:
+                spool.sign()
+                signed = time.monotonic()
+            each(blocks.ended, jobs.lose_block)
+            jobs.settle()
+            for job, script in spool.take():
+                jobs.accept(job, script)
+        except OSError as error:  # of a disk that recovers, or a quota that the user can raise
+            if trouble.text != (told := command.sentence(error)):
+                trouble = Reminder(told, -math.inf, TIMERS.first_reminder)
+            if trouble.is_due(time.monotonic()):
+                log.warning("the spool cannot be used, and jobs wait: %s", told)
         if blocks.executor.is_dead:
             # Parsl no longer answers; the sidecar releases the blocks.
             log.error("Parsl's interchange died")
             os._exit(1)
     jobs.settle()
+
+
+def each(queue: SimpleQueue[T], action: Callable[[T], None]) -> None:
+    """Do something with each entry of a queue; the one that fails, and those behind it, stay."""
+    for _ in range(queue.qsize()):
+        entry = queue.get()
+        try:
+            action(entry)
+        except OSError:
+            queue.put(entry)
+            raise
 
 
 def _refuse(why: Exception) -> NoReturn:
@@ -141,7 +168,17 @@ class Jobs:
         # The script of each job and, for those that the executor has, the number of the attempt.
         self._scripts: dict[str, str] = {}
         self._attempts: dict[str, int] = {}
-        self._lost: list[tuple[float, str]] = []
+        # When each may be repeated, in monotonic seconds.
+        self._lost: SimpleQueue[tuple[float, str]] = SimpleQueue()
+
+    def accept(self, job: str, script: str) -> None:
+        """Take a job that was submitted."""
+        try:
+            self.give(job, script)
+        except OSError:
+            self._scripts[job] = script
+            self._lost.put((time.monotonic(), job))
+            raise
 
     def give(self, job: str, script: str) -> None:
         """Run a job on the next free tile; jobs that have lost their tile come first."""
@@ -161,14 +198,21 @@ class Jobs:
 
     def settle(self) -> None:
         """Record how jobs ended, and repeat those that lost their tile a while ago."""
-        while not self._done.empty():
-            job, attempt, future = self._done.get()
-            if self._attempts.get(job) == attempt:
-                self._judge(job, future)
-        now = time.monotonic()
-        due = [job for when, job in self._lost if when <= now]
-        self._lost = [lost for lost in self._lost if lost[0] > now]
-        for job in due:
+        each(self._done, self._judge_done)
+        each(self._lost, self._repeat_lost)
+
+    def _judge_done(self, done: tuple[str, int, Future[End]]) -> None:
+        """Record how an attempt ended, unless another has the job by now."""
+        job, attempt, future = done
+        if self._attempts.get(job) == attempt:
+            self._judge(job, future)
+
+    def _repeat_lost(self, lost: tuple[float, str]) -> None:
+        """Repeat a job that lost its tile, if that was long enough ago."""
+        when, job = lost
+        if when > time.monotonic():
+            self._lost.put(lost)
+        else:
             self.repeat(job, self._scripts[job])
 
     def _settle(self, job: str, state: State) -> State:
@@ -220,7 +264,7 @@ class Jobs:
             log.warning("%s has lost %d tiles and counts as failed: %s", name, len(losses), why)
             return
         self._attempts.pop(job, None)
-        self._lost.append((time.monotonic() + wait, job))
+        self._lost.put((time.monotonic() + wait, job))
         log.warning("%s lost its tile and continues on another: %s", name, why)
 
     def _name(self, job: str) -> str:

@@ -59,7 +59,7 @@ def main() -> NoReturn:
             why = command.sentence(error) if isinstance(error, OSError) else str(error)
             spool.report_node(_option(arguments, "--block_id="), os.uname().nodename, why)
             print(f"{os.uname().nodename} cannot start runs: {why}", file=sys.stderr, flush=True)
-            _idle()
+            _idle(spool)
     sys.exit(0)
 
 
@@ -77,10 +77,20 @@ def _restore_stderr() -> None:
         Path(errors).unlink(missing_ok=True)
 
 
-def _idle() -> NoReturn:
+def _idle(spool: Spool) -> NoReturn:
+    """Wait for the end of the block; end it if no dispatcher lives that could release it.
+
+    Its machine may have crashed while the block was in the queue.
+    """
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    while True:
-        signal.pause()
+    seen, looks = 0.0, 0
+    while looks < TIMERS.idle_looks:
+        time.sleep(TIMERS.idle_look)
+        last = spool.signed()
+        looks = looks + 1 if last == seen else 0
+        seen = last
+    print("no dispatcher is left, so the block ends", file=sys.stderr, flush=True)
+    sys.exit(1)
 
 
 def _option(arguments: Sequence[str], name: str) -> str:

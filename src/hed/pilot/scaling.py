@@ -41,10 +41,10 @@ def free_tiles(pools: Sequence[Pool], tiles: int, *, seconds: float) -> int:
     Args:
         pools: the block's worker pools, one for each node that has arrived.
         tiles: of the whole block.
-        seconds: since the first of them arrived.
+        seconds: since the first of them arrived; 0 if none has.
     """
     if any(pool.is_draining or not pool.is_active for pool in pools):
         return 0
     busy = sum(pool.tasks for pool in pools)
     there = sum(pool.workers for pool in pools)
-    return (tiles if not pools or seconds < TIMERS.node_arrival else there) - busy
+    return (tiles if seconds < TIMERS.node_arrival else there) - busy

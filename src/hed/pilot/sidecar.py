@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import IO
@@ -188,12 +188,15 @@ def clear(place: Spool, *, repeat: bool = False) -> None:
     """
     if repeat:
         # What still runs on a block ends silently when it notices.
-        for job in place.begun():
-            place.lose(job)
-    place.forget_nodes()
+        with suppress(OSError):  # a disk that is full must not keep the blocks
+            for job in place.begun():
+                place.lose(job)
+    with suppress(OSError):
+        place.forget_nodes()
     for job, how in place.blocks().items():
         if release.give_back(job, how):
-            place.remove_block(job)
+            with suppress(OSError):
+                place.remove_block(job)
         else:
             log.warning("job %s could not be released; it ends when its workers notice", job)
     if not repeat:
@@ -246,8 +249,12 @@ def _finish(dispatcher: subprocess.Popen[bytes], place: Spool) -> None:
     """Have the dispatcher release its blocks; release them here if it does not.
 
     The jobs of a dispatcher that died are left to the next.
+
+    Raises:
+        Ended: if Snakemake told the sidecar to end meanwhile.
     """
-    _on_signals(signal.SIG_IGN)
+    told: list[int] = []
+    _on_signals(lambda number, frame: told.append(number))
     died = dispatcher.poll() not in (None, REFUSED)
     assert dispatcher.stdin is not None
     dispatcher.stdin.close()
@@ -259,6 +266,8 @@ def _finish(dispatcher: subprocess.Popen[bytes], place: Spool) -> None:
     dispatcher.wait()
     clear(place, repeat=died)
     _on_signals(_end)
+    if told and died:  # Snakemake says it once, and then waits for the end of this process
+        raise Ended
 
 
 def _on_signals(action: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:

@@ -1,5 +1,6 @@
 """The spool directory, through which Snakemake's commands, the pilot and the tiles communicate.
 
+served          touched now and then by the dispatcher, as a sign of life
 pid             process id of the sidecar, when it started, process id of its Snakemake
 new/ID          a submitted run: the path of its script
 queue/ID        the same, once the dispatcher has taken it
@@ -20,7 +21,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ from hed.experiment import usage
 from hed.pilot import processes
 from hed.pilot.tile import Tiles
 
-NAME, NODE = usage.PILOT, "node.json"
+NAME, NODE, SERVED = usage.PILOT, "node.json", "served"
 State = Literal["success", "failed"]
 # How an attempt ends: one that is lost leaves the job to another.
 End = State | Literal["cancelled", "lost"]
@@ -69,9 +70,11 @@ class Spool:
         told.touch()
         return int(snakemake)
 
-    def take(self) -> list[tuple[str, str]]:
-        """Return id and script of the jobs submitted since the last call, oldest first."""
-        return [taken for entry in self._submitted() if (taken := self._take(entry))]
+    def take(self) -> Iterator[tuple[str, str]]:
+        """Take the submitted jobs, one after the other: id and script, oldest first."""
+        for entry in self._submitted():
+            if taken := self._take(entry):
+                yield taken
 
     def _submitted(self) -> list[os.DirEntry[str]]:
         with os.scandir(self.directory / "new") as entries:
@@ -193,6 +196,17 @@ class Spool:
         """Return the blocks that have not been released, and how to release each."""
         found = sorted((self.directory / "blocks").glob("[!.]*"))
         return {path.name: json.loads(path.read_text()) for path in found}
+
+    def sign(self) -> None:
+        """Give a sign of life to the nodes, whose clocks may differ from this one's."""
+        (self.directory / SERVED).touch()
+
+    def signed(self) -> float:
+        """Return when the last sign of life was given, in some clock; 0 if it cannot be seen."""
+        try:
+            return (self.directory / SERVED).stat().st_mtime
+        except OSError:
+            return 0.0
 
     def tell_nodes(self, tiles: Tiles) -> None:
         """Write the configuration that every node of a block reads."""

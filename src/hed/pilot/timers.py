@@ -28,6 +28,7 @@ class Timers:
     record_wait: float = _of(120, "dispatcher", "for Snakemake to write the experiment's record")
     job_look: float = _of(0.2, "dispatcher", "between two looks for submitted jobs")
     block_look: float = _of(1.0, "dispatcher", "between two decisions about blocks")
+    sign_of_life: float = _of(30, "dispatcher", "between two signs of life in the spool")
     lost_tiles: int = _of(20, "dispatcher", "(count) tiles that a run loses: it has failed")
     quick_losses: int = _of(3, "dispatcher", "(count) quick ones in a row: it has failed")
     quick_loss: float = _of(
@@ -63,7 +64,10 @@ class Timers:
     quick_pools: int = _of(
         3, "keeper", "(count) pools that die quickly, in a row: the node is left"
     )
-    quick_pool: float = _of(30, "keeper", "within which such a pool dies")
+    # Parsl's workers try for 30 s to reach the dispatcher.
+    quick_pool: float = _of(120, "keeper", "within which such a pool dies")
+    idle_look: float = _of(60, "keeper", "between two looks of an idle node for a dispatcher")
+    idle_looks: int = _of(15, "keeper", "(count) in a row that see none: the node ends its block")
     worker_deaths: int = _of(3, "keeper", "(count) deaths of each worker without a run: likewise")
     guard_grace: float = _of(5, "keeper", "for the guards to end their runs and say so")
     wrapper_answer: float = _of(120, "keeper", "for `tile true` to end, when a node is checked")

@@ -5,6 +5,7 @@ from pathlib import Path
 from parsl.launchers.base import Launcher
 
 from hed.pilot.script import Staging
+from hed.pilot.spool import SERVED
 from hed.pilot.timers import TIMERS
 
 # Ends the name of a file that a block writes when its worker pools are being started.
@@ -17,7 +18,8 @@ trap 'ending=yes' TERM
 status=$?
 [ -z "$ending" ] || sleep {seconds}
 exit $status"""
-# What each node executes. The keeper itself reports all errors except those of its own start.
+# What each node executes. The keeper itself reports all errors except those of its own start. The
+# dispatcher then releases the block, or leaves this node alone; without one the block ends.
 KEEP = """\
 errors=$JOBNAME.$(uname -n).err
 HED_ERRORS=$errors {command} 3>&2 2>"$errors"
@@ -26,8 +28,15 @@ status=$?
 why=$(tail -n 1 "$errors" 2>/dev/null)
 block=${{JOBNAME##*.block-}}
 echo "${{why:-its Python ends with status $status}}" >"$HED_SPOOL/nodes/${{block%%.*}}.$(uname -n)"
-exec sleep infinity
+while [ -n "$(find "$HED_SPOOL/{served}" -mmin -{minutes})" ]; do sleep 60; done
+exit 1
 """
+
+
+def _keep(command: str) -> str:
+    """Return what each node executes to start a command."""
+    minutes = 2 * TIMERS.idle_look * TIMERS.idle_looks / 60  # clocks may differ
+    return KEEP.format(command=command, served=SERVED, minutes=f"{minutes:.0f}")
 
 
 class PerNode(Launcher):  # type: ignore[misc]
@@ -48,16 +57,18 @@ class PerNode(Launcher):  # type: ignore[misc]
         hosts, start = self._start(nodes_per_block)
         stage = f"{self.staging.script(start)}\n" if self.staging else ""
         # Not $JOBNAME.sh: within an allocation that is the script that bash is reading.
-        pool = f"cat >$JOBNAME.pool <<'END'\n{KEEP.format(command=command)}END\n"
+        pool = f"cat >$JOBNAME.pool <<'END'\n{_keep(command)}END\n"
         launch = " ".join(filter(None, [start, "/bin/sh $JOBNAME.pool"]))
         end = END.format(launch=launch, seconds=TIMERS.clear_up)
         return f"{hosts}{stage}{pool}: >$JOBNAME{LAUNCHED}\n{end}"
 
     def _start(self, nodes: int) -> tuple[str, str]:
         """Return what prepares the start of a process on each node, and what starts it."""
-        if nodes == 1:
+        by_srun = Path(self.launcher).name == "srun"
+        # Within an allocation of one node this may be the login node, where salloc has its shell.
+        if nodes == 1 and not (by_srun and self.inside):
             return "", ""
-        if Path(self.launcher).name == "srun":
+        if by_srun:
             return "", self._srun(nodes)
         hosts = (
             'if [ -n "$PBS_NODEFILE" ]; then sort -u "$PBS_NODEFILE" >$JOBNAME.nodes; '
