@@ -42,12 +42,14 @@ def find(command: str, name: str) -> list[str] | None:
             [*FIND[command], name],
             capture_output=True,
             errors="replace",
+            start_new_session=True,  # out of reach of the terminal's Ctrl-C
             timeout=TIMERS.scheduler_answer,
             check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.split()
+    # With several clusters, squeue names each.
+    return [word for word in done.stdout.split() if word[0].isdigit()]
 
 
 def _cancel(command: str, job: str) -> bool:
@@ -56,6 +58,7 @@ def _cancel(command: str, job: str) -> bool:
             [command, job],
             capture_output=True,
             errors="replace",
+            start_new_session=True,  # out of reach of the terminal's Ctrl-C
             timeout=TIMERS.scheduler_answer,
             check=False,
         )

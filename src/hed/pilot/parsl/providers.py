@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import time
@@ -12,17 +13,21 @@ from typing import Any
 
 from parsl.jobs.states import JobState, JobStatus
 from parsl.providers import LocalProvider, PBSProProvider, SlurmProvider
+from parsl.providers.slurm.slurm import squeue_translate_table
 
 from hed.pilot import processes, release
 from hed.pilot.parsl.launcher import LAUNCHED
 from hed.pilot.refusals import AWAY, SILENT, Refused
 from hed.pilot.release import FORGOTTEN, INVALID
+from hed.pilot.reminder import Reminder
 from hed.pilot.spool import Spool
 from hed.pilot.timers import TIMERS
 
 # What sbatch says when the controller may have taken the job.
 TIMED_OUT = "timed out"
-SUBMIT = ("qsub", "sbatch")
+SUBMIT, STATUS = ("qsub", "sbatch"), ("qstat", "squeue")
+# How qsub answers, among whatever a site's own wrapper prints.
+PBS_JOB = re.compile(r"[0-9]+(\[\])?\.\S+")
 NEVER = "Can Never Run"
 # States of squeue that Parsl does not know, or takes as running (CG: Slurm ends what is left of the
 # job and waits for its nodes, for minutes if one of them is lost).
@@ -48,16 +53,31 @@ class _Recorded:
     answer: str
     cmd_timeout: int
     _asked: str
+    _unknown: Reminder | None = None
 
     def execute_wait(self, cmd: str, timeout: int | None = None) -> tuple[int, str, str]:
-        """Execute a scheduler command; a refused submission raises an error."""
+        """Execute a scheduler command; a refused submission raises an error.
+
+        Not by Parsl, which fails if one byte of the answer is not UTF-8.
+        """
         if cmd.split()[0] in SUBMIT:
             return self._ask(cmd)
-        try:
-            answer: tuple[int, str, str] = super().execute_wait(cmd, timeout)  # type: ignore[misc]
-        except subprocess.TimeoutExpired:
-            return SILENT, "", "no answer"
-        return answer
+        status, out, err = _run(cmd, timeout or self.cmd_timeout)
+        if cmd.split()[0] in STATUS:
+            self._say_unknown(status, err or out)
+        return status, out, err
+
+    def _say_unknown(self, status: int, text: str) -> None:
+        """Say at growing intervals that the scheduler does not tell the states of the blocks."""
+        if not status or status in FORGOTTEN or INVALID in text:
+            self._unknown = None
+            return
+        now = time.monotonic()
+        # An answer that fails once may come the next time.
+        self._unknown = self._unknown or Reminder("", now, TIMERS.first_reminder / 4)
+        if self._unknown.is_due(now):
+            why = " ".join(text.split()) or f"exit status {status}"
+            log.warning("the scheduler does not say how the blocks are: %s", why)
 
     def _ask(self, cmd: str) -> tuple[int, str, str]:
         """Request a block; if there is no answer, check whether it was submitted all the same.
@@ -76,7 +96,11 @@ class _Recorded:
         if status:
             self.spool.remove_block(self._asked)
             raise Refused(cmd, status, err or out)
-        return status, out, err
+        return status, self.job_of(out), err
+
+    def job_of(self, answer: str) -> str:
+        """Return the part of a submission's answer that names the job."""
+        return answer
 
     def _settle_doubts(self, cmd: str) -> None:
         """Release what an earlier submission without an answer may have left."""
@@ -146,15 +170,25 @@ class Pbs(_Recorded, PBSProProvider):  # type: ignore[misc]
         super().__init__(**settings)
         self._hopeless: dict[str, str] = {}
         self._comments: dict[str, str] = {}
+        # Blocks of which qstat said nothing the last time.
+        self._silent: set[str] = set()
+
+    def job_of(self, answer: str) -> str:
+        """Return the last word that may be a job's id."""
+        found = [word for word in answer.split() if PBS_JOB.fullmatch(word)]
+        return found[-1] if found else answer
 
     def _status(self) -> None:
-        ended = {job: known["status"] for job, known in self.resources.items() if _is_over(known)}
+        before = {
+            job: known["status"] for job, known in self.resources.items() if "status" in known
+        }
+        ended = {job for job, known in self.resources.items() if _is_over(known)}
         try:
             super()._status()
         except ValueError:
             log.warning("qstat answered no JSON; the blocks are taken to be as they were")
-        for job, status in ended.items():
-            self.resources[job]["status"] = status
+        for job in ended | self._silent & before.keys():
+            self.resources[job]["status"] = before[job]
         for job, comment in self._hopeless.items():
             if not self.resources[job]["status"].terminal:
                 self.cancel([job])
@@ -186,14 +220,17 @@ class Pbs(_Recorded, PBSProProvider):  # type: ignore[misc]
         """
         jobs: dict[str, dict[str, Any]] = {}
         options, _, names = cmd.partition(" json ")
+        self._silent = set()
         for job in names.split():
             if _is_over(self.resources.get(job, {})):
                 continue
             status, out, err = super().execute_wait(f"{options} json {job}", timeout)
             if status == 0:
                 jobs |= json.loads(out).get("Jobs", {})
-            elif status not in FORGOTTEN:  # a server without job history forgets them
+            elif status in AWAY:  # nor would it answer about the others
                 return status, {}, err
+            elif status not in FORGOTTEN:  # a server without job history forgets them
+                self._silent.add(job)
         return 0, jobs, ""
 
     @property
@@ -215,13 +252,18 @@ class Slurm(_Recorded, SlurmProvider):  # type: ignore[misc]
     def __init__(self, **settings: Any) -> None:
         """Take Parsl's settings."""
         super().__init__(**settings)
-        self._translate_table = {**self._translate_table, **ENDED}
+        # Not sacct, which Parsl prefers: its database lags behind, and has not heard of a new job.
+        self._cmd = "squeue --noheader --format='%i %t' --job '{0}'"
+        self._translate_table = {**squeue_translate_table, **ENDED}
 
     def execute_wait(self, cmd: str, timeout: int | None = None) -> tuple[int, str, str]:
         """Execute a command; a job that Slurm has forgotten has ended."""
         status, out, err = super().execute_wait(cmd, timeout)
-        forgotten = cmd.startswith("squeue") and INVALID in err
-        return (0 if forgotten else status), out, err
+        if not cmd.startswith("squeue"):
+            return status, out, err
+        # With several clusters it names each in a line of its own.
+        known = (line for line in out.splitlines() if line.partition(" ")[0] in self.resources)
+        return (0 if INVALID in err else status), "\n".join(known), err
 
     @property
     def status_polling_interval(self) -> int:
