@@ -13,6 +13,7 @@ import pytest
 from parsl.serialize import deserialize, serialize
 from waiting import wait_for
 
+from hed import variables
 from hed.pilot import worker
 from hed.pilot.spool import End, Spool, State
 from hed.pilot.tile import Tiles
@@ -135,6 +136,17 @@ def test_a_node_that_does_not_see_the_spool_gives_its_run_back(
     order = [str(spool.directory), "job", "0", str(tmp_path / "job.sh")]
     assert worker._attend(order, dict(os.environ)) == "lost"
     assert spool.state("job") is None
+
+
+def test_on_an_old_kernel_runs_are_cold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pidfd_open(process: int) -> int:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(os, "pidfd_open", pidfd_open)
+    environment = {"TMPDIR": str(tmp_path), variables.WARM: "of somebody else"}
+    worker._warm(Tiles(("5",), "", "", False, "", str(tmp_path), warm=True), environment)
+    assert environment == {"TMPDIR": str(tmp_path)}
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_a_fork_server_a_run_has_a_guard_of_its_own(tmp_path: Path) -> None:

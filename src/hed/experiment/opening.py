@@ -83,7 +83,7 @@ def open_or_exit(config: dict[str, Any], root: Path, *, main: bool) -> Experimen
             return _recorded(Path(os.environ[variables.EXPERIMENT]))
         os.environ[variables.LAUNCHER] = str(config["launcher"])
         os.environ.pop(variables.WARM, None)
-        if config["warm"]:
+        if config["warm"] and warm.is_possible():
             os.environ[variables.WARM] = warm.directory(os.getpid())
             atexit.register(shutil.rmtree, os.environ[variables.WARM], ignore_errors=True)
         from hed.experiment import beginning  # not for children: it imports what reads tables

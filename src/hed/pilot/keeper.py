@@ -21,7 +21,7 @@ from typing import IO, NoReturn
 
 import psutil
 
-from hed import command, variables
+from hed import command, variables, warm
 from hed.errors import InputError
 from hed.experiment import description
 from hed.pilot import allocation, forks, node, processes, scratch
@@ -132,7 +132,7 @@ def keep(arguments: Sequence[str], environ: Mapping[str, str], tiles: Tiles) -> 
     deaths = QuickDeaths(TIMERS.quick_pools, TIMERS.quick_pool)
     while True:
         started = time.monotonic()
-        pool = Pool(from_now(arguments, environ), environ, warm=tiles.warm)
+        pool = Pool(from_now(arguments, environ), environ, warm=tiles.warm and warm.is_possible())
         status = pool.attend(TIMERS.worker_deaths * len(tiles.masks))
         if not status:
             return

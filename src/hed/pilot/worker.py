@@ -100,7 +100,7 @@ def _report(spool: Spool, environment: Mapping[str, str], error: Exception) -> N
 def _warm(tiles: Tiles, environment: dict[str, str]) -> None:
     """Have one Python execute the science commands of this tile, or one each."""
     environment.pop(variables.WARM, None)
-    if tiles.warm:
+    if tiles.warm and warm.is_possible():
         environment[variables.WARM] = warm.directory(os.getpid(), environment["TMPDIR"])
         _server(environment[variables.WARM]).ensure("tile", environment)
 

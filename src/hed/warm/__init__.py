@@ -25,6 +25,15 @@ CLIENT = f"python -IS {shlex.quote(str(Path(client.__file__)))}"
 SLOT = "0"
 
 
+def is_possible() -> bool:
+    """Return whether a server could notice here that its owner ends: Linux 5.3 or newer."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError:
+        return False
+    return True
+
+
 def prefix(is_warm: bool) -> str:
     """Return the prefix of a command that a server may execute; empty if it may not."""
     return CLIENT if is_warm else ""
