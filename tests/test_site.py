@@ -100,6 +100,10 @@ def test_an_unknown_limit_of_a_queue_is_refused_with_the_nearest_name(tmp_path):
         ({"filesystems": "home"}, "filesystems is an option of PBS; leave it empty for local"),
         ({"scheduler_options": ["place=scatter"]}, "an option must start with -"),
         ({"scheduler_options": ["-l a\n#PBS -q b"]}, "must start with - and be on one line"),
+        (
+            {"scheduler": "slurm", "scheduler_options": ["--clusters=big"]},
+            "'--clusters=big': only the cluster that squeue shows by itself can be used",
+        ),
         ({"launcher_options": "no-vni"}, "an option must start with -"),
         ({"local_dir": "tmp"}, "local_dir must be an absolute path, not tmp"),
         ({"environment": "nowhere.sh"}, "environment: no such file"),

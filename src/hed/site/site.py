@@ -205,6 +205,8 @@ def _text_conflicts(site: Site) -> Iterator[str]:
     for option in (*site.scheduler_options, site.launcher_options):
         if len(option.splitlines()) > 1 or option[:1] not in ("-", ""):
             yield f"an option must start with - and be on one line, not {option!r}"
+        if site.scheduler == "slurm" and re.match(r"-M\b|--clusters?\b", option):
+            yield f"{option!r}: only the cluster that squeue shows by itself can be used"
     if site.filesystems and site.scheduler != "pbs":
         yield f"filesystems is an option of PBS; leave it empty for {site.scheduler}"
 
