@@ -120,6 +120,12 @@ class Project:
         found = self.cluster.nodes.processes(node)
         return [each for each in found if any(w.endswith(program) for w in command(each)[:3])]
 
+    def sidecar(self) -> psutil.Process:
+        """Return the sidecar of the command that was typed last; other children come and go."""
+        children = self.commands[-1].children()
+        (found,) = (each for each in children if "hed.pilot.sidecar" in command(each))
+        return found
+
     def tiles(self) -> list[dict[str, Any]]:
         """Return what the tiles did."""
         spool = Spool(self.experiment / ".pilot")

@@ -84,8 +84,7 @@ def test_after_a_killed_sidecar_and_a_killed_command_the_same_command_finishes(
     command = project.start()
     held = project.fill(())
     project.let(min(held.values()))
-    (sidecar,) = (each for each in command.children() if "hed.pilot.sidecar" in each.cmdline())
-    sidecar.kill()
+    project.sidecar().kill()
     printed = command.communicate(timeout=PATIENCE)[0]
     assert command.returncode == 1
     assert "the pilot has ended; start Snakemake again" in printed

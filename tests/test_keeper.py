@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from nodes import command
 from waiting import PATIENCE, wait_for
 
 from hed.pilot import keeper, scratch
@@ -165,14 +166,7 @@ def test_workers_that_die_before_they_begin_a_run_end_their_pool(kept: Keeper, w
     dying.write_text(DYING)
     with kept.idling(f"exec {sys.executable} {dying}") as report:
         assert report == "AssertionError: more workers than cores"
-        assert not [p for p in psutil.process_iter() if _words(p)[1:2] == [str(dying)]]
-
-
-def _words(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []
+        assert not [p for p in psutil.process_iter() if command(p)[1:2] == [str(dying)]]
 
 
 def test_workers_that_die_while_another_has_a_run_do_not_end_it(
@@ -223,10 +217,10 @@ def test_a_launcher_s_binding_is_undone(kept: Keeper) -> None:
     said = kept.root / "said"
     text = f"nproc >{said}"
     one = f"{min(os.sched_getaffinity(0))}"
-    command = ["taskset", "-c", one, sys.executable, "-m", "hed.pilot.keeper", "sh", "-c", text]
+    words = ["taskset", "-c", one, sys.executable, "-m", "hed.pilot.keeper", "sh", "-c", text]
     path = f"{PILOT}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     environ = {**os.environ, "HED_SPOOL": str(kept.spool.directory), "PATH": path}
-    subprocess.run(command, env=environ, check=True)
+    subprocess.run(words, env=environ, check=True)
     assert int(said.read_text()) == len(os.sched_getaffinity(0))
 
 
