@@ -1,6 +1,7 @@
 """What looks after the worker pool of a node, and says so when no run can begin there."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -135,16 +136,19 @@ def test_a_node_without_runs_ends_its_block_when_no_dispatcher_is_left(
     spool = Spool.make(tmp_path / ".pilot")
     quick = replace(TIMERS, idle_look=0.01, idle_looks=3)
     monkeypatch.setattr(keeper, "TIMERS", quick)
-    looks: list[None] = []
-
-    def look(self: Spool) -> float:
-        looks.append(None)
-        return min(len(looks), 50)
-
-    monkeypatch.setattr(Spool, "signed", look)
+    spool.sign()
+    last = spool.signed()
+    # While the mount is stale, while there are signs of life, and when none comes any more.
+    seen = iter(
+        [*[math.nan] * 20, *[last + i for i in range(50)], *[last] * (quick.idle_looks + 1)]
+    )
+    monkeypatch.setattr(Spool, "signed", lambda self: next(seen))
     with pytest.raises(SystemExit):
         keeper._idle(spool)
-    assert len(looks) == 50 + quick.idle_looks
+    assert list(seen) == []
+    monkeypatch.undo()
+    (spool.directory / "served").unlink()
+    assert math.isnan(spool.signed())
 
 
 def test_the_fork_server_of_a_warm_node_starts_and_ends_with_its_pool(kept: Keeper) -> None:

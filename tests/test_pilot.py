@@ -512,7 +512,6 @@ def test_a_node_whose_python_does_not_start_says_so_and_stays(
     tmp_path: Path, code: str, told: str
 ) -> None:
     spool = Spool.make(tmp_path / "spool")
-    spool.sign()
     text = PerNode("", "", inside=False)(f"python -c '{code}'", 1, 1)
     environment = {"JOBNAME": "parsl.block-9.block-3.17.5", "HED_SPOOL": str(spool.directory)}
     process = subprocess.Popen(

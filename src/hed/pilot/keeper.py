@@ -87,7 +87,7 @@ def _idle(spool: Spool) -> NoReturn:
     while looks < TIMERS.idle_looks:
         time.sleep(TIMERS.idle_look)
         last = spool.signed()
-        looks = looks + 1 if last == seen else 0
+        looks = looks + 1 if last == seen else 0  # nan, of a stale mount, says nothing
         seen = last
     print("no dispatcher is left, so the block ends", file=sys.stderr, flush=True)
     sys.exit(1)

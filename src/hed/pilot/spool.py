@@ -202,11 +202,11 @@ class Spool:
         (self.directory / SERVED).touch()
 
     def signed(self) -> float:
-        """Return when the last sign of life was given, in some clock; 0 if it cannot be seen."""
+        """Return when the last sign of life was given, in some clock; nan if it cannot be seen."""
         try:
             return (self.directory / SERVED).stat().st_mtime
         except OSError:
-            return 0.0
+            return math.nan
 
     def tell_nodes(self, tiles: Tiles) -> None:
         """Write the configuration that every node of a block reads."""

@@ -28,7 +28,7 @@ status=$?
 why=$(tail -n 1 "$errors" 2>/dev/null)
 block=${{JOBNAME##*.block-}}
 echo "${{why:-its Python ends with status $status}}" >"$HED_SPOOL/nodes/${{block%%.*}}.$(uname -n)"
-while [ -n "$(find "$HED_SPOOL/{served}" -mmin -{minutes})" ]; do sleep 60; done
+until [ -n "$(find "$HED_SPOOL/{served}" -mmin +{minutes} 2>/dev/null)" ]; do sleep 60; done
 exit 1
 """
 
