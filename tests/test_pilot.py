@@ -390,17 +390,20 @@ def test_blocks_stay_as_they_were_while_pbs_does_not_say_how_they_are(
     """Also if one job cannot be looked at, or its comment is in Latin-1."""
     answer = '{"Jobs": {"18.server": {"job_state": "R", "comment": "Z\\374rich"}}}'
     last = "for job; do :; done"
-    told = f"{last}; [ $job = 18.server ] || {{ echo 'No Permission' >&2; exit 159; }}; "
-    write_commands(tmp_path, qstat=f"{told}printf '{answer}'")
+    refused = "[ $job != 17.server ] || { echo 'No Permission' >&2; exit 159; }"
+    garbled = "[ $job != 19.server ] || { echo maintenance; exit 0; }"
+    write_commands(tmp_path, qstat=f"{last}; {garbled}; {refused}; printf '{answer}'")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     made = Pbs()
     made.spool = Spool.make(tmp_path / "spool")
     monkeypatch.setattr(providers, "TIMERS", replace(TIMERS, first_reminder=0.0))
-    for job in ("17.server", "18.server"):
+    jobs = ["19.server", "17.server", "18.server"]
+    for job in jobs:
         state = JobStatus(JobState.PENDING)
         made.resources[job] = {"status": state, "job_stdout_path": "", "job_stderr_path": ""}
-    found = made.status(["17.server", "18.server"])
-    assert [status.state for status in found] == [JobState.PENDING, JobState.RUNNING]
+    found = made.status(jobs)
+    waits, runs = JobState.PENDING, JobState.RUNNING
+    assert [status.state for status in found] == [waits, waits, runs]
     assert made.comment("18.server") == "Z\ufffdrich"
     assert "the scheduler does not say how the blocks are: No Permission" in caplog.text
 

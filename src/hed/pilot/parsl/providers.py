@@ -25,7 +25,7 @@ from hed.pilot.timers import TIMERS
 
 # What sbatch says when the controller may have taken the job.
 TIMED_OUT = "timed out"
-SUBMIT, STATUS = ("qsub", "sbatch"), ("qstat", "squeue")
+SUBMIT = ("qsub", "sbatch")
 # How qsub answers, among whatever a site's own wrapper prints.
 PBS_JOB = re.compile(r"[0-9]+(\[\])?\.\S+")
 NEVER = "Can Never Run"
@@ -62,14 +62,16 @@ class _Recorded:
         """
         if cmd.split()[0] in SUBMIT:
             return self._ask(cmd)
-        status, out, err = _run(cmd, timeout or self.cmd_timeout)
-        if cmd.split()[0] in STATUS:
-            self._say_unknown(status, err or out)
-        return status, out, err
+        return _run(cmd, timeout or self.cmd_timeout)
 
-    def _say_unknown(self, status: int, text: str) -> None:
-        """Say at growing intervals that the scheduler does not tell the states of the blocks."""
-        if not status or status in FORGOTTEN or INVALID in text:
+    def remind(self, status: int, text: str) -> None:
+        """Say at growing intervals that the scheduler does not tell the states of all blocks.
+
+        Args:
+            status: exit status of the command that was to tell them.
+            text: that it printed.
+        """
+        if not status:
             self._unknown = None
             return
         now = time.monotonic()
@@ -183,10 +185,7 @@ class Pbs(_Recorded, PBSProProvider):  # type: ignore[misc]
             job: known["status"] for job, known in self.resources.items() if "status" in known
         }
         ended = {job for job, known in self.resources.items() if _is_over(known)}
-        try:
-            super()._status()
-        except ValueError:
-            log.warning("qstat answered no JSON; the blocks are taken to be as they were")
+        super()._status()
         for job in ended | self._silent & before.keys():
             self.resources[job]["status"] = before[job]
         for job, comment in self._hopeless.items():
@@ -220,18 +219,22 @@ class Pbs(_Recorded, PBSProProvider):  # type: ignore[misc]
         """
         jobs: dict[str, dict[str, Any]] = {}
         options, _, names = cmd.partition(" json ")
-        self._silent = set()
+        self._silent, failed = set(), (0, "")
         for job in names.split():
             if _is_over(self.resources.get(job, {})):
                 continue
             status, out, err = super().execute_wait(f"{options} json {job}", timeout)
-            if status == 0:
-                jobs |= json.loads(out).get("Jobs", {})
-            elif status in AWAY:  # nor would it answer about the others
-                return status, {}, err
-            elif status not in FORGOTTEN:  # a server without job history forgets them
+            try:
+                jobs |= json.loads(out).get("Jobs", {}) if status == 0 else {}
+            except ValueError:
+                status, err = 1, "qstat answers no JSON"
+            if status and status not in FORGOTTEN:  # a server without job history forgets jobs
                 self._silent.add(job)
-        return 0, jobs, ""
+                failed = status, err
+            if status in AWAY:  # nor would it answer about the others
+                break
+        self.remind(*failed)
+        return (failed[0] if failed[0] in AWAY else 0), jobs, failed[1]
 
     @property
     def status_polling_interval(self) -> int:
@@ -263,7 +266,9 @@ class Slurm(_Recorded, SlurmProvider):  # type: ignore[misc]
             return status, out, err
         # With several clusters it names each in a line of its own.
         known = (line for line in out.splitlines() if line.partition(" ")[0] in self.resources)
-        return (0 if INVALID in err else status), "\n".join(known), err
+        status = 0 if INVALID in err else status  # it has forgotten a job that has ended
+        self.remind(status, err)
+        return status, "\n".join(known), err
 
     @property
     def status_polling_interval(self) -> int:
