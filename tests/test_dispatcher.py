@@ -128,6 +128,13 @@ def test_a_disk_that_fails_for_a_moment_loses_no_job(
     time.sleep(executor.heartbeat)
     jobs.settle()
     assert executor.given[2:] == [("job", 1, True)]
+    executor.futures[2].set_result("success")
+    with monkeypatch.context() as full:
+        full.setattr(Spool, "settle", fail)
+        with pytest.raises(OSError, match="quota"):
+            jobs.settle()
+    jobs.settle()
+    assert spool.state("job") == "success"
 
 
 def test_the_dispatcher_goes_on_when_its_disk_does_and_says_once_what_it_waits_for(

@@ -141,7 +141,7 @@ def dispatch(spool: Spool, blocks: Blocks, tiles: Tiles) -> None:
 
 
 def each(queue: SimpleQueue[T], action: Callable[[T], None]) -> None:
-    """Do something with each entry of a queue; the one that fails, and those behind it, stay."""
+    """Do something with each entry of a queue; one that fails stays, for another try."""
     for _ in range(queue.qsize()):
         entry = queue.get()
         try:
@@ -217,9 +217,10 @@ class Jobs:
 
     def _settle(self, job: str, state: State) -> State:
         """Record how a job ended; return what is recorded."""
+        recorded = self._spool.settle(job, state)
         self._attempts.pop(job, None)
         self._scripts.pop(job, None)
-        return self._spool.settle(job, state)
+        return recorded
 
     def _judge(self, job: str, future: Future[End]) -> None:
         """Record how a job ended, as its tile says, or that it lost its tile.
