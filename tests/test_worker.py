@@ -134,7 +134,8 @@ def test_a_node_that_does_not_see_the_spool_gives_its_run_back(
     shutil.rmtree(spool.directory / "begun")
     (spool.directory / "begun").touch()  # ENOTDIR, as of a stale mount
     order = [str(spool.directory), "job", "0", str(tmp_path / "job.sh")]
-    assert worker._attend(order, dict(os.environ)) == "lost"
+    with pytest.raises(OSError, match="its guard can use the spool no longer"):
+        worker._attend(order, dict(os.environ))
     assert spool.state("job") is None
 
 

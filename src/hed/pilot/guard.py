@@ -29,6 +29,8 @@ from hed.pilot.timers import TIMERS
 BLOCK = "PARSL_WORKER_BLOCK_ID"
 # Exit status of this process.
 STATUS: dict[End, int] = {"success": 0, "cancelled": 10, "failed": 11, "lost": 12}
+# The same, after an error of this node: the run is lost, and its tile had better wait.
+TROUBLE = 13
 
 
 # Set by SIGTERM, and inherited by forks.
@@ -61,11 +63,18 @@ def attend(parent: int, order: Sequence[str]) -> NoReturn:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         processes.kill_descendants()
         end = "lost"
+    except OSError as error:
+        print(f"error: {command.sentence(error)}", file=sys.stderr, flush=True)
+        sys.exit(TROUBLE)
     sys.exit(STATUS[end])
 
 
 def guard(spool: Spool, job: str, script: str, *, attempt: int, parent: int) -> End:
-    """Run a script until it ends or must end; record the outcome and the use of its tile."""
+    """Run a script until it ends or must end; record the outcome and the use of its tile.
+
+    Raises:
+        OSError: of the spool or of a new process, not of the run: another node may have neither.
+    """
     start, run = time.time(), names.run_of(script)
     end: End = "failed"
     try:
@@ -73,10 +82,9 @@ def guard(spool: Spool, job: str, script: str, *, attempt: int, parent: int) -> 
         end = _blame(spool, _run(spool, job, script, attempt), time.time() - start)
     except (Stopped, SystemExit):
         end = "lost"
-    except OSError as error:
-        # Of the spool or of a new process, not of the run: another node may have neither trouble.
-        print(f"error: {command.sentence(error)}", file=sys.stderr, flush=True)
+    except OSError:
         end = "lost"
+        raise
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         processes.kill_descendants()

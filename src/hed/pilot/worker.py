@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hed import variables, warm
 from hed.pilot import forks, node, processes, tile
-from hed.pilot.guard import BLOCK, STATUS
+from hed.pilot.guard import BLOCK, STATUS, TROUBLE
 from hed.pilot.spool import End, Spool
 from hed.pilot.tile import Tiles
 from hed.pilot.timers import TIMERS
@@ -119,6 +119,9 @@ def _attend(arguments: list[str], environment: dict[str, str]) -> End:
     Args:
         arguments: spool, job, attempt and script.
         environment: of the guard and the run.
+
+    Raises:
+        OSError: if the guard, or this process, has trouble with its node or the spool.
     """
     status = None
     if address := environment.get(variables.FORKS):
@@ -128,6 +131,8 @@ def _attend(arguments: list[str], environment: dict[str, str]) -> End:
         status = _start(arguments, environment).wait()
     if end := ENDS.get(status):
         return end
+    if status == TROUBLE:
+        raise OSError("its guard can use the spool no longer, or start no process")
     processes.kill_descendants()
     time.sleep(TIMERS.end_doubt)
     spool, job, attempt, _ = arguments
