@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from waiting import PATIENCE
 
+from hed.pilot import scratch
 from hed.site import site
 from hed.site.profile import PILOT
 
@@ -183,8 +184,25 @@ def test_a_copy_that_is_not_whole_is_not_used(built, tmp_path):
     local = tmp_path / "local"
     unpacked = stage(built, local)
     assert prefix(built, HED_LOCAL=str(local)) == str(unpacked)
+    # The first worker pool of a node clears it, and uv has left a lock in the software.
+    assert (unpacked / ".lock").exists()
+    scratch.remove_dead(local)
+    assert prefix(built, HED_LOCAL=str(local)) == str(unpacked)
     (local / ".hed-staging" / f"{unpacked.name}.json").unlink()
     assert prefix(built, HED_LOCAL=str(local)) == str(built.built)
+
+
+def test_a_block_keeps_its_software_when_it_is_built_again(project, tmp_path):
+    assert project.build().returncode == 0
+    local = tmp_path / "local"
+    unpacked = stage(project, local)
+    environ = {"HED_LOCAL": str(local), "HED_SOFTWARE": unpacked.name}
+    # Software of a site's own, which this script does not know.
+    assert prefix(project, **(environ | {"HED_SOFTWARE": "of-the-site"})) == str(unpacked)
+    link = project.root / ".venv-aurora" / "training"
+    link.unlink()
+    link.symlink_to("training-new")
+    assert prefix(project, **environ) == str(unpacked)
 
 
 def test_a_copy_without_its_python_is_not_used(built, tmp_path):

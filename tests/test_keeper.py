@@ -248,18 +248,20 @@ def test_what_a_killed_node_left_is_removed_by_the_next_pool_there(kept: Keeper)
 def test_what_another_experiment_left_is_removed_unless_it_is_at_work(tmp_path: Path) -> None:
     for name in ("dead", "plain"):
         (tmp_path / name / "RUN000").mkdir(parents=True)
-    (tmp_path / "dead" / ".lock").touch()
-    (tmp_path / ".hed-staging").mkdir()
-    (tmp_path / ".hed-staging" / ".lock").touch()
-    (tmp_path / ".hed-staging" / "training.json").touch()
+    (tmp_path / "dead" / scratch.LOCK).touch()
+    # What a block has just unpacked: staging's record, and the software, in which uv left a lock.
+    for copy in (".hed-staging", "training"):
+        (tmp_path / copy).mkdir()
+        (tmp_path / copy / ".lock").touch()
+        (tmp_path / copy / "training.json").touch()
     with scratch.use(tmp_path / "alive") as temporary:
         scratch.remove_dead(tmp_path)
         left = {path.name for path in tmp_path.iterdir()}
         assert temporary.is_dir()
         # Temporary files are beside the directory where its own name is too long for sockets.
-        assert left - {temporary.name} == {"alive", "plain", ".hed-staging"}
-        # Without it the copy of the software would not be used, and be made again.
-        assert (tmp_path / ".hed-staging" / "training.json").exists()
+        assert left - {temporary.name} == {"alive", "plain", ".hed-staging", "training"}
+        for copy in (".hed-staging", "training"):
+            assert (tmp_path / copy / "training.json").exists()
 
 
 def test_two_pools_on_one_node_do_not_remove_each_other_s_files(tmp_path: Path) -> None:

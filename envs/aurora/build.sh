@@ -13,6 +13,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(dirname "$(dirname "$here")")
 home=$top/.venv-aurora
 work=
+# A run does not see packages in ~/.local either.
+export PYTHONNOUSERSITE=1
 trap '[ -z "$work" ] || rm -rf "$work"' EXIT
 # shellcheck source=envs/aurora/modules.sh
 . "$here/modules.sh"

@@ -1,11 +1,14 @@
 # shellcheck shell=dash
 # Sourced by a block (`environment` in profiles/aurora/site.yaml) and by people, in bash; in another
 # shell HED_ENVIRONMENT is the path of this file. Prepares the software of a training, as
-# build.sh built it: the copy on node-local disk where the block has unpacked one, in HED_LOCAL.
+# build.sh built it: the copy on node-local disk where the block has unpacked one, HED_SOFTWARE in
+# HED_LOCAL.
 
 hed_environment() {
     hed_top=$(cd "$(dirname "$1")/../.." && pwd) || return
-    hed_built=$(readlink "$hed_top/.venv-aurora/training") ||
+    hed_built=$HED_SOFTWARE
+    [ -n "$hed_built" ] && [ -d "$hed_top/.venv-aurora/$hed_built" ] ||
+        hed_built=$(readlink "$hed_top/.venv-aurora/training") ||
         hed_error "there is no software for the trainings yet: run $hed_top/envs/aurora/build.sh" ||
         return
     hed_python=$hed_top/.venv-aurora/$hed_built

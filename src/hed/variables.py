@@ -17,6 +17,7 @@ ERRORS = "HED_ERRORS"
 DATA = "HED_DATA"
 STAGED = "HED_STAGED"
 LOCAL = "HED_LOCAL"
+SOFTWARE = "HED_SOFTWARE"
 ENVIRONMENT = "HED_ENVIRONMENT"
 BLOCK = "HED_BLOCK"
 TILE = "HED_TILE"
@@ -52,6 +53,7 @@ MEANINGS = {
     DATA: Meaning("the script of a block", "trainings, scorings", "the data set that was copied"),
     STAGED: Meaning("the script of a block", "trainings, scorings", "its copy on this node"),
     LOCAL: Meaning("the script of a block", "environment.sh", "where the software was unpacked"),
+    SOFTWARE: Meaning("the script of a block", "environment.sh", "name of that software"),
     ENVIRONMENT: Meaning("a tile's worker", "pilot/tools/tile", "script to source first, or ''"),
     BLOCK: Meaning("a tile's worker", "rank.txt, the pilot's records", "id of the block's job"),
     TILE: Meaning("a tile's worker", "rank.txt, the pilot's records", "the tile's mask"),

@@ -13,7 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-LOCK = ".lock"
+# No other program's: uv, for instance, leaves a `.lock` in each environment, also in a staged one.
+LOCK = ".hed-scratch"
 # Longest path of a directory that may hold the sockets of Python's multiprocessing: an address has
 # at most 107 characters, of which these take 32.
 LONGEST = 72
@@ -44,11 +45,8 @@ def use(directory: Path) -> Iterator[Path]:
 
 
 def remove_dead(parent: Path) -> None:
-    """Remove what experiments without a live worker pool have left on this node.
-
-    Hidden directories are not theirs: staging's says which copies are complete.
-    """
-    for lock in parent.glob(f"[!.]*/{LOCK}"):
+    """Remove what experiments without a live worker pool have left on this node."""
+    for lock in parent.glob(f"*/{LOCK}"):
         with suppress(OSError), lock.open("ab") as stream:
             if _is_alone(stream):
                 _empty(lock.parent)

@@ -55,8 +55,10 @@ class Staging:
         if self.software is None:
             return data
         local, software = shlex.quote(self.local), shlex.quote(str(self.software))
+        # The link to the current software may point to a newer one before the block ends.
+        name = shlex.quote(self.software.stem)
         return (
-            f"{data}\nexport {variables.LOCAL}={local}\n"
+            f"{data}\nexport {variables.LOCAL}={local} {variables.SOFTWARE}={name}\n"
             f"{stage} --to {local} --unpack {software} || "
             'echo "the software is started from the shared file system"'
         )
