@@ -6,6 +6,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -118,9 +119,16 @@ def test_processes_agree_on_a_value_where_there_are_no_hard_links(tmp_path, monk
     path = tmp_path / "precision.json"
     assert files.agree(path, "float32") == "float32"
     assert files.agree(path, "bfloat16") == "float32"
-    monkeypatch.setattr(type(path), "exists", lambda self: False)  # seen too early
+    # The process that was first is late, then another that has looked too early; or it has died.
+    path.unlink()
+    late = threading.Timer(0.3, path.write_text, ['"float32"'])
+    late.start()
     assert files.agree(path, "bfloat16") == "float32"
-    assert [each.name for each in tmp_path.iterdir()] == ["precision.json"]
+    path.unlink()
+    now = iter(range(0, 100, 6))
+    monkeypatch.setattr(files.time, "monotonic", lambda: next(now))
+    assert files.agree(path, "bfloat16") == "bfloat16"
+    assert [each.name for each in tmp_path.glob("[!.]*")] == ["precision.json"]
 
 
 def test_json_that_is_missing_or_damaged_is_refused_with_its_path(tmp_path):

@@ -333,6 +333,11 @@ def test_the_first_blocks_are_those_of_the_site_but_only_if_a_run_waits() -> Non
     assert scaling.wanted(limits, 1, [], begun=False) == 3
     assert scaling.wanted(limits, 0, [], begun=False) == 0
     assert scaling.wanted(limits, 1, [], begun=True) == 1
+    # Data that are preprocessed here are complete when the first run waits, and not before.
+    kept = Limits(first=1, least=1, most=4, tiles=12)
+    assert scaling.wanted(kept, 0, [], begun=False) == 0
+    assert scaling.wanted(kept, 1, [], begun=False) == 1
+    assert scaling.wanted(kept, 0, [], begun=True) == 1
 
 
 def pool(tasks: int = 0, *, draining: bool = False) -> Pool:

@@ -80,21 +80,23 @@ def agree(path: Path, value: Any) -> Any:
         except FileExistsError:
             pass
         except OSError:  # a file system without hard links
-            _create(path, temporary.read_bytes())
+            _claim(temporary, path)
         finally:
-            temporary.unlink()
+            temporary.unlink(missing_ok=True)
     return read_json(path)
 
 
-def _create(path: Path, content: bytes) -> None:
-    """Write a file unless it exists; if another process is writing it, wait until it has."""
+def _claim(temporary: Path, path: Path) -> None:
+    """Rename a file unless another process does; if that one has died, do it in its place."""
+    end = time.monotonic()
     try:
-        with path.open("xb") as stream:
-            stream.write(content)
+        path.with_name(f".{path.name}.claim").open("xb").close()
     except FileExistsError:
-        end = time.monotonic() + 10
-        while not path.stat().st_size and time.monotonic() < end:
-            time.sleep(0.1)
+        end += 10
+    while not path.exists() and time.monotonic() < end:
+        time.sleep(0.1)
+    if not path.exists():
+        temporary.replace(path)
 
 
 def read_lines(path: Path) -> list[str]:

@@ -30,8 +30,10 @@ def wanted(limits: Limits, waiting: int, free: Sequence[int], *, begun: bool) ->
         free: for each existing or requested block, the tiles on which they may start.
         begun: whether any block was requested before.
     """
+    if not begun and not waiting:  # what a block copies may not be there yet
+        return 0
     lacking = max(0, -(-(waiting - sum(free)) // limits.tiles))
-    least = limits.least if begun or not waiting else max(limits.first, limits.least)
+    least = limits.least if begun else max(limits.first, limits.least)
     return max(0, min(max(lacking, least - len(free)), limits.most - len(free)))
 
 

@@ -84,7 +84,8 @@ def _write(path: Path) -> None:
 
 def _lock(path: Path) -> None:
     """Require that a second lock is refused."""
-    with path.open() as first, path.open() as second:
+    # For writing: NFS gives others no exclusive lock.
+    with path.open("r+") as first, path.open("r+") as second:
         fcntl.flock(first, fcntl.LOCK_EX)
         try:
             fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -171,7 +171,7 @@ def _resume(trainer: Trainer, place: Path | None, metric: str) -> State:
     stored = read_json(place / checkpoint.STATE)
     print(f"resuming after epoch {stored['epoch']}")
     state = State(**{**stored, "schedule": schedule.State(**stored["schedule"])})
-    if (place.parent / f"{state.best_epoch:03d}").is_dir():
+    if (place.parent / f"{state.best_epoch:03d}" / checkpoint.MODEL).exists():
         return state
     # After a rollback the best epoch may be gone, because a later one was better.
     value = state.history[metric][-1]
@@ -187,7 +187,7 @@ def _foreign(place: Path) -> State:
     epoch, metric = info["epoch"], info["best_metric_last"]
     print(f"resuming after epoch {epoch} of a checkpoint without optimizer state")
     best = checkpoint.linked_epoch(place.parent.parent / "best")
-    if best is None or not (place.parent / f"{best:03d}").is_dir():
+    if best is None or not (place.parent / f"{best:03d}" / checkpoint.MODEL).exists():
         best = epoch
     return State(
         epoch=epoch,
