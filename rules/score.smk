@@ -40,7 +40,11 @@ rule score:
 
 
 rule mark:
-    """Mark a run as finished, under the index by which existing tools know it."""
+    """Mark a run as finished, under the index by which existing tools know it.
+
+    The checksum tells Snakemake that a repeated run has other scores: of a small file that has
+    become newer, it compares the contents.
+    """
     input:
         scores=lambda wildcards: f"run/{MARKED[wildcards.marker]}/test_scores.json",
     output:
@@ -54,6 +58,7 @@ rule mark:
         "../envs/workflow.yaml"
     shell:
         r"""
-        echo {input.scores:q} >{output.marker:q}.tmp 2>{log:q}
+        {{ echo {input.scores:q} && cksum <{input.scores:q}; }} \
+            >{output.marker:q}.tmp 2>{log:q}
         mv {output.marker:q}.tmp {output.marker:q} 2>>{log:q}
         """

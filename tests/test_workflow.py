@@ -183,6 +183,19 @@ def test_a_finished_experiment_has_nothing_to_do(undisturbed: Path) -> None:
     assert not (undisturbed.parent / "EXP001").exists()
 
 
+def test_a_repeated_run_with_other_scores_renews_the_tables(
+    undisturbed: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(undisturbed.parents[1], tmp_path / "copy", symlinks=True)
+    scores = tmp_path / "copy/output/EXP000/run/RUN007/test_scores.json"
+    scores.write_text(scores.read_text().replace('"mse": 0.', '"mse": 1.'))
+    # In two starts: the second finds a marker that is done, and has to notice that it is new.
+    snakemake(tmp_path / "copy", "--until", "mark")
+    snakemake(tmp_path / "copy", "--until", "aggregate")
+    table = (tmp_path / "copy/output/EXP000/scores.csv").read_text()
+    assert table.splitlines()[1].startswith("007,1.")
+
+
 def test_the_provenance_report_shows_scores_figure_and_page(undisturbed: Path) -> None:
     page = undisturbed.parents[1] / "provenance.html"
     snakemake(undisturbed.parents[1], "--report", str(page))
