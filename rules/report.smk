@@ -1,8 +1,8 @@
 """The figures, and the report with all of them.
 
 Input: the table over all runs, whose change means that the runs' files have changed. Outputs:
-figures/*.png (errors.png always, the others on request) and report.html. `snakemake --report`
-shows them with their provenance.
+figures/*.png (errors.png always, the others on request) and report.html. `snakemake --report
+provenance.html` shows them with their provenance.
 """
 
 # What is made by default.

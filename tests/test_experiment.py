@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hed import variables
 from hed.config import hyperparameters
 from hed.config.hyperparameters import UpfLine
-from hed.data import tables
+from hed.data import raw, tables
 from hed.errors import InputError
 from hed.experiment import beginning, description, opening, plan
 from hed.names import RECORD
@@ -291,6 +291,37 @@ def test_scaling_matters_for_raw_data_only(run, raw_data):
     other = {"preprocess": {"ge_scaling": "minmax"}}
     assert [run(), run(**other)] == ["EXP000", "EXP000"]
     assert [run(data_source=raw_data), run(data_source=raw_data, **other)] == ["EXP001", "EXP002"]
+
+
+def test_another_list_of_genes_makes_another_experiment_wherever_it_is(run, raw_data, tmp_path):
+    columns = [name.removeprefix("ge.") for name in raw.read(raw_data).expression.columns]
+    listed = tmp_path / "genes.txt"
+
+    def start(path):
+        return run(data_source=raw_data, preprocess={"genes": str(path)})
+
+    listed.write_text(f"{columns[1]}\n")
+    assert start(listed) == "EXP000"
+    assert start(listed.rename(tmp_path / "moved.txt")) == "EXP000"
+    (tmp_path / "moved.txt").write_text("\n".join(columns[1:3]))
+    assert start(tmp_path / "moved.txt") == "EXP001"
+
+
+def test_an_experiment_of_another_user_is_left_alone(run, output, monkeypatch):
+    assert run() == "EXP000"
+    monkeypatch.setattr(os, "access", lambda path, mode: "EXP000" not in str(path))
+    assert [run(), run()] == ["EXP001", "EXP001"]
+    # Of a dry run there, only the lock is left.
+    for entry in (output / "EXP001").glob("[!.]*"):
+        entry.unlink()
+    monkeypatch.setattr(os, "access", lambda path, mode: not str(path).endswith(".lock"))
+    assert run() == "EXP002"
+
+
+def test_an_experiment_whose_upf_is_damaged_does_not_keep_others_from_starting(run, output):
+    assert run() == "EXP000"
+    (output / "EXP000" / "upf.json").write_text("{")
+    assert run() == "EXP001"
 
 
 def test_the_newest_of_several_experiments_of_the_same_settings_is_continued(run, output):

@@ -74,7 +74,7 @@ def read(directory: Path, choice: Choice = ALL) -> Tables:
     cells, of_cells = features.read(paths[1], EXPRESSION)
     drugs, of_drugs = features.read(paths[2], DESCRIPTORS)
     if choice.genes:
-        cells = _genes(cells, _list_of_genes(choice.genes, directory), paths[1])
+        cells = _genes(cells, list_of_genes(choice.genes, directory), paths[1])
     expression = features.finite(cells, paths[1], EXPRESSION)
     descriptors = features.finite(drugs, paths[2], DESCRIPTORS)
     kept = response.filter(_among(expression, CELL), _among(descriptors, DRUG))
@@ -115,8 +115,12 @@ def sources(response: pl.DataFrame) -> list[str]:
     return sorted(response[SOURCE].drop_nulls().unique()) if SOURCE in response.columns else []
 
 
-def _list_of_genes(genes: str, directory: Path) -> Path:
-    """Return the file that lists the genes to keep."""
+def list_of_genes(genes: str, directory: Path) -> Path:
+    """Return the file that lists the genes to keep.
+
+    Raises:
+        InputError: if there is none.
+    """
     if genes != LANDMARK:
         if not Path(genes).is_file():
             raise InputError(f"genes: no such file: {genes}")

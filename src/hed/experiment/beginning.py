@@ -109,7 +109,9 @@ def _files(experiment: Experiment, settings: Settings, planned: Plan) -> dict[st
         "runs": [asdict(run) for run in experiment.runs],
     }
     decided = Path(experiment.restart_from, PRECISION) if experiment.restart_from else None
-    inherited = {PRECISION: decided.read_bytes()} if decided and decided.exists() else {}
+    # Once: what its own runs have decided stays, whatever becomes of the source.
+    inherits = decided and decided.exists() and not (experiment.directory / PRECISION).exists()
+    inherited = {PRECISION: decided.read_bytes()} if decided and inherits else {}
     texts = {experiment.upf: upf, experiment.dflts: dflts, RECORD: record.text(content).encode()}
     return {**inherited, **texts}
 
@@ -138,9 +140,17 @@ def _locate(settings: Settings, planned: Plan) -> tuple[Path, IO[str] | None]:
             )
         return directory, None
     for directory in reversed(_numbered(settings.output)):
-        if record.same(directory, planned):
+        if _is_writable(directory) and record.same(directory, planned):
             return directory, None
     return _take_number(settings.output)
+
+
+def _is_writable(directory: Path) -> bool:
+    """Return whether an experiment may be run there; in a shared `output` it may be another's."""
+    held = directory / lock.LOCK_FILE
+    return os.access(directory, os.R_OK | os.W_OK | os.X_OK) and (
+        not held.exists() or os.access(held, os.W_OK)
+    )
 
 
 def _entries(directory: Path) -> set[str]:
@@ -157,7 +167,8 @@ def _numbered(output: Path) -> list[Path]:
 
 def _take_number(output: Path) -> tuple[Path, IO[str] | None]:
     """Lock and return the first free directory after the last experiment."""
-    used = [directory for directory in _numbered(output) if _entries(directory)]
+    numbered = _numbered(output)
+    used = [each for each in numbered if not _is_writable(each) or _entries(each)]
     number = int(used[-1].name[3:]) + 1 if used else 0
     while True:
         directory = output / f"EXP{number:03d}"

@@ -101,11 +101,14 @@ def start(experiment: Experiment) -> None:
     If another process is running the experiment, exit with one sentence.
     """
     directory = experiment.directory
-    experiment.locked = experiment.locked or lock.acquire(directory)
-    if experiment.locked is None:
-        sys.exit(f"error: {lock.refusal(directory)}")
-    for name, content in experiment.files.items():
-        write_bytes(directory / name, content)
+    try:
+        experiment.locked = experiment.locked or lock.acquire(directory)
+        if experiment.locked is None:
+            sys.exit(f"error: {lock.refusal(directory)}")
+        for name, content in experiment.files.items():
+            write_bytes(directory / name, content)
+    except OSError as error:  # a full disk, or another user's directory
+        sys.exit(f"error: {command.sentence(error)}")
 
 
 def _recorded(directory: Path) -> Experiment:

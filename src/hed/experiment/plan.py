@@ -194,8 +194,13 @@ def _identity(settings: Settings, dflts: Parameters) -> dict[str, Any]:
         "partition": partition.decisive(settings.partition),
         "restart_from": str(settings.restart_from or ""),
     }
-    if layout.is_raw(settings.data_source) or settings.preprocess["scale_on"] != ALL:
+    is_raw = layout.is_raw(settings.data_source)
+    if is_raw or settings.preprocess["scale_on"] != ALL:
         identity["preprocess"] = preprocess.decisive(settings.preprocess)
+    if is_raw and "genes" in identity["preprocess"]:
+        # What the list says, wherever it is.
+        listed = raw.list_of_genes(settings.preprocess["genes"], settings.data_source).read_bytes()
+        identity["preprocess"]["genes"] = hashlib.blake2b(listed, digest_size=16).hexdigest()
     return identity
 
 

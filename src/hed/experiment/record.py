@@ -59,16 +59,16 @@ def text(record: Mapping[str, Any]) -> str:
 
 
 def same(directory: Path, planned: Plan) -> bool:
-    """Return whether an experiment has exactly the planned settings and runs."""
+    """Return whether an experiment has exactly the planned settings and runs; not if damaged."""
     try:
         record = read(directory)
+        return (
+            record is not None
+            and record["identity"] == planned.identity
+            and _recorded_upf(directory, record, planned) == list(planned.upf)
+        )
     except InputError:
         return False
-    return (
-        record is not None
-        and record["identity"] == planned.identity
-        and _recorded_upf(directory, record, planned) == list(planned.upf)
-    )
 
 
 def _recorded_upf(directory: Path, record: Mapping[str, Any], planned: Plan) -> list[UpfLine]:
