@@ -225,11 +225,11 @@ def test_a_block_without_a_node_that_takes_runs_is_given_back_and_a_few_end_the_
         assert blocks.executor.why_ended is None
         put(blocks, *[JobState.COMPLETED] * number, JobState.RUNNING)
         block = str(number)
-        blocks._spool.report_node(block, "n0", "OSError: no space")
+        blocks._spool.report_node(block, "n1", "OSError: no space")
         blocks._leave_nodes([])
         blocks._end_useless([])
         assert blocks.executor.provider.cancelled[number:] == []
-        blocks._spool.report_node(block, "n1", "OSError: no space")
+        blocks._spool.report_node(block, "n0", "OSError: no space")
         for _ in range(3):
             blocks._leave_nodes([])
             blocks._end_useless([])

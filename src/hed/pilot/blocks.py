@@ -128,7 +128,7 @@ class Blocks:
             if block.id in self._arrived:
                 self._end(block, "has no node left that takes runs")
             elif len(left) >= self.executor.nodes:
-                node, why = next(iter(left.items()))
+                node, why = min(left.items())  # whichever reported first
                 self._end_barren(block, f"has no node that can start a run ({node}: {why})")
 
     def _end_silent(self, pools: Pools) -> None:
