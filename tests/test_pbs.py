@@ -206,7 +206,7 @@ def test_qdel_x_forgets_a_job(cluster: Cluster) -> None:
 def test_the_end_of_the_walltime_leaves_no_process_on_any_node(cluster: Cluster) -> None:
     stubborn = "sh -c \"trap '' TERM; setsid sleep 61 & touch /tmp/on; sleep 62; sleep 63\""
     line = f"mpiexec -n 2 --ppn 1 {stubborn}"
-    job = submit(cluster, line, f"{SCATTERED} -l walltime=2")
+    job = submit(cluster, line, f"{SCATTERED} -l walltime=10")
     for node in cluster.nodes.names:
         file(cluster, node, "on")
         assert cluster.nodes.processes(node)
