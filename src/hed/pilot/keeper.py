@@ -90,7 +90,7 @@ def _idle(spool: Spool) -> NoReturn:
         looks = looks + 1 if last == seen else 0  # nan, of a stale mount, says nothing
         seen = last
     print("no dispatcher is left, so the block ends", file=sys.stderr, flush=True)
-    sys.exit(1)
+    sys.exit(0)  # after an error the block's script would report it and wait, too
 
 
 def _option(arguments: Sequence[str], name: str) -> str:
