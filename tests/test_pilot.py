@@ -29,7 +29,7 @@ from hed.pilot import (
     sidecar,
     tile,
 )
-from hed.pilot.parsl import providers, setup
+from hed.pilot.parsl import providers, recorded, setup
 from hed.pilot.parsl.executor import Pool
 from hed.pilot.parsl.launcher import PerNode
 from hed.pilot.parsl.providers import Pbs, Slurm
@@ -401,7 +401,7 @@ def test_blocks_stay_as_they_were_while_pbs_does_not_say_how_they_are(
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     made = Pbs()
     made.spool = Spool.make(tmp_path / "spool")
-    monkeypatch.setattr(providers, "TIMERS", replace(TIMERS, first_reminder=0.0))
+    monkeypatch.setattr(recorded, "TIMERS", replace(TIMERS, first_reminder=0.0))
     jobs = ["19.server", "17.server", "18.server"]
     for job in jobs:
         state = JobStatus(JobState.PENDING)
