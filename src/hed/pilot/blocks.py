@@ -218,8 +218,7 @@ class Blocks:
             return
         now = time.monotonic()
         why = getattr(error, "why", "") or str(error)
-        if self._refusal.text != why:
-            self._refusal = Reminder(why, -math.inf, wait)
+        self._refusal = self._refusal.about(why, wait)
         if self._refusal.is_due(now):
             log.warning("%s; waiting, and trying again in %.0f s", error, wait)
 

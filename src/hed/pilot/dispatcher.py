@@ -116,7 +116,7 @@ def dispatch(spool: Spool, blocks: Blocks, tiles: Tiles) -> None:
     jobs = Jobs(spool, blocks.executor, tiles)
     for job, script in spool.queued():
         jobs.repeat(job, script)
-    signed, trouble = -math.inf, Reminder("", -math.inf, 0.0)
+    signed, trouble = -math.inf, Reminder("", 0.0, 0.0)
     while not select.select([sys.stdin], [], [], TIMERS.job_look)[0]:
         if why := blocks.executor.why_ended:
             _refuse(why)
@@ -129,10 +129,9 @@ def dispatch(spool: Spool, blocks: Blocks, tiles: Tiles) -> None:
             for job, script in spool.take():
                 jobs.accept(job, script)
         except OSError as error:  # of a disk that recovers, or a quota that the user can raise
-            if trouble.text != (told := command.sentence(error)):
-                trouble = Reminder(told, -math.inf, TIMERS.first_reminder)
+            trouble = trouble.about(command.sentence(error), TIMERS.first_reminder)
             if trouble.is_due(time.monotonic()):
-                log.warning("the spool cannot be used, and jobs wait: %s", told)
+                log.warning("the spool cannot be used, and jobs wait: %s", trouble.text)
         if blocks.executor.is_dead:
             # Parsl no longer answers; the sidecar releases the blocks.
             log.error("Parsl's interchange died")

@@ -78,9 +78,10 @@ def _restore_stderr() -> None:
 
 
 def _idle(spool: Spool) -> NoReturn:
-    """Wait for the end of the block; end it if no dispatcher lives that could release it.
+    """Wait for the end of the block; end if no dispatcher lives that could release it.
 
-    Its machine may have crashed while the block was in the queue.
+    Its machine may have crashed while the block was in the queue. Most launchers end a block when
+    all of its nodes have ended without an error.
     """
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     seen, looks = 0.0, 0
@@ -89,7 +90,7 @@ def _idle(spool: Spool) -> NoReturn:
         last = spool.signed()
         looks = looks + 1 if last == seen else 0  # nan, of a stale mount, says nothing
         seen = last
-    print("no dispatcher is left, so the block ends", file=sys.stderr, flush=True)
+    print("no dispatcher is left, so this node ends", file=sys.stderr, flush=True)
     sys.exit(0)  # after an error the block's script would report it and wait, too
 
 

@@ -1,5 +1,6 @@
 """Saying the same thing again, at growing intervals."""
 
+import math
 from dataclasses import dataclass
 
 from hed.pilot.timers import TIMERS
@@ -18,6 +19,10 @@ class Reminder:
     text: str
     since: float
     gap: float
+
+    def about(self, text: str, gap: float) -> "Reminder":
+        """Return the reminder of a message: this one, or if it is another's one that is due now."""
+        return self if self.text == text else Reminder(text, -math.inf, gap)
 
     def is_due(self, now: float) -> bool:
         """Return whether the message is due now; if so, schedule the next one."""

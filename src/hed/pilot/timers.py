@@ -67,7 +67,7 @@ class Timers:
     # Parsl's workers try for 30 s to reach the dispatcher.
     quick_pool: float = _of(120, "keeper", "within which such a pool dies")
     idle_look: float = _of(60, "keeper", "between two looks of an idle node for a dispatcher")
-    idle_looks: int = _of(15, "keeper", "(count) in a row that see none: the node ends its block")
+    idle_looks: int = _of(15, "keeper", "(count) in a row that see none: the node ends")
     worker_deaths: int = _of(3, "keeper", "(count) deaths of each worker without a run: likewise")
     guard_grace: float = _of(5, "keeper", "for the guards to end their runs and say so")
     wrapper_answer: float = _of(120, "keeper", "for `tile true` to end, when a node is checked")
