@@ -10,7 +10,8 @@ from pbs.cluster import Cluster
 from waiting import wait_for
 
 from hed.pilot import release
-from hed.pilot.parsl.providers import Pbs, Refused
+from hed.pilot.parsl.providers import Pbs
+from hed.pilot.parsl.recorded import Refused
 from hed.pilot.spool import Spool
 
 # The server has the job at once; or it gets it when qsub has been given up.
