@@ -432,6 +432,24 @@ def test_a_new_experiment_may_start_from_one_that_is_not_ours(run, output):
     assert record(output, "EXP012")["restart_from"] == str(output / "EXP011")
 
 
+def test_an_experiment_that_started_from_another_goes_on_when_both_were_moved(
+    run, output, tmp_path
+):
+    (output / "EXP011" / "run").mkdir(parents=True)
+    assert run(restart_from="EXP011") == "EXP012"
+    output.rename(tmp_path / "moved")
+    assert run(output=str(tmp_path / "moved"), restart_from="EXP011") == "EXP012"
+
+
+def test_an_older_record_that_has_the_path_of_its_source_is_continued(run, output):
+    (output / "EXP011" / "run").mkdir(parents=True)
+    run(restart_from="EXP011")
+    older = record(output, "EXP012")
+    older["identity"]["restart_from"] = str(output / "EXP011")
+    (output / "EXP012" / RECORD).write_text(json.dumps(older))
+    assert run(restart_from="EXP011") == "EXP012"
+
+
 @pytest.mark.parametrize(
     ("key", "change"),
     [("seed", {"seed": 1}), ("partition", {"partition": {"validation": 0.25}})],

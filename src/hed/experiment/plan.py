@@ -185,6 +185,12 @@ def _runs(upf: Sequence[UpfLine], ids: Sequence[str] | None) -> list[Run]:
     return runs
 
 
+def source_of(source: Path | str | None, output: Path) -> str:
+    """Return the experiment to start from: its name if it is in `output`, which may be moved."""
+    is_in = source and Path(source).parent == output
+    return Path(source).name if source and is_in else str(source or "")
+
+
 def _identity(settings: Settings, dflts: Parameters) -> dict[str, Any]:
     """Return what must not change when an experiment continues, by the name that users know."""
     identity: dict[str, Any] = {
@@ -192,7 +198,7 @@ def _identity(settings: Settings, dflts: Parameters) -> dict[str, Any]:
         "dflts": dflts,
         "seed": settings.seed,
         "partition": partition.decisive(settings.partition),
-        "restart_from": str(settings.restart_from or ""),
+        "restart_from": source_of(settings.restart_from, settings.output),
     }
     is_raw = layout.is_raw(settings.data_source)
     if is_raw or settings.preprocess["scale_on"] != ALL:

@@ -9,7 +9,7 @@ from hed.config import hyperparameters
 from hed.config.hyperparameters import UpfLine
 from hed.errors import InputError
 from hed.experiment import description, parameters
-from hed.experiment.plan import Plan
+from hed.experiment.plan import Plan, source_of
 from hed.names import (
     AUTO,
     DATA,
@@ -44,11 +44,16 @@ OF_A_RUN = ("data_source", "seed", "partition", "preprocess", "splits")
 def read(directory: Path) -> dict[str, Any] | None:
     """Return the record of an experiment; None if it has none, or one of something else.
 
+    An experiment beside it that it started from has its name only, also in older records.
+
     Raises:
         InputError: if it is damaged.
     """
     value = description.read(directory)
-    return value if value and {"identity", "upf", "runs"} <= set(value) else None
+    if not value or not {"identity", "upf", "runs"} <= set(value):
+        return None
+    source = source_of(value["identity"].get("restart_from"), directory.parent)
+    return {**value, "identity": {**value["identity"], "restart_from": source}}
 
 
 def text(record: Mapping[str, Any]) -> str:
