@@ -287,7 +287,7 @@ def test_one_changed_feature_of_the_same_size_makes_other_data(run, data):
     assert run() == "EXP000"
 
 
-def test_scaling_matters_for_raw_data_only(run, raw_data):
+def test_how_features_are_scaled_matters_for_raw_data_only(run, raw_data):
     other = {"preprocess": {"ge_scaling": "minmax"}}
     assert [run(), run(**other)] == ["EXP000", "EXP000"]
     assert [run(data_source=raw_data), run(data_source=raw_data, **other)] == ["EXP001", "EXP002"]
@@ -368,12 +368,15 @@ def test_a_name_starts_and_continues_an_experiment_beside_the_numbered_ones(run,
         ("seed", {"seed": 1}),
         ("partition", {"partition": {"validation": 0.25}}),
         ("dflts", {"dflts": ""}),
+        ("preprocess", {"preprocess": {"scale_on": "training"}}),
     ],
 )
+@pytest.mark.parametrize("is_back", [False, True])
 def test_other_settings_for_a_name_are_refused_with_the_key_and_two_ways_out(
-    run, refuse, key, change
+    run, refuse, key, change, is_back
 ):
-    run(experiment="mine")
+    before, change = (change, {}) if is_back else ({}, change)
+    run(experiment="mine", **before)
     sentence = refuse(experiment="mine", **change)
     assert f"mine was made with another {key} (" in sentence and "); restore it" in sentence
     # The old experiment's checkpoints are of use only if the rows of each run are the same.

@@ -93,8 +93,8 @@ def refuse_changes(directory: Path, planned: Plan) -> None:
     record = read(directory)
     if record is None:
         raise InputError(f"{directory / RECORD} is not a record of this workflow: remove it")
-    for key, value in planned.identity.items():
-        if record["identity"].get(key) != value:
+    for key in {**record["identity"], **planned.identity}:
+        if record["identity"].get(key) != planned.identity.get(key):
             hint = "" if key in OF_A_RUN else f" and restart_from={directory.name}"
             raise InputError(
                 f"{directory.name} was made with another {key}{_shown(record, key)}; restore it, "
