@@ -111,6 +111,18 @@ def test_a_mistake_ends_with_its_sentence_and_the_server_goes_on(
     assert len(servers(place)) == 1
 
 
+def test_what_a_full_disk_did_not_take_is_in_no_other_log(place: Path, tmp_path: Path) -> None:
+    score = tmp_path / "scripts" / "score.py"
+    score.parent.mkdir()
+    score.write_text("import os; print(os.environ['SAID'])")
+    words = [*CLIENT, "python", str(score)]
+    assert call(place, words, SAID="one").stdout == "one\n"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(words, env=environment(place, SAID="two"), stdout=full, check=False)
+    assert done.returncode
+    assert call(place, words, SAID="three").stdout == "three\n"
+
+
 def test_commands_at_the_same_time_have_servers_of_their_own(
     place: Path, data: Path, tmp_path: Path
 ) -> None:

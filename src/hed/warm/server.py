@@ -82,18 +82,21 @@ def serve(listener: socket.socket, watch: "Watch", added: dict[str, str]) -> Non
     settled = 0
     for number in range(1, MOST_COMMANDS + 1):
         connection, _ = listener.accept()
-        with connection, suppress(OSError):  # a client may have died meanwhile
-            connection.sendall(client.READY)
-            request = receive(connection)
+        with connection:
+            try:
+                connection.sendall(client.READY)
+                request = receive(connection)
+            except OSError:  # the client has died meanwhile
+                continue
+            script = script_of(request.command)
+            if script is not None and Path(request.command[script]).name not in LIGHT:
+                needed = needed if needed is not None else request.read_once()
+                script = script if request.read_once() == needed else None
             watch.client = connection
-            with printing_to(request.output):
-                script = script_of(request.command)
-                if script is not None and Path(request.command[script]).name not in LIGHT:
-                    needed = needed if needed is not None else request.read_once()
-                    script = script if request.read_once() == needed else None
-                answer = client.COLD if script is None else execute(script, request, added)
+            answer = answer_of(script, request, added)
             watch.client = None
-            connection.sendall(answer or CRASHED)
+            with suppress(OSError):
+                connection.sendall(answer or CRASHED)
             if not answer:
                 return
         size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -139,6 +142,18 @@ def script_of(command: list[str]) -> int | None:
             ours = path.name in COMMANDS and path.parent.name == "scripts"
             return place if ours else None
     return None
+
+
+def answer_of(script: int | None, request: Request, added: dict[str, str]) -> bytes:
+    """Execute a command, if it is one to run here; return its exit status, empty if it crashed.
+
+    It has crashed, too, if its client's disk took less than it printed, for the rest is kept here.
+    """
+    try:
+        with printing_to(request.output):
+            return client.COLD if script is None else execute(script, request, added)
+    except OSError:
+        return b""
 
 
 def execute(script: int, request: Request, added: dict[str, str]) -> bytes:
