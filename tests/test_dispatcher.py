@@ -163,6 +163,42 @@ def test_the_dispatcher_goes_on_when_its_disk_does_and_says_once_what_it_waits_f
     assert spool.signed() > 0
 
 
+def test_a_run_that_comes_when_all_are_being_ended_gets_their_reason(
+    spool: Spool, executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(*_: object, urgent: bool) -> Future[End]:
+        executor.why_ended = Hopeless("no block can start")  # type: ignore[assignment]
+        raise executor.why_ended
+
+    start, _ = os.pipe()
+    monkeypatch.setattr(sys, "stdin", os.fdopen(start))
+    monkeypatch.setattr(os, "_exit", sys.exit)
+    monkeypatch.setattr(executor, "run", end)
+    blocks = SimpleNamespace(executor=executor, ended=SimpleQueue())
+    with pytest.raises(SystemExit, match=str(journal.REFUSED)):
+        dispatcher.dispatch(spool, blocks, ())  # type: ignore[arg-type]
+
+
+def test_jobs_of_an_earlier_dispatcher_survive_a_disk_that_fails_at_the_start(
+    spool: Spool, executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (spool.directory / "queue" / "another").write_text("/another.sh\n")
+    losses, looks = Spool.losses, iter(range(100))
+
+    def fail_once(self: Spool, job: str) -> list[float]:
+        if next(looks) == 1:
+            raise OSError(errno.EIO, "Input/output error")
+        return losses(self, job)
+
+    monkeypatch.setattr(Spool, "losses", fail_once)
+    jobs = Jobs(spool, executor, ())  # type: ignore[arg-type]
+    with pytest.raises(OSError, match="Input"):
+        jobs.take()
+    jobs.settle()
+    jobs.take()
+    assert sorted(job for job, *_ in executor.given) == ["another", "job"]
+
+
 def test_the_runs_of_a_block_that_has_ended_go_on_when_their_processes_are_gone(
     spool: Spool,
     executor: Executor,

@@ -114,8 +114,6 @@ def _balance(blocks: Blocks) -> None:
 def dispatch(spool: Spool, blocks: Blocks, tiles: Tiles) -> None:
     """Pass jobs from the spool to the blocks until standard input ends."""
     jobs = Jobs(spool, blocks.executor, tiles)
-    for job, script in spool.queued():
-        jobs.repeat(job, script)
     signed, trouble = -math.inf, Reminder("", 0.0, 0.0)
     while not select.select([sys.stdin], [], [], TIMERS.job_look)[0]:
         if why := blocks.executor.why_ended:
@@ -126,17 +124,21 @@ def dispatch(spool: Spool, blocks: Blocks, tiles: Tiles) -> None:
                 signed = time.monotonic()
             each(blocks.ended, jobs.lose_block)
             jobs.settle()
-            for job, script in spool.take():
-                jobs.accept(job, script)
+            jobs.take()
         except OSError as error:  # of a disk that recovers, or a quota that the user can raise
             trouble = trouble.about(command.sentence(error), TIMERS.first_reminder)
             if trouble.is_due(time.monotonic()):
                 log.warning("the spool cannot be used, and jobs wait: %s", trouble.text)
+        except Exception:
+            # Of a run that came when all had just been ended; the next turn says why.
+            if blocks.executor.why_ended is None:
+                raise
         if blocks.executor.is_dead:
             # Parsl no longer answers; the sidecar releases the blocks.
             log.error("Parsl's interchange died")
             os._exit(1)
-    jobs.settle()
+    with suppress(OSError):
+        jobs.settle()
 
 
 def each(queue: SimpleQueue[T], action: Callable[[T], None]) -> None:
@@ -169,6 +171,18 @@ class Jobs:
         self._attempts: dict[str, int] = {}
         # When each may be repeated, in monotonic seconds.
         self._lost: SimpleQueue[tuple[float, str]] = SimpleQueue()
+        self._has_earlier = False
+
+    def take(self) -> None:
+        """Take the jobs that were submitted; at first, those that an earlier dispatcher took."""
+        if not self._has_earlier:
+            for job, script in self._spool.queued():
+                self._scripts[job] = script
+                self._lost.put((time.monotonic(), job))
+            self._has_earlier = True
+            self.settle()
+        for job, script in self._spool.take():
+            self.accept(job, script)
 
     def accept(self, job: str, script: str) -> None:
         """Take a job that was submitted."""
