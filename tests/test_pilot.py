@@ -574,6 +574,11 @@ def test_a_copy_that_hangs_does_not_keep_a_block_from_its_runs(
     assert f"data at , software in {tmp_path / 'hed'}.\n" in printed
 
 
+def test_a_block_that_copies_is_not_taken_for_one_that_is_silent() -> None:
+    copies = 2 * (TIMERS.copy + TIMERS.copy_kill)  # data, then software
+    assert copies < TIMERS.copying_block
+
+
 def test_a_block_copies_the_data_and_unpacks_the_software_on_its_nodes(
     tmp_path: Path, site: Site
 ) -> None:
@@ -596,11 +601,14 @@ def test_a_block_copies_the_data_and_unpacks_the_software_on_its_nodes(
 
 def test_an_allocation_is_one_block_of_its_nodes(tmp_path: Path, site: Site) -> None:
     (tmp_path / "nodes").write_text("n0\nn0\nn1\nn2\n")
+    site = replace(site, launcher="mpiexec")
     inside = allocation.within(site, {"PBS_JOBID": "1", "PBS_NODEFILE": str(tmp_path / "nodes")})
     assert (inside.scheduler, inside.nodes_per_block, inside.max_blocks) == ("local", 3, 1)
     end = {"SLURM_JOB_END_TIME": str(int(time.time()) + 1000)}
     slurm = allocation.within(site, {"SLURM_JOB_ID": "1", "SLURM_JOB_NUM_NODES": "2", **end})
     assert slurm.nodes_per_block == 2
+    with pytest.raises(InputError, match="has 2 nodes, and the profile's site.yaml no launcher"):
+        allocation.within(replace(site, launcher=""), {"SLURM_JOB_ID": "1", "SLURM_NNODES": "2"})
     assert 990 <= slurm.walltime <= 1000
     assert allocation.within(site, {}) is site
 

@@ -36,11 +36,17 @@ def within(site: Site, environ: Mapping[str, str] = os.environ) -> Site:
     """Return the site as one block of this allocation's nodes; unchanged outside an allocation.
 
     Raises:
-        InputError: if too little of the allocation's time is left to start a run.
+        InputError: if too little of the allocation's time is left to start a run, or the site has
+            no launcher and the allocation several nodes.
     """
     here = nodes(environ)
     if not here:
         return site
+    if here > 1 and not site.launcher:
+        raise InputError(
+            f"this allocation has {here} nodes, and the profile's site.yaml no launcher to reach "
+            "them: set one, such as mpiexec or srun, or ask for one node"
+        )
     left = seconds_left(environ)
     if left is not None and left <= site.reserve:
         raise InputError(

@@ -51,9 +51,11 @@ class Timers:
         300, "dispatcher", "after its first worker pool, a block's other nodes count as coming"
     )
     idle_block: float = _of(60, "dispatcher", "without a waiting run: an idle block is released")
-    copying_block: float = _of(1200, "dispatcher", "a block may run before its pools are launched")
+    copying_block: float = _of(
+        1200, "dispatcher", "a block may run before its pools are launched: two copies"
+    )
     silent_block: float = _of(240, "dispatcher", "after that, without a pool: it is released")
-    copy: int = _of(900, "block", "for the copies to the nodes; then it continues without")
+    copy: int = _of(540, "block", "for each copy to the nodes (data, software); then without it")
     copy_kill: int = _of(30, "block", "for a copy to end before it is killed")
     clear_up: int = _of(4, "block", "for the keepers to clear up when the block is told to end")
 
