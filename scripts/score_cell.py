@@ -27,7 +27,7 @@ def main() -> None:
         for order in ("true", "predicted")
     )
     matched = sensitivity.match(true, predicted)
-    for note in held.notes:
+    for note in (*held.notes, *sensitivity.notes(true, "mean", args.count)):
         output.say(note)
     if args.format == output.ORIGINAL:
         sys.stdout.write(sensitivity.render_match(matched))

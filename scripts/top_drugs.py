@@ -53,6 +53,8 @@ def main() -> None:
     for note in (*held_out.notes, *sensitivity.notes(top, args.replicates, args.count)):
         output.say(note)
     if args.format == output.ORIGINAL:
+        if held_out.kind.noun != "drug":
+            output.say(f"a run is {held_out.kind.rows} here: --format csv names the drugs")
         sys.stdout.write(sensitivity.render(top))
     else:
         output.show(top, args.format)

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 from answers import draw, hold, write
 from experiments import assert_is_refused, call_script, run_script
@@ -28,10 +29,29 @@ def test_all_cells_are_scored_as_each_by_itself(experiment: Path) -> None:
         assert alone.splitlines()[-1] == f"hits: {100 * row['share']:4.1f}%"
 
 
-def test_fewer_drugs_than_asked_for_are_all_found() -> None:
-    table = sensitivity.score_cells(hold(draw(4, 2)).rows, count=10)
-    assert table["share"].to_list() == [1.0, 1.0]
-    assert sensitivity.mean_share(table) == "mean over 2 cells: 100.0% of the drugs are found"
+def test_a_cell_with_no_more_drugs_than_asked_for_says_nothing() -> None:
+    rows = draw(4, 2)
+    table = sensitivity.score_cells(hold(rows).rows, count=4)
+    assert table.select("drugs", "hits", "share").rows() == [(4, 4, None), (4, 4, None)]
+    none = "no mean: none of 2 cells was tested with more drugs than asked for"
+    assert sensitivity.mean_share(table) == none
+    rows[4] = [("C000", 0.1, 0.9)]
+    table = sensitivity.score_cells(hold(rows).rows, count=4)
+    assert table["share"].to_list() == [0.75, None]
+    found = "mean over 1 cells (1 with no more drugs than asked for are left out): 75.0% of the"
+    assert sensitivity.mean_share(table).startswith(found)
+
+
+def test_drugs_are_told_apart_where_a_run_holds_out_a_cell() -> None:
+    values = [(f"D{i}", i / 10, 1 - i / 10) for i in range(8)]
+    rows = pl.DataFrame(values, schema=["drug", "true", "predicted"], orient="row").with_columns(
+        run=pl.lit("RUN000"), cell=pl.lit("C0")
+    )
+    assert sensitivity.score_cells(rows, count=3)["hits"].to_list() == [0]
+    true, predicted = (
+        sensitivity.top_drugs(rows, "C0", order=order, count=3) for order in ("true", "predicted")
+    )
+    assert not sensitivity.match(true, predicted)["hit"].any()
 
 
 def test_the_cells_of_a_file_are_scored_in_its_order(experiment: Path, tmp_path: Path) -> None:

@@ -164,6 +164,13 @@ def test_what_is_no_list_is_refused(tmp_path, text):
         sensitivity.read_list(path)
 
 
+def test_a_list_whose_runs_are_no_drugs_is_refused(tmp_path):
+    path = tmp_path / "x.list"
+    path.write_text("RUN001 0.1 0.2 A B\nRUN001 0.3 0.4 A B\n")
+    with pytest.raises(InputError, match="x.list has RUN001 several times for A B, so its runs do"):
+        sensitivity.read_list(path)
+
+
 def test_lists_that_are_no_text_are_refused(tmp_path):
     path = tmp_path / "x.list"
     path.write_bytes("RUN001 0.1 0.2 Zürich\n".encode("latin-1"))

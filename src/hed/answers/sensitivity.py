@@ -1,6 +1,7 @@
 """The drugs that a cell is most sensitive to, and how many of them the predictions find."""
 
 import difflib
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -71,7 +72,7 @@ def read_list(path: Path) -> pl.DataFrame:
     """Return a list that `top_drugs` printed to a file: run, true, predicted, cell.
 
     Raises:
-        InputError: if it cannot be read, or contains something else.
+        InputError: if it cannot be read, contains something else, or does not tell drugs apart.
     """
     lines = [line.split(maxsplit=3) for line in files.read_lines(path)]
     try:
@@ -81,12 +82,23 @@ def read_list(path: Path) -> pl.DataFrame:
     if not rows:
         raise InputError(f"{path} is not a list that top_drugs.py printed: RUN TRUE PRED CELL")
     schema = {"run": pl.String, "true": pl.Float64, "predicted": pl.Float64, "cell": pl.String}
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    table = pl.DataFrame(rows, schema=schema, orient="row")
+    if len(double := table.filter(table.select("run", "cell").is_duplicated())):
+        raise InputError(
+            f"{path} has {double['run'][0]} several times for {double['cell'][0]}, so its runs do "
+            "not hold out drugs: score_cell.py compares the drugs of such an experiment"
+        )
+    return table
 
 
 def match(true: pl.DataFrame, predicted: pl.DataFrame) -> pl.DataFrame:
-    """Return the true list, with `hit`: whether the predicted list has the same run and cell."""
-    keys = ["run", "cell"]
+    """Return the true list, with `hit`: whether the predicted list has the same run and cell.
+
+    And the same drug, where both name it: a run may hold out something else.
+    """
+    keys = [
+        name for name in ("run", "drug", "cell") if {name} <= {*true.columns} & {*predicted.columns}
+    ]
     found = predicted.select(keys).unique().with_columns(hit=True)
     joined = true.join(found, on=keys, how="left", maintain_order="left")
     return joined.with_columns(pl.col("hit").fill_null(False))
@@ -115,8 +127,9 @@ def score_cells(
 ) -> pl.DataFrame:
     """Return a row per cell: how many of its `count` most sensitive drugs the predictions find.
 
-    Columns: cell, drugs (tested), hits, share (of `count`, or of the drugs where there are fewer).
-    Replicates are their mean, ties are in the order of the runs, as in `top_drugs`.
+    Columns: cell, drugs (tested), hits, share (of `count`; null if no more drugs were tested, since
+    any prediction finds those). Replicates are their mean, ties are in the order of the runs, as in
+    `top_drugs`.
 
     Args:
         rows: those of `heldout.HeldOut`.
@@ -127,7 +140,7 @@ def score_cells(
     """
     if count < 1:
         raise InputError(f"COUNT must be at least 1, not {count}")
-    per_run = rows.group_by("cell", "run", maintain_order=True).agg(
+    per_run = rows.group_by("cell", "run", "drug", maintain_order=True).agg(
         pl.col("true", "predicted").mean()
     )
     is_first = [pl.col(auc).rank("ordinal").over("cell") <= count for auc in ("true", "predicted")]
@@ -135,7 +148,7 @@ def score_cells(
         per_run.with_columns(hit=pl.all_horizontal(is_first))
         .group_by("cell")
         .agg(drugs=pl.len().cast(pl.Int64), hits=pl.col("hit").sum().cast(pl.Int64))
-        .with_columns(share=pl.col("hits") / pl.min_horizontal("drugs", pl.lit(count)))
+        .with_columns(share=pl.when(pl.col("drugs") > count).then(pl.col("hits") / count))
         .sort("cell")
     )
     wanted = pl.DataFrame({"cell": cells}) if cells is not None else scored.select("cell")
@@ -158,5 +171,10 @@ def read_cells(path: Path, rows: pl.DataFrame) -> list[str]:
 
 def mean_share(scored: pl.DataFrame) -> str:
     """Return a sentence on what `score_cells` found over all cells."""
-    share = scored["share"].mean()
-    return f"mean over {len(scored):,} cells: {100 * float(share or 0):.1f}% of the drugs are found"  # type: ignore[arg-type]
+    shares = scored["share"].drop_nulls().to_list()
+    few = len(scored) - len(shares)
+    left_out = f" ({few:,} with no more drugs than asked for are left out)" if few else ""
+    if not shares:
+        return f"no mean: none of {few:,} cells was tested with more drugs than asked for"
+    share = 100 * statistics.fmean(shares)
+    return f"mean over {len(shares):,} cells{left_out}: {share:.1f}% of the drugs are found"
