@@ -1,15 +1,19 @@
 """What goes with the error of a drug is told by numbers that can be checked, never by a story."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
 from answers import describe_drugs, draw, hold, write, write_descriptors
-from experiments import name_drug, run_script
+from experiments import name_drug, run_script, write_json
 from scipy import stats
 from scipy.spatial import distance
 
-from hed.answers import explanation, similar
+from hed.answers import explanation, heldout, similar
 from hed.answers.bootstrap import Resampling
+from hed.answers.explanation import Sources
 from hed.answers.high_error import tabulate
 from hed.answers.report import contents
 from hed.answers.rule import Rule
@@ -121,6 +125,60 @@ def test_a_tree_explains_what_depends_on_a_reason_and_nothing_of_noise():
     assert explanation.grow(noise, "rmse")[1] < 0.2
     with pytest.raises(InputError, match="too few for a tree"):
         explanation.grow(step[:10], "rmse")
+
+
+def test_a_drug_that_several_runs_hold_out_counts_once(tmp_path):
+    rows = draw(25, 12, decimals=4)
+    held = hold(rows)
+    twice = held.parts.with_columns(pl.col("run") + "b", predicted=pl.col("predicted") + 0.1)
+    runs = [*held.runs, *(replace(run, id=f"{run.id}b") for run in held.runs)]
+    held = replace(held, runs=tuple(runs), parts=pl.concat([held.parts, twice]))
+    write_descriptors(tmp_path / "data", np.arange(25.0))
+    judged = tabulate(held, Rule(), how=QUICK)
+    sources = Sources(data=tmp_path / "data")
+    found = explanation.explain(tmp_path, held, judged, "rmse", sources)
+    assert len(judged) == 50
+    assert sorted(found["drug"]) == sorted(name_drug(i) for i in range(25))
+    assert found["noise"].null_count() == 25
+    mean = judged.group_by("drug").agg(pl.col("rmse").mean())
+    assert dict(found.select("drug", "rmse").rows()) == pytest.approx(dict(mean.rows()))
+    page = judged.with_columns(
+        repeats=1, **dict.fromkeys({*contents.COLUMNS} - {*judged.columns}, 0.0)
+    )
+    assert len(contents._columns(page, found, None)) == 50
+
+
+def test_descriptors_that_each_partition_scaled_are_scaled_to_find_the_nearest(tmp_path):
+    values = np.random.default_rng(0).normal(size=(25, 3))
+    experiment = write(tmp_path / "EXP000", draw(25, 12, decimals=4))
+    described = json.loads((experiment / "experiment.json").read_text())
+    preprocess = {"md_scaling": "std", "scale_on": "training"}
+    changed = {**described, "identity": {"preprocess": preprocess}}
+    write_json(experiment / "experiment.json", changed)
+    judged = tabulate(held := heldout.read(experiment), Rule(), how=QUICK)
+
+    def distances(factor):
+        data = write_descriptors(tmp_path / str(factor), values * [1, 1, factor])
+        sources = Sources(data=data)
+        found = explanation.explain(experiment, held, judged, "rmse", sources)
+        return dict(found.select("drug", "distance").rows())
+
+    assert distances(1) == pytest.approx(distances(1000), rel=1e-4)
+
+
+def test_a_metric_that_is_larger_for_better_ones_counts_with_the_opposite_sign():
+    rising = np.arange(10.0)
+    found = explanation.correlate(reasons(pcc=rising, distance=rising), "pcc", QUICK)
+    assert found["spearman"].to_list() == [-1]
+
+
+def test_few_drugs_have_no_tree_and_that_is_no_error(tmp_path):
+    experiment = write(tmp_path / "EXP000", draw(8, 12), states=["done"] * 7 + ["running"])
+    describe_drugs(experiment, np.arange(8.0))
+    result = run_script("explain_errors.py", experiment, "--format", "csv")
+    assert result.returncode == 0
+    assert "7 drugs are too few for a tree" in result.stderr
+    assert "1 of 8 runs missing" in result.stderr
 
 
 def test_the_command_reads_the_experiments_own_data(tmp_path):

@@ -15,9 +15,10 @@ from hed.answers import high_error, similar
 from hed.answers.bootstrap import Resampling, draw
 from hed.answers.grid import Floats
 from hed.answers.heldout import HeldOut
-from hed.answers.rule import Rule
+from hed.answers.rule import Rule, to_badness
 from hed.answers.similar import Similar
-from hed.data import smiles
+from hed.data import scaling, smiles
+from hed.data.options import TRAINING
 from hed.errors import InputError
 from hed.experiment import description
 
@@ -90,13 +91,28 @@ def explain(
     """
     if held.kind.noun != "drug":
         raise InputError(f"the runs of {directory} hold out {held.kind.rows}, not a drug")
-    judged = judged.drop_nulls(metric)
+    judged = _each_once(judged.drop_nulls(metric), metric)
     drugs = judged["drug"].to_list()
-    near = similar.by_descriptors(sources.data or _data_of(directory), drugs)
+    data = sources.data or _data_of(directory)
+    near = similar.by_descriptors(data, drugs, scaling=_left_scaling(directory))
     shape = None
     if sources.smiles:
         shape = similar.by_fingerprints(smiles.read(sources.smiles), drugs)
     return describe(held, judged, metric, near, shape)
+
+
+def _each_once(judged: pl.DataFrame, metric: str) -> pl.DataFrame:
+    """Return a row per drug: the mean of the metric, if several runs hold a drug out."""
+    first = pl.exclude("drug", metric, "high").first()
+    return judged.group_by("drug", maintain_order=True).agg(
+        pl.col(metric).mean(), pl.col("high").any(), first
+    )
+
+
+def _left_scaling(directory: Path) -> str:
+    """Return the scaling of the descriptors that an experiment left to each of its partitions."""
+    settings = (description.read(directory) or {}).get("identity", {}).get("preprocess", {})
+    return str(settings["md_scaling"]) if settings.get("scale_on") == TRAINING else scaling.NONE
 
 
 def _data_of(directory: Path) -> Path:
@@ -110,13 +126,14 @@ def _data_of(directory: Path) -> Path:
 def describe(
     held: HeldOut, judged: pl.DataFrame, metric: str, near: Similar, shape: Similar | None
 ) -> pl.DataFrame:
-    """Return a row per drug of `judged` (see `high_error.tabulate`), worst first.
+    """Return a row per drug of `judged` (see `high_error.tabulate`, one run per drug), worst first.
 
     Columns: drug, the metric, high; nearest (the most similar drugs, by fingerprints if there are
     any), nearest_errors (their metric, null for one that is not held out); distance (scaled
     descriptors), tanimoto (1 - similarity); auc_mean, auc_sd, rows; sensitive (share of cells with
     an AUC below 0.5); noise (standard deviation between replicates, null without).
     """
+    rows = held.rows.join(judged.select("run"), on="run", how="semi")
     names = (shape or near).names
     errors = dict(judged.select("drug", metric).iter_rows())
     nan = np.full(len(judged), np.nan)
@@ -128,7 +145,7 @@ def describe(
             distance=pl.Series(near.distance).fill_nan(None),
             tanimoto=pl.Series(shape.distance if shape else nan).fill_nan(None),
         )
-        .join(_of_responses(held.rows), on="drug", how="left", maintain_order="left")
+        .join(_of_responses(rows), on="drug", how="left", maintain_order="left")
     )
 
 
@@ -147,11 +164,14 @@ def _of_responses(rows: pl.DataFrame) -> pl.DataFrame:
 def correlate(table: pl.DataFrame, metric: str, how: Resampling) -> pl.DataFrame:
     """Return a row per known reason of `REASONS`: how it goes with the error over drugs.
 
+    A metric such as pcc, which is larger for better predictions, counts with the opposite sign.
+
     Columns: reason, drugs (that have it), spearman, low, high (percentile bootstrap over drugs).
     """
     rows = []
     for reason in REASONS:
-        both = table.select(reason, metric).drop_nulls().to_numpy()
+        both = table.select(reason, metric).drop_nulls().cast(pl.Float64).to_numpy()
+        both[:, 1] = to_badness(both[:, 1], metric)
         if len(both) < 4 or np.ptp(both[:, 0]) == 0:
             continue
         found = _spearman(both, np.ones((1, len(both))))[0]

@@ -18,7 +18,8 @@ SCALERS = {
 }
 # These scale each row to a norm of 1, not each column.
 NORMS = ("l1", "l2", "max")
-METHODS = (*SCALERS, *NORMS, "none")
+NONE = "none"
+METHODS = (*SCALERS, *NORMS, NONE)
 
 
 def scale(
@@ -43,7 +44,7 @@ def scale(
     if fitted_on is not None:
         known = features[id_column].is_in(list(fitted_on)).to_numpy()
     with np.errstate(over="ignore", invalid="ignore"):
-        scaled = _fitted(values, values[known], method).astype(np.float32)
+        scaled = fitted(values, values[known], method).astype(np.float32)
     infinite = np.flatnonzero(~np.isfinite(scaled).all(axis=0))
     if infinite.size:
         raise InputError(
@@ -53,9 +54,9 @@ def scale(
     return features.with_columns(pl.DataFrame(scaled, schema=names, orient="row").get_columns())
 
 
-def _fitted(values: Values, known: Values, method: str) -> Values:
+def fitted(values: Values, known: Values, method: str) -> Values:
     """Return values (rows x features, float64) scaled by a scaler fitted on some rows."""
-    if method == "none":
+    if method == NONE:
         return values
     # Importing scikit-learn takes seconds; most commands never scale.
     from sklearn import preprocessing

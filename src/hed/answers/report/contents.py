@@ -143,7 +143,7 @@ def _columns(
         table = table.with_columns(pl.lit(None).alias(name) for name in EXPLAINED)
     else:
         found = explained.select("drug", *EXPLAINED)
-        table = table.join(found, on="drug", how="left", maintain_order="left")
+        table = table.join(found, on="drug", how="left", validate="m:1", maintain_order="left")
     return compared.join(table) if compared else table
 
 
