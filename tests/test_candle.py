@@ -184,6 +184,35 @@ def test_predictions_in_another_order_are_told_by_cell_and_truth(tmp_path: Path)
     assert candle.predict(make_model(), params, test).tolist() == [0.3, 0.2, 0.1]
 
 
+def test_drugs_of_one_cell_are_told_apart_by_their_names_only(tmp_path: Path) -> None:
+    params = {"output_dir": str(tmp_path)}
+    test = rows_of(["7"] * 3, 1.0, 1.0, 0.5).with_columns(pl.Series(tables.DRUG, ["a", "b", "c"]))
+    text = "auc_true,auc_pred,labels,drugs\n1,0.2,7,b\n0.5,0.3,7,c\n1,0.1,7,a\n"
+    (tmp_path / candle.KEPT).write_text(text)
+    assert candle.predict(make_model(), params, test).tolist() == [0.1, 0.2, 0.3]
+    (tmp_path / candle.KEPT).write_text("auc_true,auc_pred,labels\n1,0.2,7\n0.5,0.3,7\n1,0.1,7\n")
+    with pytest.raises(InputError, match="if a cell has several drugs, with drugs"):
+        candle.predict(make_model(), params, test)
+    (tmp_path / candle.KEPT).write_text("auc_true,auc_pred,labels\n1,0.1,7\n1,0.2,7\n0.5,0.3,7\n")
+    assert candle.predict(make_model(), params, test).tolist() == [0.1, 0.2, 0.3]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "cannot be read as a table"),
+        ("auc_pred\nhigh\n", "cannot be read as a table"),
+        ("auc_pred,labels\n0.1,\n", "has no labels in row 1"),
+    ],
+)
+def test_a_file_of_predictions_that_is_damaged_is_refused_in_a_sentence(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    (tmp_path / candle.KEPT).write_text(text)
+    with pytest.raises(InputError, match=said):
+        candle.predict(make_model(), {"output_dir": str(tmp_path)}, rows_of(["7"]))
+
+
 def test_predictions_of_other_rows_are_refused(tmp_path: Path) -> None:
     params = {"output_dir": str(tmp_path)}
     (tmp_path / candle.KEPT).write_text("auc_pred,labels\n0.1,007\n0.2,8\n")

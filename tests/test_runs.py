@@ -18,7 +18,7 @@ from experiments import (
 
 from hed.config import hyperparameters
 from hed.errors import InputError
-from hed.experiment.runs import read_experiment, read_object, read_runs
+from hed.experiment.runs import last_checkpoint, read_experiment, read_object, read_runs
 
 MIXED = ["done", "running", "waiting"]
 
@@ -171,6 +171,10 @@ def test_epochs_are_known_where_the_link_to_the_last_checkpoint_is_broken(mixed)
     (run / "ckpts/last").unlink()
     (run / "ckpts/last").symlink_to("/lus/flare/EXP283/run/RUN001/ckpts/epochs/012")
     assert read_runs(mixed)[1].epochs_done == 12
+    write_checkpoint(run, epoch=999)
+    write_checkpoint(run, epoch=1000)
+    (run / "ckpts/last").unlink()
+    assert last_checkpoint(run)["epoch"] == 1000
 
 
 @pytest.mark.parametrize("name", ["", "nothing-here"])

@@ -90,8 +90,10 @@ def test_another_study_may_be_tested_on(tmp_path: Path) -> None:
     ("stage", "text", "sentence"),
     [
         ("test", "1\n2\nthree\n", "line 3 of .* is not a row number but 'three'"),
+        ("test", "1\n\nthree\n", "line 3 of .* is not a row number but 'three'"),
+        ("test", "1 2\n", "line 1 of .* is not a row number but '1 2'"),
         ("test", "-1\n", "line 1 of .* is not a row number but '-1'"),
-        ("test", "1 1", "has row 1 twice"),
+        ("test", "1\n1", "has row 1 twice"),
         ("test", "24\n", r"has row 24, and the response table has 24 rows \(from 0\)"),
         ("val", "0\n1\n2\n", "row . is both in .*train.txt and in .*val.txt"),
         ("val", "", "no row of .*val.txt can be used"),

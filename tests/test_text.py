@@ -111,6 +111,24 @@ def test_latin_1_is_read_with_a_note_and_other_bytes_are_refused(write: Write) -
         raw.read(write(response=tabbed(RESPONSE).replace("Y", "\u20ac").encode("cp1252")))
 
 
+def test_a_latin_1_file_whose_last_byte_could_begin_a_character_is_latin_1(write: Write) -> None:
+    response = tabbed(RESPONSE).removesuffix("X\n") + "Universit\xe9"
+    found = raw.read(write(response=response.encode("latin-1")))
+    assert found.response["study"][-1] == "Universit\xe9"
+
+
+def test_a_field_that_no_table_has_is_refused(write: Write) -> None:
+    with pytest.raises(InputError, match="is not a table: field larger than"):
+        raw.read(write(response=tabbed(RESPONSE) + "c" * 200_000))
+
+
+def test_studies_may_be_named_by_numbers(write: Write) -> None:
+    response = tabbed(RESPONSE).replace("study", "source").replace("X", "1").replace("Y", "2")
+    data = write(response=response)
+    assert raw.sources(raw.read(data).response) == ["1", "2"]
+    assert len(raw.read(data, raw.Choice(sources=("1",))).response) == 2
+
+
 @pytest.mark.parametrize("name", ["response", "cancer_gene_expression", "drug_mordred"])
 def test_a_last_line_that_was_cut_off_is_named(write: Write, name: str) -> None:
     whole = tabbed(TEXTS[f"{name}.tsv"])

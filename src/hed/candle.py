@@ -12,7 +12,7 @@ one AUC for each row of `rsp_test_data.parquet`; in a module without it, `run` w
 
 import difflib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -204,6 +204,13 @@ def predict(model: ModuleType, params: Parameters, test: pl.DataFrame) -> np.nda
     return predicted
 
 
+# An id of only digits is text, too.
+_TYPES: dict[str, type[pl.DataType]] = {
+    **dict.fromkeys(("labels", "drugs"), pl.String),
+    **dict.fromkeys(("auc_true", "auc_pred"), pl.Float64),
+}
+
+
 def _kept(model: ModuleType, path: Path, test: pl.DataFrame) -> np.ndarray:
     """Return the predictions that `run` wrote."""
     if not path.exists():
@@ -211,30 +218,59 @@ def _kept(model: ModuleType, path: Path, test: pl.DataFrame) -> np.ndarray:
             f"model {model.__name__!r} left no predictions: give it a function "
             f"predict_test(params), or have its run(params) write {PREDICTED} into output_dir"
         )
-    # An id of only digits is text, too.
-    table = pl.read_csv(path, schema_overrides={"labels": pl.String})
+    try:
+        table = pl.read_csv(path, schema_overrides=_TYPES)
+    except pl.exceptions.PolarsError as error:
+        said = tables.first_line(error)
+        raise InputError(
+            f"{PREDICTED} of model {model.__name__!r} cannot be read as a table: {said}"
+        ) from None
     if "auc_pred" not in table.columns:
         raise InputError(f"{PREDICTED} of model {model.__name__!r} has no column auc_pred")
-    return _aligned(model, table, test)["auc_pred"].cast(pl.Float64).to_numpy()
+    for name in table.columns:
+        if name in _TYPES and table[name].null_count():
+            row = int(table[name].is_null().arg_true()[0]) + 1
+            raise InputError(
+                f"{PREDICTED} of model {model.__name__!r} has no {name} in row {row:,}"
+            )
+    return _aligned(model, table, test)["auc_pred"].to_numpy()
 
 
 def _aligned(model: ModuleType, table: pl.DataFrame, test: pl.DataFrame) -> pl.DataFrame:
-    """Return predictions in the order of the test rows: by cell, and by AUC among replicates."""
-    cells = test[tables.CELL]
-    if "labels" not in table.columns:
+    """Return predictions in the order of the test rows.
+
+    By cell (and drug, if both name it), and by AUC among replicates.
+    """
+    own = {"labels": tables.CELL, "drugs": tables.DRUG}
+    keys = {name: of for name, of in own.items() if name in table.columns and of in test.columns}
+    if "labels" not in keys:
         return table
-    in_order = table["labels"].to_list() == cells.to_list()
+    in_order = all(table[name].to_list() == test[of].to_list() for name, of in keys.items())
     if "auc_true" not in table.columns:
         if in_order:
             return table
     elif in_order and np.allclose(table["auc_true"], test[tables.AUC], atol=ROUNDING):
         return table
-    elif sorted(table["labels"]) == sorted(cells):
-        place = test.select(tables.CELL, tables.AUC, row=pl.int_range(pl.len()))
-        wanted = place.sort(tables.CELL, tables.AUC, maintain_order=True)["row"]
-        found = table.sort("labels", "auc_true", maintain_order=True)
+    elif _are_drugs_told(table, test) and _rows(table, keys) == _rows(test, keys.values()):
+        place = test.with_columns(row=pl.int_range(pl.len()))
+        wanted = place.sort(*keys.values(), tables.AUC, maintain_order=True)["row"]
+        found = table.sort(*keys, "auc_true", maintain_order=True)
         return found.with_columns(wanted).sort("row")
     raise InputError(
         f"{PREDICTED} of model {model.__name__!r} has other labels than rsp_test_data.parquet has "
-        "cells: it needs a row for each of its rows, in the same order or with auc_true"
+        "cells: it needs a row for each of its rows, in the same order or with auc_true (and, if "
+        "a cell has several drugs, with drugs)"
     )
+
+
+def _are_drugs_told(table: pl.DataFrame, test: pl.DataFrame) -> bool:
+    """Return whether predictions name the drugs, or each cell of the test rows has one only."""
+    if "drugs" in table.columns or tables.DRUG not in test.columns:
+        return True
+    pairs = test.select(tables.CELL, tables.DRUG).unique()
+    return not pairs[tables.CELL].is_duplicated().any()
+
+
+def _rows(table: pl.DataFrame, names: Iterable[str]) -> list[tuple[Any, ...]]:
+    """Return the values of some columns in order."""
+    return sorted(table.select(*names).rows())

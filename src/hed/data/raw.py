@@ -112,7 +112,10 @@ def _nothing_left(
 
 def sources(response: pl.DataFrame) -> list[str]:
     """Return the studies that a response table is made up of, if it names them."""
-    return sorted(response[SOURCE].drop_nulls().unique()) if SOURCE in response.columns else []
+    if SOURCE not in response.columns:
+        return []
+    # A study may be named by a number.
+    return sorted(response[SOURCE].drop_nulls().cast(pl.String).unique())
 
 
 def list_of_genes(genes: str, directory: Path) -> Path:
@@ -156,7 +159,7 @@ def _chosen(response: pl.DataFrame, path: Path, choice: Choice) -> pl.DataFrame:
             if name not in known:
                 there = ", ".join(known) or f"no column {SOURCE!r}"
                 raise InputError(f"{path} has no source {name!r}: it has {there}")
-        response = response.filter(pl.col(SOURCE).is_in(choice.sources))
+        response = response.filter(pl.col(SOURCE).cast(pl.String).is_in(choice.sources))
     if choice.drop_repeated:
         whole = [name for name in response.columns if name != tables.NUMBER]
         response = response.unique(whole, keep="first", maintain_order=True)

@@ -63,14 +63,18 @@ def _rows(path: Path) -> pl.Series:
     if not path.is_file():
         raise InputError(f"partition: splits: no such file: {path}")
     # Other lines would be a mistake that nobody would notice later.
-    lines = pl.Series(path.read_text(errors="replace").split(), dtype=pl.String)
-    rows = lines.cast(pl.Int64, strict=False)
-    if rows.null_count() or (rows < 0).any():
-        wrong = (rows.is_null() | (rows < 0)).arg_true()[0]
+    text = path.read_text(errors="replace").splitlines()
+    lines = pl.Series(text, dtype=pl.String).str.strip_chars()
+    is_wrong = lines.cast(pl.Int64, strict=False).is_null() & (lines != "") | lines.str.starts_with(
+        "-"
+    )
+    if is_wrong.any():
+        wrong = is_wrong.arg_true()[0]
         raise InputError(
             f"line {wrong + 1:,} of {path} is not a row number but {lines[wrong]!r}: "
             "give one per line"
         )
+    rows = lines.filter(lines != "").cast(pl.Int64)
     if rows.is_duplicated().any():
         raise InputError(f"{path} has row {rows.filter(rows.is_duplicated())[0]:,} twice")
     return rows

@@ -91,6 +91,8 @@ def _readable(path: Path) -> Iterator[None]:
         raise InputError(f"{path} was cut off or is damaged: copy it again") from None
     except gzip.BadGzipFile:
         raise InputError(f"{path} is not compressed: remove {COMPRESSED} from its name") from None
+    except csv.Error as error:
+        raise InputError(f"{path} is not a table: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -119,13 +121,14 @@ def _look_through(path: Path) -> Seen:
             is_latin_1 = is_latin_1 and not block.translate(None, IN_LATIN_1)
             lines += block.count(b"\n")
             tail = _last_lines(tail + block)
+    is_utf_8 = is_utf_8 and _decodes(decoder, b"", final=True)
     return Seen(is_utf_8, is_latin_1, lines, tail)
 
 
-def _decodes(decoder: codecs.IncrementalDecoder, block: bytes) -> bool:
+def _decodes(decoder: codecs.IncrementalDecoder, block: bytes, *, final: bool = False) -> bool:
     """Tell whether the next bytes can be decoded; a text has no zero byte."""
     try:
-        decoder.decode(block)
+        decoder.decode(block, final)
     except UnicodeDecodeError:
         return False
     return b"\0" not in block

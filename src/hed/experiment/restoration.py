@@ -1,6 +1,5 @@
 """Finished runs of an earlier experiment, ours or the original's, taken over into a new one."""
 
-import json
 import math
 import shutil
 from collections.abc import Callable, Mapping
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hed.experiment import outcome, parameters
-from hed.files import replacing, write_json, write_text
+from hed.files import read_json, replacing, write_json, write_text
 from hed.names import (
     BASELINE_SCORES,
     CHECKPOINTS,
@@ -62,7 +61,7 @@ def _parameters(path: Path) -> Mapping[str, Any] | None:
 
 def _history(path: Path) -> Mapping[str, Any] | None:
     """Return a history that lacks the epochs before the last restart of the original."""
-    history = json.loads(path.read_text())
+    history = read_json(path)
     lists = {name: values for name, values in history.items() if isinstance(values, list)}
     known = max(map(len, lists.values()), default=0)
     unknown = (checkpoint.linked_epoch(path.parent / CHECKPOINTS / "last") or 0) - known
@@ -73,7 +72,7 @@ def _history(path: Path) -> Mapping[str, Any] | None:
 
 def _scores(path: Path) -> Mapping[str, Any] | None:
     """Return scores without NaN, which is not JSON."""
-    scores = json.loads(path.read_text())
+    scores = read_json(path)
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in scores.items()

@@ -170,8 +170,15 @@ def last_checkpoint(run_directory: Path) -> dict[str, Any]:
     checkpoints = run_directory / CHECKPOINTS
     if info := read_object(checkpoints / "last" / CHECKPOINT_INFO):
         return info
-    newest = max(checkpoints.glob(f"epochs/*/{CHECKPOINT_INFO}"), default=None)
+    *_, newest = (None, *checkpoint_infos(run_directory))
     return (read_object(newest) or {}) if newest else {}
+
+
+def checkpoint_infos(run_directory: Path) -> list[Path]:
+    """Return the ckpt-info files of a run in order of their epochs, which may have 4 digits."""
+    found = run_directory.glob(f"{CHECKPOINTS}/epochs/*/{CHECKPOINT_INFO}")
+    numbered = [path for path in found if path.parent.name.isdecimal()]
+    return sorted(numbered, key=lambda path: int(path.parent.name))
 
 
 def epoch_seconds(run: Run) -> list[float]:

@@ -7,8 +7,14 @@ running run, the checkpoints' descriptions have the time and the best metric.
 from collections.abc import Iterator
 from typing import Any
 
-from hed.experiment.runs import Run, epoch_seconds, last_checkpoint, read_object
-from hed.names import CHECKPOINT_INFO, CHECKPOINTS, HISTORY
+from hed.experiment.runs import (
+    Run,
+    checkpoint_infos,
+    epoch_seconds,
+    last_checkpoint,
+    read_object,
+)
+from hed.names import CHECKPOINTS, HISTORY
 
 MEASURES = ("loss", "val_loss", "r2_train", "r2_val", "lr", "seconds")
 # From checkpoints: the least val_loss up to an epoch.
@@ -54,7 +60,7 @@ def _lists(run: Run) -> dict[str, list[Any]]:
 def _told(run: Run) -> Iterator[tuple[int, Values]]:
     """Yield what the descriptions of the checkpoints say about their epochs."""
     previous = 0
-    for path in sorted(run.directory.glob(f"{CHECKPOINTS}/epochs/*[0-9]/{CHECKPOINT_INFO}")):
+    for path in checkpoint_infos(run.directory):
         info = read_object(path) or {}
         epoch, elapsed, best = (info.get(k) for k in ("epoch", "time_elapsed", "best_metric_last"))
         if not isinstance(epoch, int):

@@ -30,9 +30,9 @@ from typing import Literal
 
 import polars as pl
 
-from hed.experiment.runs import TrackedRun, epoch_seconds, read_object
+from hed.experiment.runs import TrackedRun, checkpoint_infos, epoch_seconds, read_object
 from hed.lock import LOCK_FILE, is_locked
-from hed.names import CHECKPOINT_INFO, CHECKPOINTS, HISTORY, LOGS, RANK
+from hed.names import CHECKPOINTS, HISTORY, LOGS, RANK
 from hed.watching.logs import last_error
 
 State = Literal["done", "running", "waiting", "failed"]
@@ -55,7 +55,7 @@ SCHEMA: dict[str, type[pl.DataType]] = {
     "reason": pl.String,
 }
 
-PHASES = ("partition", "train", "score")
+PHASES = ("restore", "partition", "train", "score")
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def _modified(path: Path) -> float:
 
 def _between_checkpoints(run: TrackedRun) -> list[float]:
     """Return the mean seconds per epoch between a run's oldest and newest checkpoint."""
-    paths = sorted(run.directory.glob(f"{CHECKPOINTS}/epochs/*[0-9]/{CHECKPOINT_INFO}"))
+    paths = checkpoint_infos(run.directory)
     if len(paths) < 2:
         return []
     epochs = int(paths[-1].parent.name) - int(paths[0].parent.name)
