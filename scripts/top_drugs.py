@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hed import command, output
 from hed.answers import heldout, sensitivity
+from hed.experiment import kind
 
 
 def parse() -> argparse.Namespace:
@@ -53,8 +54,8 @@ def main() -> None:
     for note in (*held_out.notes, *sensitivity.notes(top, args.replicates, args.count)):
         output.say(note)
     if args.format == output.ORIGINAL:
-        if held_out.kind.noun != "drug":
-            output.say(f"a run is {held_out.kind.rows} here: --format csv names the drugs")
+        for note in kind.not_drugs(args.experiment):
+            output.say(f"{note}: --format csv names the drugs")
         sys.stdout.write(sensitivity.render(top))
     else:
         output.show(top, args.format)

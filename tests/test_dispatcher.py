@@ -164,14 +164,15 @@ def test_the_dispatcher_goes_on_when_its_disk_does_and_says_once_what_it_waits_f
 
 
 def test_a_run_that_comes_when_all_are_being_ended_gets_their_reason(
-    spool: Spool, executor: Executor, monkeypatch: pytest.MonkeyPatch
+    spool: Spool,
+    executor: Executor,
+    monkeypatch: pytest.MonkeyPatch,
+    stdin: IO[bytes],  # which stays open
 ) -> None:
     def end(*_: object, urgent: bool) -> Future[End]:
         executor.why_ended = Hopeless("no block can start")  # type: ignore[assignment]
         raise executor.why_ended
 
-    start, _ = os.pipe()
-    monkeypatch.setattr(sys, "stdin", os.fdopen(start))
     monkeypatch.setattr(os, "_exit", sys.exit)
     monkeypatch.setattr(executor, "run", end)
     blocks = SimpleNamespace(executor=executor, ended=SimpleQueue())

@@ -94,7 +94,7 @@ def explain(
     judged = _each_once(judged.drop_nulls(metric), metric)
     drugs = judged["drug"].to_list()
     data = sources.data or _data_of(directory)
-    near = similar.by_descriptors(data, drugs, scaling=_left_scaling(directory))
+    near = similar.by_descriptors(data, drugs, method=_left_scaling(directory))
     shape = None
     if sources.smiles:
         shape = similar.by_fingerprints(smiles.read(sources.smiles), drugs)

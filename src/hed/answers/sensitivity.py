@@ -96,9 +96,8 @@ def match(true: pl.DataFrame, predicted: pl.DataFrame) -> pl.DataFrame:
 
     And the same drug, where both name it: a run may hold out something else.
     """
-    keys = [
-        name for name in ("run", "drug", "cell") if {name} <= {*true.columns} & {*predicted.columns}
-    ]
+    both = {*true.columns} & {*predicted.columns}
+    keys = [name for name in ("run", "drug", "cell") if name in both]
     found = predicted.select(keys).unique().with_columns(hit=True)
     joined = true.join(found, on=keys, how="left", maintain_order="left")
     return joined.with_columns(pl.col("hit").fill_null(False))

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from hed.answers.grid import Floats
-from hed.data import dataset, smiles, tables
-from hed.data import scaling as data_scaling
+from hed.data import dataset, scaling, smiles, tables
 
 NEAREST = 3
 # Decimals of squared distances, far above the rounding of their sums.
@@ -28,9 +27,7 @@ class Similar:
     distance: Floats
 
 
-def by_descriptors(
-    data: Path, drugs: Sequence[str], *, scaling: str = data_scaling.NONE
-) -> Similar:
+def by_descriptors(data: Path, drugs: Sequence[str], *, method: str = scaling.NONE) -> Similar:
     """Return the nearest drugs by the scaled descriptors (Euclidean), among all of a data set.
 
     A drug without descriptors has none, and no distance.
@@ -38,12 +35,12 @@ def by_descriptors(
     Args:
         data: directory of the features.
         drugs: those whose neighbours are wanted.
-        scaling: of the descriptors, over all drugs, if they are not scaled yet.
+        method: that scales the descriptors, over all drugs, if they are not scaled yet.
     """
     features = dataset.read_features(data, tables.DESCRIPTORS)
     place = {drug: row for row, drug in enumerate(features.ids)}
     values = features.values.astype(np.float64)
-    values = data_scaling.fitted(values, values, scaling)
+    values = scaling.fitted(values, values, method)
     rows = np.array([place.get(drug, -1) for drug in drugs])
     distance = _euclidean(values[rows], values)
     distance[rows < 0] = np.nan

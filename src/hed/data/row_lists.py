@@ -65,16 +65,15 @@ def _rows(path: Path) -> pl.Series:
     # Other lines would be a mistake that nobody would notice later.
     text = path.read_text(errors="replace").splitlines()
     lines = pl.Series(text, dtype=pl.String).str.strip_chars()
-    is_wrong = lines.cast(pl.Int64, strict=False).is_null() & (lines != "") | lines.str.starts_with(
-        "-"
-    )
+    rows = lines.cast(pl.Int64, strict=False)
+    is_wrong = (lines != "") & (rows.is_null() | (rows < 0))
     if is_wrong.any():
         wrong = is_wrong.arg_true()[0]
         raise InputError(
             f"line {wrong + 1:,} of {path} is not a row number but {lines[wrong]!r}: "
             "give one per line"
         )
-    rows = lines.filter(lines != "").cast(pl.Int64)
+    rows = rows.drop_nulls()  # of empty lines
     if rows.is_duplicated().any():
         raise InputError(f"{path} has row {rows.filter(rows.is_duplicated())[0]:,} twice")
     return rows

@@ -187,8 +187,10 @@ def _runs(upf: Sequence[UpfLine], ids: Sequence[str] | None) -> list[Run]:
 
 def source_of(source: Path | str | None, output: Path) -> str:
     """Return the experiment to start from: its name if it is in `output`, which may be moved."""
-    is_in = source and Path(source).parent == output
-    return Path(source).name if source and is_in else str(source or "")
+    if not source:
+        return ""
+    path = Path(source)
+    return path.name if path.parent == output else str(path)
 
 
 def _identity(settings: Settings, dflts: Parameters) -> dict[str, Any]:

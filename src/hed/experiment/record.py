@@ -44,7 +44,7 @@ OF_A_RUN = ("data_source", "seed", "partition", "preprocess", "splits")
 def read(directory: Path) -> dict[str, Any] | None:
     """Return the record of an experiment; None if it has none, or one of something else.
 
-    An experiment beside it that it started from has its name only, also in older records.
+    Its `restart_from` is a name if that is in the same `output`, also in older records.
 
     Raises:
         InputError: if it is damaged.

@@ -170,8 +170,8 @@ def last_checkpoint(run_directory: Path) -> dict[str, Any]:
     checkpoints = run_directory / CHECKPOINTS
     if info := read_object(checkpoints / "last" / CHECKPOINT_INFO):
         return info
-    *_, newest = (None, *checkpoint_infos(run_directory))
-    return (read_object(newest) or {}) if newest else {}
+    infos = checkpoint_infos(run_directory)
+    return (read_object(infos[-1]) or {}) if infos else {}
 
 
 def checkpoint_infos(run_directory: Path) -> list[Path]:

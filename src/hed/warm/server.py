@@ -163,9 +163,9 @@ def execute(script: int, request: Request, added: dict[str, str]) -> bytes:
     """
     os.environ.clear()
     os.environ.update({**request.environment, **added})
-    os.chdir(request.directory)
     sys.argv = request.command[script:]
     try:
+        os.chdir(request.directory)
         runpy.run_path(sys.argv[0], run_name="__main__")
     except modules.ColdError:
         return client.COLD
