@@ -33,6 +33,8 @@ SCALE = 0.05  # of a cell's error, AUC
 SIZES = (770, 40)  # drugs of an experiment
 DRUGS = 160  # of all sizes, for each simulation of intervals
 WORSE = 0.15  # share of them
+# Between which standard deviations trainings shift a drug, of that of its cells.
+TRAININGS = ((0.1, 0.3), (0.5, 0.9), (1.0, 1.5))
 
 
 @dataclass(frozen=True)
@@ -57,20 +59,30 @@ def main() -> None:
     parser.add_argument("--simulations", type=int, default=1000)
     parser.add_argument("--cells", type=int, default=150)
     args = parser.parse_args()
-    rows = [covered(args.simulations, args.cells, repeats) for repeats in (1, 2, 3, 5)]
-    print(pl.DataFrame(rows))
+    rows = [
+        covered(args.simulations, args.cells, repeats, between)
+        for between in TRAININGS
+        for repeats in (1, 2, 3, 5)
+    ]
+    with pl.Config(tbl_rows=-1):
+        print(pl.DataFrame(rows))
     for drugs in SIZES:
         simulations = max(1, args.simulations * DRUGS // drugs)
-        for repeats in (1, 3):
-            found = reliability(simulations, args.cells, repeats, drugs)
-            print(f"{simulations} experiments of {drugs} drugs, {repeats} repeats", found)
+        for repeats, between in ((1, TRAININGS[0]), *((3, between) for between in TRAININGS)):
+            found = reliability(simulations, args.cells, repeats, drugs, between)
+            print(
+                f"{simulations} experiments of {drugs} drugs, {repeats} repeats, {between}", found
+            )
 
 
-def covered(simulations: int, cells: int, repeats: int) -> dict[str, float]:
+def covered(
+    simulations: int, cells: int, repeats: int, trainings: tuple[float, float]
+) -> dict[str, str | float]:
     """Return how often the interval of a drug's rmse holds the truth."""
     inside, below, above = [], [], []
     for seed in range(simulations):
-        truth = known(draw(np.random.default_rng([seed, repeats]), drugs=12), repeats)
+        drawn = draw(np.random.default_rng([seed, repeats]), 12, trainings)
+        truth = known(drawn, repeats)
         table = judge(truth, cells, repeats, seed, ["index", "rmse_low", "rmse_high"])
         low, high = (table[name].to_numpy() for name in ("rmse_low", "rmse_high"))
         expected = truth.rmse(repeats)
@@ -78,15 +90,22 @@ def covered(simulations: int, cells: int, repeats: int) -> dict[str, float]:
         below.append(expected < low)
         above.append(expected > high)
     shares = {"covered": inside, "below": below, "above": above}
-    return {"repeats": repeats, **{name: float(np.mean(of)) for name, of in shares.items()}}
+    low, high = trainings
+    return {
+        "trainings": f"{low:g} to {high:g}",
+        "repeats": repeats,
+        **{name: float(np.mean(of)) for name, of in shares.items()},
+    }
 
 
-def reliability(simulations: int, cells: int, repeats: int, drugs: int) -> pl.DataFrame:
+def reliability(
+    simulations: int, cells: int, repeats: int, drugs: int, trainings: tuple[float, float]
+) -> pl.DataFrame:
     """Return, by the probability that is told, how often a drug belongs to the list."""
     told, listed, rule = [], [], Rule()
     for seed in range(simulations):
         rng = np.random.default_rng([seed, 99])
-        truth = draw(rng, drugs)
+        truth = draw(rng, drugs, trainings)
         worse = np.where(np.arange(drugs) < WORSE * drugs, rng.uniform(1.2, 2.6, drugs), 1.0)
         truth = known(replace(truth, bias=truth.bias * worse, cell=truth.cell * worse), repeats)
         table = judge(truth, cells, repeats, seed, ["index", "probability"])
@@ -129,12 +148,12 @@ def known(truth: Truth, repeats: int) -> Truth:
     return truth if repeats > 1 else replace(truth, training=truth.training * 0)
 
 
-def draw(rng: np.random.Generator, drugs: int) -> Truth:
+def draw(rng: np.random.Generator, drugs: int, trainings: tuple[float, float]) -> Truth:
     """Return errors that differ between drugs."""
     return Truth(
         bias=rng.normal(0, 0.6 * SCALE, drugs),
         cell=SCALE * rng.uniform(0.8, 1.2, drugs),
-        training=SCALE * rng.uniform(0.1, 0.3, drugs),
+        training=SCALE * rng.uniform(*trainings, drugs),
         both=SCALE * rng.uniform(0.2, 0.4, drugs),
     )
 

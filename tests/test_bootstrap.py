@@ -79,14 +79,3 @@ def test_places_of_the_median_give_the_median_of_each_draw():
 def test_what_cannot_be_drawn_is_refused(wrong):
     with pytest.raises(InputError):
         Resampling(**wrong)
-
-
-def test_few_degrees_of_freedom_reach_as_far_as_students_t():
-    rng = np.random.default_rng(4)
-    replicates = rng.normal(10, 1, (20_000, 1))
-    arguments = np.array([10.0]), replicates, np.full((30, 1), 10.0)
-    low, high = bootstrap.bca(*arguments, freedom=np.array([8.0]))
-    reach = stats.t(8).ppf(0.975)
-    assert (low[0], high[0]) == pytest.approx((10 - reach, 10 + reach), abs=0.06)
-    usual, many = bootstrap.bca(*arguments), bootstrap.bca(*arguments, freedom=np.array([1e12]))
-    assert np.concatenate(many) == pytest.approx(np.concatenate(usual))

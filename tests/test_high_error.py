@@ -11,7 +11,7 @@ from experiments import assert_is_refused, name_run, run_script
 from improvelib.metrics import compute_metrics
 from scipy import stats
 
-from hed.answers import high_error, moments, repeats, rule, stability
+from hed.answers import high_error, moments, rule, stability
 from hed.answers.bootstrap import Resampling
 from hed.answers.grid import arrange
 from hed.answers.heldout import read, with_baselines
@@ -115,10 +115,8 @@ def test_the_worst_by_each_metric_is_first(metric):
 
 
 def replicate(rows, how):
-    """Return the drawn sums of runs of which none repeats another."""
-    grid = arrange(rows, by="run")
-    same = repeats.find(grid.drugs, {})
-    return moments.replicate(moments.per_cell(rows, grid), how, same, same.draw(how))
+    """Return the sums of draws of cells."""
+    return moments.draw_cells(moments.per_cell(rows, arrange(rows, by="run")), how)
 
 
 def test_replicates_of_a_statistic_are_its_values_on_the_drawn_rows():

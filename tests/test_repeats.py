@@ -8,8 +8,9 @@ import polars as pl
 import pytest
 from answers import draw, hold, repeat, write
 from experiments import run_script
+from scipy import stats
 
-from hed.answers import moments, repeats, scores
+from hed.answers import draws, moments, repeats, scores
 from hed.answers.bootstrap import Resampling
 from hed.answers.draws import Draws
 from hed.answers.grid import arrange
@@ -82,19 +83,13 @@ def test_what_some_repeats_do_not_predict_is_averaged_over_the_others():
     assert place.tolist() == [0, 1, 0]
 
 
-def test_sums_that_repeats_share_are_drawn_once_and_as_if_for_each():
+def test_what_repeats_share_is_not_changed_by_another_training():
     held = repeat(draw(5, 12, decimals=4), 4, noise=0.2)
-    parts = held.each(with_baselines(held))
     same = repeats.find(held.by_run.drugs, held.repeat_of)
-    how = Resampling(replicates=20)
-    chosen = same.draw(how)
-    sums = moments.per_cell(parts, held.by_run)
-    assert {name for name, values in sums.items() if same.of_all(values) is not None} == {
-        *("n", "t", "tt", *BASELINES)
-    }
-    weights = moments.draw(12, how)
-    for name, values in moments.replicate(sums, how, same, chosen).items():
-        assert values == pytest.approx(same.weighted(weights @ sums[name], chosen)), name
+    sums = moments.per_cell(held.each(with_baselines(held)), held.by_run)
+    moved = moments.draw_trainings(sums, same, Resampling(replicates=20))
+    apart = {name for name, values in moved.items() if np.abs(values).max() > 1e-9}
+    assert apart == {*sums} - {"n", "t", "tt", *BASELINES}
 
 
 def test_shares_of_repeats_add_up_to_the_sums_of_their_average():
@@ -155,10 +150,23 @@ def test_draws_of_repeats_vary_as_the_mean_of_repeats_does():
     for count in (2, 3, 5):
         names = [f"R{i}" for i in range(count)]
         same = repeats.find(names, dict.fromkeys(names[1:], names[0]))
-        values = np.tile(rng.normal(size=count), (20_000, 1))
-        drawn = same.weighted(values, same.draw(Resampling(replicates=20_000)))
-        assert drawn.mean() == pytest.approx(values[0].mean(), abs=0.03)
-        assert drawn.var() == pytest.approx(values[0].var(ddof=1) / count, rel=0.05)
+        values = rng.normal(size=count)
+        drawn = same.weighted(values, same.deviate(Resampling(replicates=20_000)))
+        assert drawn.mean() == pytest.approx(0, abs=0.03)
+        assert drawn.var() == pytest.approx(values.var(ddof=1) / count, rel=0.05)
+
+
+def test_the_square_of_an_average_varies_as_its_normal_mean_does_also_around_zero():
+    names = ["A", "A-2", "A-3"]
+    same = repeats.find(names, dict.fromkeys(names[1:], "A"))
+    for average in (0.0, 5.0):
+        error = average + np.array([[-0.3, 0.1, 0.2]])
+        sums = {"n": np.ones((1, 3)), "e": error, "ee": 2 * average * error - average**2}
+        moved = moments.draw_trainings(sums, same, Resampling(replicates=40_000))["ee"]
+        variance = error.var(ddof=1) / 3
+        expected = 4 * average**2 * variance + 2 * variance**2
+        assert moved.mean() == pytest.approx(0, abs=0.02 * expected**0.5)
+        assert moved.var() == pytest.approx(expected, rel=0.05)
 
 
 def test_the_share_of_repeats_in_the_list_is_told():
@@ -234,13 +242,38 @@ def test_a_repeat_that_is_missing_is_told(repeated):
     assert "4 of 4 runs" in shown
 
 
-def test_the_freedom_of_a_spread_is_that_of_welch_and_satterthwaite():
+def test_an_interval_reaches_as_far_as_students_t_over_trainings_beyond_that_over_cells():
     rng = np.random.default_rng(0)
-    n = np.ones((4000, 2))
-    cells, trainings = rng.normal(0, 3, (4000, 2)), rng.normal(0, [4, 0], (4000, 2))
-    both, alone = {"n": n, "e": cells + trainings}, {"n": n, "e": trainings}
-    values = moments.compute("bias", both)
-    found = Draws({}, both, alone, np.array([3, 3])).freedom("bias", values)
-    assert found[0] == pytest.approx(2 * (25 / 16) ** 2, rel=0.1)
-    assert found[1] > 1e9
-    assert Draws({}, both, {}, np.array([1, 1])).freedom("bias", values) is None
+    cells = {"n": np.ones((50, 2)), "e": rng.normal(0, 3, (50, 2))}
+    drawn = moments.draw_cells(cells, Resampling())
+    moved = {"n": np.zeros((1000, 2)), "e": 50 * rng.normal(0, [4, 0], (1000, 2))}
+    error = moved["e"].std(axis=0) / 50
+    estimate = moments.compute("bias", moments.total(cells))
+    low, _ = Draws(cells, drawn, {}, np.array([1, 1])).interval("bias", estimate, 0.95)
+    found, _ = Draws(cells, drawn, moved, np.array([3, 1])).interval("bias", estimate, 0.95)
+    reach = stats.t(2).ppf(0.975) * error
+    assert estimate - found == pytest.approx(np.hypot(estimate - low, reach))
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_intervals_hold_the_truth_also_where_trainings_differ_much(count):
+    inside, above = [], []
+    for seed in range(25):
+        rng = np.random.default_rng(seed)
+        shift = rng.normal(0, 1.2, (20, count))
+        cells = rng.normal(0, 1, (40, 20))
+        parts = np.repeat(cells, count, axis=1) + shift.ravel()
+        sums = {"n": np.ones_like(parts), "e": parts}
+        same = repeats.Repeats(np.arange(20 * count), np.full(20, count))
+        average = np.repeat(same.mean(parts), count, axis=1)
+        sums["ee"] = 2 * average * parts - average**2
+        means = {name: same.mean(values) for name, values in sums.items()}
+        how = Resampling(replicates=200, seed=seed)
+        drawn = draws.draw(sums, means, same, metrics=["mse"], how=how, scale={})
+        estimate = moments.compute("rmse", moments.total(means))
+        low, high = drawn.interval("rmse", estimate, 0.95)
+        truth = np.sqrt(1 + 1.2**2 / count)
+        inside.append((low < truth) & (truth < high))
+        above.append(high < truth)
+    assert np.mean(inside) > 0.92
+    assert np.mean(above) < 0.08

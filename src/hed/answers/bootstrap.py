@@ -73,7 +73,6 @@ def bca(
     replicates: Floats,
     without: Floats,
     level: float = 0.95,
-    freedom: Floats | None = None,
 ) -> tuple[Floats, Floats]:
     """Return the bias-corrected and accelerated interval of each of n estimates.
 
@@ -84,8 +83,6 @@ def bca(
         replicates: B x n; NaN where a replicate has nothing to compute the value from.
         without: m x n, the values without each of m things; NaN for a thing that was not in it.
         level: what an interval covers.
-        freedom: n degrees of freedom, where so few things were drawn that the spread of replicates
-            is itself uncertain: tails are then those of Student's t. None: infinitely many.
 
     Returns:
         The lower and the upper ends; NaN where all replicates are equal.
@@ -97,24 +94,12 @@ def bca(
     varies = np.isfinite(estimate) & (spread > ROUNDING * np.abs(estimate))
     if varies.any():
         some = estimate[varies], replicates[:, varies], without[:, varies]
-        tail = _tail(level, None if freedom is None else freedom[varies])
-        low[varies], high[varies] = _bca(*some, tail=tail)
+        low[varies], high[varies] = _bca(*some, tail=_NORMAL.inv_cdf((1 + level) / 2))
     return low, high
 
 
-def _tail(level: float, freedom: Floats | None) -> Floats:
-    """Return how many standard errors an interval extends to either side, one or n."""
-    upper = (1 + level) / 2
-    if freedom is None:
-        return np.array([_NORMAL.inv_cdf(upper)])
-    from scipy.special import stdtrit
-
-    tail: Floats = stdtrit(freedom, upper)
-    return tail
-
-
 def _bca(
-    estimate: Floats, replicates: Floats, without: Floats, *, tail: Floats
+    estimate: Floats, replicates: Floats, without: Floats, *, tail: float
 ) -> tuple[Floats, Floats]:
     """Return the intervals of estimates that are defined and vary."""
     centre = ndtri(_share_below(estimate, replicates))

@@ -12,9 +12,6 @@ from hed.answers.grid import Floats, Integers
 from hed.answers.moments import Sums
 from hed.answers.repeats import Repeats
 
-# Least share of a variance that is due to few repeats; less counts as this.
-LEAST_SHARE = 1e-6
-
 
 @dataclass(frozen=True)
 class Draws:
@@ -22,46 +19,56 @@ class Draws:
 
     Attributes:
         cells: of each cell.
-        both: of each draw of cells and repeats.
-        repeats: of each draw of repeats alone; empty without repeats.
+        drawn: of each draw of cells.
+        moved: what other trainings may add to them in each draw; empty without repeats.
         counts: how many repeats each drug has.
     """
 
     cells: Sums
-    both: Sums
-    repeats: Sums
+    drawn: Sums
+    moved: Sums
     counts: Integers
+
+    @property
+    def both(self) -> Sums:
+        """Return the sums of each draw of cells and trainings."""
+        return {name: values + self.moved.get(name, 0.0) for name, values in self.drawn.items()}
 
     def intervals(
         self, table: pl.DataFrame, metrics: Sequence[str], level: float
     ) -> Iterator[pl.Series]:
-        """Yield the ends of the BCa intervals, {metric}_low and _high, of metrics of a table."""
-        without = moments.without_each(self.cells)
+        """Yield the ends of the intervals, {metric}_low and _high, of metrics of a table."""
         for metric in metrics:
-            estimate = table[metric].fill_null(np.nan).to_numpy()
-            values = moments.compute(metric, self.both)
-            free = self.freedom(metric, values)
-            ends = bca(estimate, values, moments.compute(metric, without), level, free)
+            ends = self.interval(metric, table[metric].fill_null(np.nan).to_numpy(), level)
             for name, end in zip(("low", "high"), ends, strict=True):
                 yield pl.Series(f"{metric}_{name}", end).fill_nan(None)
 
-    def freedom(self, metric: str, values: Floats) -> Floats | None:
-        """Return the degrees of freedom of a metric's spread, one per drug; None without repeats.
+    def interval(self, metric: str, estimate: Floats, level: float) -> tuple[Floats, Floats]:
+        """Return the ends of the interval of a metric; NaN for a single cell.
 
-        Welch (1947) and Satterthwaite (1946): the part of the variance that is estimated from few
-        repeats is itself uncertain. ASSUME: cells are many.
-
-        Args:
-            values: the metric of each draw.
+        The BCa interval over cells and that of Student's t over trainings, as one: Zou and Donner,
+        Construction of confidence limits about effect measures, Stat. Med. 27 (2008).
         """
-        if not self.repeats:
-            return None
-        whole = np.nanvar(values, axis=0)
-        part = np.nanvar(moments.compute(metric, self.repeats), axis=0)
-        share = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
-        own = np.maximum(self.counts - 1, 1)
-        freedom: Floats = own / np.clip(share, LEAST_SHARE, 1.0) ** 2
-        return freedom
+        if metric == "rmse":  # trainings add to the square, which may vary more than it is
+            low, high = self.interval("mse", estimate**2, level)
+            return np.sqrt(np.maximum(low, 0.0)), np.sqrt(high)
+        without = moments.compute(metric, moments.without_each(self.cells))
+        low, high = bca(estimate, moments.compute(metric, self.drawn), without, level)
+        if not self.moved:
+            return low, high
+        reach = self.reach(metric, level)
+        below, above = np.hypot(estimate - low, reach), np.hypot(high - estimate, reach)
+        return estimate - below, estimate + above
+
+    def reach(self, metric: str, level: float) -> Floats:
+        """Return how far other trainings may move a metric to either side; 0 without repeats."""
+        from scipy.special import stdtrit  # takes a half second to import
+
+        total = moments.total(self.cells)
+        moved = {name: total[name] + values for name, values in self.moved.items()}
+        error = np.ma.masked_invalid(moments.compute(metric, moved)).std(axis=0).filled(np.nan)
+        reach: Floats = stdtrit(np.maximum(self.counts - 1, 1), (1 + level) / 2) * error
+        return reach
 
     def funnel(self, mse: Floats) -> pl.Series:
         """Return how far the mse of each drug is from the median, in its standard errors."""
@@ -91,16 +98,21 @@ def draw(
         scale: by what recorded baselines exceed recomputed ones. A recorded one, which saw only the
             training rows, gives the level, and the recomputed one the pattern over cells.
     """
-    needed = {name: of_runs[name] for name in sorted(moments.needed(metrics))}
-    chosen = same.draw(how)
+    needed = sorted(moments.needed(metrics))
 
     def scaled(sums: Sums) -> dict[str, Floats]:
-        return {name: sums[name] * scale.get(name, 1.0) for name in needed}
+        return {name: values * scale.get(name, 1.0) for name, values in sums.items()}
 
+    means = {name: cells[name] for name in needed}
     repeated = (same.counts > 1).any()
+    moved = (
+        moments.draw_trainings({name: of_runs[name] for name in needed}, same, how)
+        if repeated
+        else {}
+    )
     return Draws(
-        cells=scaled(cells),
-        both=scaled(moments.replicate(needed, how, same, chosen)),
-        repeats=scaled(moments.redraw(needed, same, chosen)) if repeated else {},
+        cells=scaled(means),
+        drawn=scaled(moments.draw_cells(means, how)),
+        moved=scaled(moved),
         counts=same.counts,
     )

@@ -20,13 +20,13 @@ Sums = Mapping[str, Floats]
 LEAST_VARIANCE = 1e-20
 OF_VALUES = ("t", "tt", "p", "pp", "tp")
 NEEDED: Mapping[str, tuple[str, ...]] = {
-    "mse": ("ee",),
-    "rmse": ("ee",),
+    "mse": ("ee", "e"),
+    "rmse": ("ee", "e"),
     "mae": ("ae",),
     "bias": ("e",),
     "pcc": OF_VALUES,
-    "r2": ("ee", "t", "tt"),
-    **{f"skill_{name}": ("ee", name) for name in BASELINES},
+    "r2": ("ee", "e", "t", "tt"),
+    **{f"skill_{name}": ("ee", "e", name) for name in BASELINES},
 }
 
 
@@ -99,32 +99,34 @@ def total(cells: Sums) -> dict[str, Floats]:
     return {name: values.sum(axis=0) for name, values in cells.items()}
 
 
-def replicate(cells: Sums, how: Resampling, repeats: Repeats, chosen: Floats) -> dict[str, Floats]:
-    """Return the sums over the cells and repeats of each draw, by name, replicates x drugs.
+def draw_cells(cells: Sums, how: Resampling) -> dict[str, Floats]:
+    """Return the sums over the cells of each draw, by name, replicates x runs.
 
-    A draw takes whole cells, the same for all runs, and repeats independently for each drug.
+    A draw takes whole cells, the same for all runs.
     ASSUME: the rows of one cell depend on each other, cells do not.
-
-    Args:
-        cells: sums of runs.
-        how: how cells are drawn.
-        repeats: which runs repeat each other.
-        chosen: their weights in each draw, as `Repeats.draw` returns them.
     """
     weights = draw(len(cells["n"]), how)
-    drawn = {}
-    for name, values in cells.items():
-        alike = repeats.of_all(values)  # a product over drugs is cheaper than one over runs
-        if alike is None:
-            drawn[name] = repeats.weighted(weights @ values, chosen)
-        else:
-            drawn[name] = weights @ alike
-    return drawn
+    return {name: weights @ values for name, values in cells.items()}
 
 
-def redraw(cells: Sums, repeats: Repeats, chosen: Floats) -> dict[str, Floats]:
-    """Return the sums over all cells and the repeats of each draw, as `replicate` does."""
-    return {name: repeats.weighted(v.sum(axis=0), chosen) for name, v in cells.items()}
+def draw_trainings(of_runs: Sums, same: Repeats, how: Resampling) -> dict[str, Floats]:
+    """Return by how much other trainings may change the sums over all cells, replicates x drugs.
+
+    Sums are linear in single repeats; that of squares is not in the average, whose square also
+    counts where the linear part is small: that of the shift that all cells share. ASSUME: what a
+    training does to single cells averages out over them.
+
+    Args:
+        of_runs: sums of each cell and run.
+        same: which runs repeat each other.
+        how: how many draws, and from which seed.
+    """
+    sums, weights = total(of_runs), same.deviate(how)
+    moved = {name: same.weighted(values, weights) for name, values in sums.items()}
+    if "ee" in moved:
+        shift = moved["e"] ** 2 / same.mean(sums["n"])
+        moved["ee"] += shift - shift.mean(axis=0)
+    return moved
 
 
 def without_each(cells: Sums) -> dict[str, Floats]:
@@ -146,7 +148,7 @@ def compute(metric: str, sums: Sums) -> Floats:
         covariance = sums["tp"] / n - sums["t"] * sums["p"] / n**2
         product = _variance(sums["t"], sums["tt"], n) * _variance(sums["p"], sums["pp"], n)
         return _divide(covariance, np.sqrt(product))
-    return 1 - _divide(sums["ee"], sums[NEEDED[metric][1]])
+    return 1 - _divide(sums["ee"], sums[metric.removeprefix("skill_")])
 
 
 def _variance(linear: Floats, square: Floats, n: Floats) -> Floats:

@@ -1,11 +1,8 @@
 """What the repeats of a run say together: averaged predictions, and how far trainings differ.
 
-The error of an average is resampled over cells and over repeats (Owen, The pigeonhole bootstrap,
-Ann. Appl. Stat. 1, 2007). Of R repeats, R - 1 are drawn with replacement, by which the variance of
-a draw is that of a mean of R even where R is 2 or 3 (Rao and Wu, Resampling inference with complex
-survey data, J. Am. Stat. Assoc. 83, 1988). A square of the average is replaced by its linear part
-in the repeats (the infinitesimal jackknife: Efron, The Jackknife, the Bootstrap and Other
-Resampling Plans, 1982), or draws with fewer distinct repeats would have larger errors.
+Other trainings would have moved the average by a normal amount, of the variance that its R repeats
+show: a multiplier bootstrap (Wu, Jackknife, bootstrap and other resampling methods in regression
+analysis, Ann. Stat. 14, 1986), since draws of 2 or 3 repeats cannot lie beyond the farthest one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,24 +31,8 @@ class Repeats:
         """Return the means over repeats of the last axis, which has the n runs in their order."""
         return self._added(self._ordered(values)) / self.counts
 
-    def of_all(self, values: Floats) -> Floats | None:
-        """Return the values that all repeats of a drug share, of k x n, k x m; None if they differ.
-
-        Then this is their mean, whichever are drawn.
-        """
-        first = self.order[np.cumsum(self.counts) - self.counts]
-        alike = np.repeat(first, self.counts)
-        # Most sums differ in the first row, which is compared first.
-        looks = (slice(0, 1), slice(None))
-        same = all(np.array_equal(self._ordered(values[n]), values[n][:, alike]) for n in looks)
-        return values[:, first] if same else None
-
     def weighted(self, values: Floats, weights: Floats) -> Floats:
-        """Return B x m means over the drawn repeats, by the weights of `draw`.
-
-        Args:
-            values: B x n, or n that are the same in each draw.
-        """
+        """Return the B x m sums over repeats of n values, by the B x n weights of `deviate`."""
         return self._added(self._ordered(values) * weights)
 
     def _ordered(self, values: Floats) -> Floats:
@@ -67,16 +48,16 @@ class Repeats:
             added = np.add.reduceat(values, np.cumsum(self.counts) - self.counts, axis=-1)
         return added
 
-    def draw(self, how: Resampling) -> Floats:
-        """Return the weight of each run, in `order`, in each draw, B x n; a drug's sum is 1."""
+    def deviate(self, how: Resampling) -> Floats:
+        """Return the weights of runs, in `order`, that give draws of how far their mean may be off.
+
+        B x n; those of a drug add up to 0, and the variance of its weighted values is s^2 / R.
+        """
         random = np.random.default_rng([how.seed, 1])
-        weights = np.ones((how.replicates, len(self.order)))
-        for count in sorted(set(self.counts.tolist()) - {1}):
-            alike = self.counts == count
-            size, shares = (how.replicates, alike.sum()), np.full(count, 1 / count)
-            drawn = random.multinomial(count - 1, shares, size) / (count - 1)
-            weights[:, np.repeat(alike, self.counts)] = drawn.reshape(how.replicates, -1)
-        return weights
+        normal = random.standard_normal((how.replicates, len(self.order)))
+        of_run = np.repeat(self.counts, self.counts)
+        centred = normal - np.repeat(self._added(normal) / self.counts, self.counts, axis=1)
+        return centred / np.sqrt(of_run * np.maximum(of_run - 1, 1))
 
 
 def find(runs: Sequence[str], repeat_of: Mapping[str, str]) -> Repeats:
