@@ -1,6 +1,7 @@
 """What Uno is held against: models that know little, and controls in which one input is noise."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -10,12 +11,14 @@ import polars as pl
 import pytest
 import tiny
 from projects import ROOT
+from sklearn.linear_model import Ridge
 
 from hed.baselines import effects, fitted, mean_effects, nearest_drugs, ridge, trees
 from hed.config import hyperparameters
 from hed.data import controls, dataset, partition, preprocess, tables
 from hed.data.controls import Inputs
 from hed.data.dataset import Features, Rows
+from hed.errors import InputError
 from hed.names import PREDICTED
 from hed.training import metrics
 
@@ -99,7 +102,7 @@ def tables_of(cells: int, drugs: int, *, seed: int = 0) -> fitted.Given:
     cell, drug = (a.ravel().astype(np.int32) for a in np.mgrid[:cells, : drugs - 1])
     auc = rng.random(len(cell)).astype(np.float32)
     rows = Rows(cell, drug, auc, features[0].ids[cell])
-    return fitted.Given(*features, rows, rows)
+    return fitted.Given(*features, rows, unseen="drug")
 
 
 def test_the_nearest_drugs_predict_their_mean_in_the_same_cell() -> None:
@@ -117,10 +120,57 @@ def test_a_cell_that_no_near_drug_was_tested_on_has_the_mean_effects() -> None:
     rows = Rows(
         *(getattr(given.train, n)[keep] for n in ("cell", "drug", "auc")), given.train.labels
     )
-    given = fitted.Given(given.cells, given.drugs, rows, rows)
+    given = replace(given, train=rows)
     test = Rows(np.array([3]), np.array([5]), np.zeros(1), given.cells.ids)
     assert nearest_drugs.fit(given, 2)(test) == pytest.approx(effects.fit(given)(test))
     assert effects.fit(given)(test) == pytest.approx(rows.auc.mean(), abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["drug", "cell"])
+def test_settings_are_chosen_by_drugs_or_cells_that_were_left_out(kind: str) -> None:
+    given = replace(tables_of(10, 8), unseen=kind)
+    left_out = list[int]()
+    for some, others in given.folds(given.train):
+        fit, held = (set(getattr(given.train, kind)[part].tolist()) for part in (some, others))
+        assert held and not fit & held
+        left_out += others.tolist()
+    assert sorted(left_out) == list(range(len(given.train)))
+
+
+def test_what_a_run_has_not_seen_is_told_from_its_test_rows() -> None:
+    train = tables_of(4, 6).train
+    one = np.zeros(1, np.int32)
+    for expected, cell, drug in (("drug", 0, 5), ("cell", 4, 0), (None, 0, 0)):
+        test = Rows(one + cell, one + drug, one.astype(np.float32), pl.Series(["0"]))
+        assert fitted.unseen(train, test) == expected
+    assert len(list(replace(tables_of(4, 6), unseen=None).folds(train))) == 5
+
+
+def test_a_single_training_drug_leaves_nothing_to_choose_settings_by() -> None:
+    with pytest.raises(InputError, match="one drug is left to train on"):
+        list(tables_of(4, 2).folds(tables_of(4, 2).train))
+
+
+@pytest.mark.parametrize("shape", [(20, 6), (6, 20)])
+def test_ridge_predicts_the_same_by_principal_coordinates(shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(2)
+    values = rng.normal(size=shape).astype(np.float32)
+    features = Features(pl.Series(map(str, range(shape[0]))), values)
+    found = ridge.rotated(features).values
+    assert found.shape == (shape[0], min(shape))
+    target = rng.random(shape[0])
+    plain, rotated = (Ridge(alpha=0.5).fit(x, target).predict(x) for x in (values, found))
+    assert rotated == pytest.approx(plain, abs=1e-5)
+
+
+def test_trees_that_only_fit_noise_are_not_grown() -> None:
+    given = tables_of(30, 12)
+    params = {**trees.initialize_parameters(), "max_iter": 40}
+    drug = np.full(5, 11, np.int32)
+    cells = np.arange(5, dtype=np.int32)
+    test = Rows(cells, drug, np.zeros(5, np.float32), given.cells.ids[:5])
+    mean = given.train.auc.mean()
+    assert np.abs(trees.fit(given, params)(test) - mean).max() < 0.1
 
 
 def test_what_ridge_and_trees_draw_is_without_replacement_and_by_the_seed() -> None:
