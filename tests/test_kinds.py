@@ -8,10 +8,13 @@ import pytest
 import typed
 from answers import draw
 from experiments import name_run, run_script, write_experiment, write_json
+from scipy import stats
 
 from hed import results
-from hed.answers import heldout, high_error, inventory
+from hed.answers import heldout, high_error, inventory, ranking
 from hed.answers.bootstrap import Resampling
+from hed.answers.plots import ranks
+from hed.answers.report import contents
 from hed.answers.rule import Rule
 from hed.data import generate, groups, partition, tables
 from hed.errors import InputError
@@ -93,6 +96,50 @@ def test_mean_effects_are_recomputed_from_what_the_other_runs_hold_out(tmp_path)
     assert row["train_mean"] == pytest.approx(others["true"].mean())
     assert row["mean_effects"] == pytest.approx(expected)
     assert row["cell_mean"] == pytest.approx(row["train_mean"])
+
+
+def test_a_random_split_is_not_predicted_by_what_others_hold_out_of_it(tmp_path):
+    rows = [("C0", "D0", 0.1), ("C0", "D1", 0.5), ("C1", "D0", 0.3)], [("C0", "D0", 0.1)]
+    experiment = write(tmp_path, "random")
+    for index in range(6):
+        path = experiment / "run" / name_run(index) / "test_y_data_predicted.csv"
+        lines = [f"{t},0.5,{c},{d}\n" for c, d, t in rows[index]] if index < 2 else []
+        path.write_text("auc_true,auc_pred,labels,drugs\n" + "".join(lines))
+    found = heldout.with_baselines(heldout.read(experiment))
+    # What the first run holds out, nobody else does; of the second one, two other rows are known.
+    assert found["train_mean"].to_list() == [None] * 3 + [pytest.approx(0.4)]
+    assert found["cell_mean"][3] == pytest.approx(0.5)
+    assert found["mean_effects"][3] == pytest.approx(0.5 + 0.3 - 0.4)
+
+
+def test_mean_effects_rank_the_drugs_of_a_held_out_cell(tmp_path):
+    experiment = write(tmp_path, "by_cell")
+    table = ranking.rank_cells(heldout.read(experiment), k=3)
+    rows = heldout.with_baselines(heldout.read(experiment)).filter(cell="C00")
+    expected = stats.spearmanr(rows["true"], rows["mean_effects"]).statistic
+    found = table.filter(cell="C00", method="mean_effects")["spearman"].item()
+    assert found == pytest.approx(expected)
+    drawing = ranks.plot(table, title="EXP000", k=3)
+    assert set(drawing.data["method"]) == {"model", "mean effects"}
+    assert "mean effects: order drugs by their mean" in drawing.labels.caption.replace("\n", " ")
+    page = contents.read(experiment)
+    assert any(
+        "mean effects 0." in fact.detail or "mean effects -" in fact.detail
+        for fact in page.facts
+        if fact.label.startswith("Spearman")
+    )
+
+
+@pytest.mark.parametrize("mode", ["random", "by_group"])
+def test_splits_of_other_rows_are_not_compared(tmp_path, mode):
+    one, same, other = (write(tmp_path / name, mode) for name in ("one", "same", "other"))
+    path = other / "run" / name_run(4) / "test_y_data_predicted.csv"
+    path.write_text(path.read_text().replace("C4", "C5"))
+    assert run_script("compare.py", one, same).returncode == 0
+    result = run_script("compare.py", one, other)
+    assert result.returncode == 1
+    assert "H4 is other rows in" in result.stderr
+    assert "compare experiments that were split alike" in result.stderr
 
 
 DATA = generate.generate(drugs=8, cells=15, rows=100, genes=2, descriptors=2, seed=1)

@@ -3,8 +3,8 @@
 As in `hed.answers.ranking`, replicates are reduced to one value per drug and cell, their mean.
 
 Methods: model; random, which calls as many pairs sensitive as the model does and has the expected
-hits; drug_mean, the oracle of `hed.answers.ranking`; train_mean and cell_mean, the baselines,
-computed from the other drugs' held-out rows.
+hits; drug_mean, the oracle of `hed.answers.ranking`; the baselines, computed from what only other
+runs hold out.
 """
 
 import numpy as np

@@ -58,9 +58,11 @@ def read(directories: Sequence[Path], metric: str) -> dict[str, pl.DataFrame]:
     """Return the errors of experiments by the names of `name`, the first being the reference.
 
     Raises:
-        InputError: as `name` does, or if a directory is not an experiment.
+        InputError: as `name` does, or if a directory is not an experiment, or splits differ.
     """
-    return {title: scores.read(path, [metric]) for title, path in name(directories).items()}
+    named = name(directories)
+    pairing.check_rows(named)
+    return {title: scores.read(path, [metric]) for title, path in named.items()}
 
 
 def _control(directory: Path) -> str:

@@ -6,11 +6,10 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from hed.answers import repeats
-from hed.answers.grid import Floats, Grid, Integers, arrange
+from hed.answers.grid import Booleans, Floats, Grid, Integers, arrange
 from hed.data.tables import first_line
 from hed.errors import InputError
 from hed.experiment.kind import BY_DRUG, Kind, drug_label, kind_of, missing
@@ -133,16 +132,17 @@ def predictions(runs: Sequence[Run], *, name: str = "", kind: Kind = BY_DRUG) ->
 def with_baselines(held: HeldOut) -> pl.DataFrame:
     """Return the rows with `train_mean`, `cell_mean` and `mean_effects`.
 
-    They are means of the AUC over what the other runs hold out: of all rows, of those of the same
-    cell (of all if there are none), and the latter + the mean of the same drug - the mean of all.
-    `baseline_scores.json` compares with the same, except that here validation rows count, too. Of
-    several runs that hold out the same, with the same truth, the first counts. Null if there is no
-    other.
+    They are means of the AUC over what the other runs hold out, and this one does not: of all rows,
+    of those of the same cell (of all if there are none), and the latter + the mean of the same drug
+    - the mean of all. `baseline_scores.json` compares with the same, except that here validation
+    rows count, too. Of several runs that hold out the same, with the same truth, the first counts,
+    and a row that several hold out counts once. Null if there is no other.
     """
     rows = held.rows
-    is_first = rows["run"] == rows.select(pl.first("run").over("held_out"))["run"]
-    mean, cell = _means_of_others(rows, is_first.to_numpy(), "cell")
-    drug = cell if held.kind is BY_DRUG else _means_of_others(rows, is_first.to_numpy(), "drug")[1]
+    own = (rows["run"] == rows.select(pl.first("run").over("held_out"))["run"]).to_numpy()
+    counted = own & _is_first(rows) if held.kind.overlaps else own
+    mean, cell = _means_of_others(rows, counted, own, "cell")
+    drug = cell if held.kind is BY_DRUG else _means_of_others(rows, counted, own, "drug")[1]
     train_mean = pl.Series("train_mean", mean).fill_nan(None)
     cell_mean = pl.Series("cell_mean", cell).fill_nan(None).fill_null(train_mean)
     drug_mean = pl.Series(drug).fill_nan(None).fill_null(train_mean)
@@ -150,18 +150,36 @@ def with_baselines(held: HeldOut) -> pl.DataFrame:
     return rows.with_columns(train_mean, cell_mean, effects.alias("mean_effects"))
 
 
+def _is_first(rows: pl.DataFrame) -> Booleans:
+    """Return which rows no earlier run has; equal ones of the same run are replicates."""
+    names = ("drug", "cell", "true")
+    copy = pl.int_range(pl.len()).over("run", *names)
+    return rows.select(pl.struct(*names, copy.alias("copy")).is_first_distinct())["drug"].to_numpy()
+
+
 def _means_of_others(
-    rows: pl.DataFrame, counted: npt.NDArray[np.bool_], of: str
+    rows: pl.DataFrame, counted: Booleans, own: Booleans, of: str
 ) -> tuple[Floats, Floats]:
-    """Return for each row the mean of what other runs hold out: of all, of the same cell or drug.
+    """Return for each row the mean of what only others hold out: of all, of the same cell or drug.
 
     NaN where there is nothing.
+
+    Args:
+        counted: which rows count, each once.
+        own: which are those that each run, or the first of its likes, holds out.
     """
     grid = arrange(rows, by="held_out", of=of)
-    total, count = grid.sum(rows["true"].to_numpy() * counted), grid.sum(counted.astype(np.float64))
-    others, number = total.sum(axis=0) - total, count.sum(axis=0) - count
+    true = rows["true"].to_numpy()
+    others = grid.sum(true * counted).sum(axis=0) - grid.sum(true * own)
+    # Whole numbers, so that nothing is left of nothing.
+    number = grid.sum(counted.astype(float)).sum(axis=0) - grid.sum(own.astype(float))
     whole = _ratio(others.sum(axis=1), number.sum(axis=1))
     return whole[grid.drug], _ratio(others, number)[grid.drug, grid.cell]
+
+
+def ranks_by_effects(rows: pl.DataFrame) -> bool:
+    """Return whether training rows tell a mean of the held-out drugs, so that effects rank them."""
+    return len(rows.select("drug", "held_out").unique()) > rows["drug"].n_unique()
 
 
 def replicates(held: HeldOut) -> Iterator[str]:

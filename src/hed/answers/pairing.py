@@ -1,10 +1,17 @@
 """Which rows of two experiments' tables are of the same drug."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import polars as pl
 
+from hed.answers import heldout
 from hed.errors import InputError
+from hed.experiment.kind import KINDS, kind_of
+from hed.experiment.runs import list_runs, read_experiment
+
+# Of these, an index or a name does not tell which rows a run holds out.
+BY_CHOICE = tuple(KINDS[mode] for mode in ("by_group", "random", "file"))
 
 
 def key(tables: Sequence[pl.DataFrame]) -> str:
@@ -33,6 +40,37 @@ def check(tables: Mapping[str, pl.DataFrame], by: str) -> None:
                 f"{runs} of {name} hold out the same drug: "
                 "compare experiments with one run per drug"
             )
+
+
+def check_rows(experiments: Mapping[str, Path]) -> None:
+    """Refuse experiments whose splits (groups) have other rows under the same index (name).
+
+    Those that hold out drugs or cells are not read: they are told apart by their ids.
+
+    Raises:
+        InputError: which names the first one.
+    """
+    first, *others = experiments
+    if kind_of(experiments[first]) not in BY_CHOICE:
+        return
+    expected = _rows_of(experiments[first])
+    for other in others:
+        found = _rows_of(experiments[other])
+        for held_out in expected.keys() & found.keys():
+            if not found[held_out].equals(expected[held_out]):
+                raise InputError(
+                    f"{held_out} is other rows in {other} than in {first} (another seed or other "
+                    "files): compare experiments that were split alike"
+                )
+
+
+def _rows_of(directory: Path) -> dict[str, pl.DataFrame]:
+    """Return the sorted rows that each split or group of an experiment has, with their truth."""
+    runs = list_runs(read_experiment(directory))
+    rows = heldout.predictions(runs, kind=kind_of(directory)).rows
+    columns = ["drug", "cell", "true"]
+    parts = rows.sort(columns).partition_by("held_out", as_dict=True)
+    return {str(name): part.select(columns) for (name,), part in parts.items()}
 
 
 def _are_named(table: pl.DataFrame) -> bool:

@@ -8,9 +8,10 @@ Methods:
     random: the expected value of a random order, with its standard deviation.
     drug_mean: an oracle that no new drug has, the mean true AUC of the drug over the other cells.
         It shows how far a ranking gets that knows nothing of the cell.
-    cell_mean, train_mean: the baselines of a run, which are one value for all drugs of a cell and
-        rank nothing. (Each leaves out the held-out drug, so they differ a little between drugs: by
-        what is to be predicted, with the opposite sign.)
+    mean_effects, cell_mean, train_mean: the baselines of a run. Those of new drugs are one value
+        for all drugs of a cell and rank nothing. (Each leaves out the held-out drug, so they differ
+        a little between drugs: by what is to be predicted, with the opposite sign.) Where training
+        rows have the drug, as for held-out cells, mean_effects rank by its mean over them.
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ import polars as pl
 from hed.answers import order
 from hed.answers.bootstrap import Resampling, draw, median_places
 from hed.answers.grid import Floats
-from hed.answers.heldout import HeldOut
+from hed.answers.heldout import HeldOut, ranks_by_effects, with_baselines
 from hed.answers.order import Order
 from hed.errors import InputError
 
 MEASURES = ("spearman", "kendall", "recall", "ndcg", "ndcg_all")
+BY_EFFECTS = "mean_effects"
 CONSTANT = ("cell_mean", "train_mean")
-METHODS = ("model", "random", "drug_mean", *CONSTANT)
+METHODS = ("model", "random", BY_EFFECTS, "drug_mean", *CONSTANT)
 DEFAULT = Resampling()
 # Of a normal distribution: 95 % lie within, and 95 % lie below.
 TWO_SIDED, ONE_SIDED = 1.959964, 1.644854
@@ -117,6 +119,7 @@ def rank_cells(held: HeldOut, *, k: int = 10) -> pl.DataFrame:
     tables = [
         _measured("model", lists, order.arrange(predicted.T), weights),
         _random(lists, weights),
+        _by_effects(held, lists, weights),
         _measured("drug_mean", alike, order.arrange(oracle.T), weights),
         *(_constant(method, lists) for method in CONSTANT),
     ]
@@ -169,6 +172,15 @@ def _random(lists: Lists, how: Weights) -> pl.DataFrame:
         for name, values in zip((measure, f"{measure}_sd"), pair, strict=True)
     }
     return _table("random", lists, named, _reasons(lists, None, k=how.k))
+
+
+def _by_effects(held: HeldOut, lists: Lists, how: Weights) -> pl.DataFrame:
+    """Return the measures of mean effects, if they rank."""
+    if not ranks_by_effects(held.rows):
+        return _constant(BY_EFFECTS, lists)
+    effects = held.grid.mean(with_baselines(held)[BY_EFFECTS].to_numpy())
+    known = lists.where(np.isfinite(effects.T))
+    return _measured(BY_EFFECTS, known, order.arrange(effects.T), how)
 
 
 def _constant(method: str, lists: Lists) -> pl.DataFrame:

@@ -22,6 +22,7 @@ class Kind:
         baselines: names of `scores.LEVELS` to what they predict, the better one first.
         design: what each run was trained on and what it predicted, in a sentence.
         unit: what is resampled for the interval of an error, cell or drug.
+        overlaps: whether runs may hold out the same rows.
     """
 
     noun: str
@@ -30,6 +31,7 @@ class Kind:
     baselines: Mapping[str, str]
     design: str
     unit: str = "cell"
+    overlaps: bool = False
 
     @property
     def best(self) -> str:
@@ -92,6 +94,7 @@ KINDS = {
         rows="random rows",
         baselines=OF_ROWS,
         design="Each run was trained on a random part of the rows, and predicted others.",
+        overlaps=True,
     ),
     "file": Kind(
         noun="split",
@@ -99,6 +102,7 @@ KINDS = {
         rows="rows of a file",
         baselines=OF_ROWS,
         design="Each run was trained and tested on the rows that files prescribe.",
+        overlaps=True,
     ),
 }
 

@@ -9,7 +9,7 @@ import plotnine as p9
 import polars as pl
 
 from hed.answers.plots import theme
-from hed.answers.ranking import TWO_SIDED
+from hed.answers.ranking import BY_EFFECTS, TWO_SIDED
 from hed.errors import InputError
 
 MEASURES = {
@@ -18,8 +18,20 @@ MEASURES = {
     "recall": "recall of the top {k}",
     "ndcg": "NDCG of the top {k}",
 }
-METHODS = {"model": "model", "drug_mean": "drug's mean\n(oracle)"}
-COLOURS = {"model": theme.BLUE, "drug's mean\n(oracle)": theme.ORANGE}
+METHODS = {
+    "model": "model",
+    BY_EFFECTS: "mean effects",
+    "drug_mean": "drug's mean\n(oracle)",
+}
+COLOURS = {title: theme.ORANGE for title in METHODS.values()} | {"model": theme.BLUE}
+# What the one beside the model is; the first is a baseline where training rows have the drug.
+EXPLAINED = {
+    BY_EFFECTS: "mean effects: order drugs by their mean AUC over the training rows",
+    "drug_mean": (
+        "drug's mean: orders drugs by their true mean over the other cells, which nobody knows of "
+        "a new drug; the baselines of a run are one value for all drugs of a cell, and rank nothing"
+    ),
+}
 
 LEAST = {"spearman": -1.0, "kendall": -1.0}  # the others are at least 0
 
@@ -41,7 +53,7 @@ def plot(cells: pl.DataFrame, *, title: str, k: int = 10) -> p9.ggplot:
         + _random(spread_of_random(cells, k=k))
         + _layers(points)
         + p9.scale_colour_manual(COLOURS)
-        + _labels(title, count=cells["cell"].n_unique())
+        + _labels(title, cells)
         + theme.look(
             HEIGHT,
             legend_position="none",
@@ -53,12 +65,20 @@ def plot(cells: pl.DataFrame, *, title: str, k: int = 10) -> p9.ggplot:
 
 def arrange(cells: pl.DataFrame, *, k: int) -> pl.DataFrame:
     """Return a row per cell, method and measure that is defined: method, measure, value."""
-    names = pl.Enum(list(METHODS.values())[::-1])
-    long = cells.filter(pl.col("method").is_in(list(METHODS))).unpivot(
+    methods = ["model", beside(cells)]
+    long = cells.filter(pl.col("method").is_in(methods)).unpivot(
         list(MEASURES), index=["method"], variable_name="measure", value_name="value"
     )
     titled = _titled(long.drop_nulls("value"), k)
-    return titled.with_columns(pl.col("method").replace_strict(METHODS, return_dtype=names))
+    titles = {method: METHODS[method] for method in methods}
+    names = pl.Enum([*titles.values()][::-1])
+    return titled.with_columns(pl.col("method").replace_strict(titles, return_dtype=names))
+
+
+def beside(cells: pl.DataFrame) -> str:
+    """Return the method to draw beside the model: mean effects, if they rank, or the oracle."""
+    ranked = cells.filter(pl.any_horizontal(pl.col(*MEASURES).is_not_null()), method=BY_EFFECTS)
+    return "drug_mean" if ranked.is_empty() else BY_EFFECTS
 
 
 def spread_of_random(cells: pl.DataFrame, *, k: int) -> pl.DataFrame:
@@ -124,13 +144,12 @@ def _layers(points: pl.DataFrame) -> list[Any]:
     ]
 
 
-def _labels(title: str, *, count: int) -> p9.labs:
+def _labels(title: str, cells: pl.DataFrame) -> p9.labs:
     """Return title, axis and what the marks are."""
     explained = (
-        f"a dot: one of {count:,} cells; black bar: median; grey: 95 % of random orders of the "
-        "drugs in a typical cell, dashed: their mean; drug's mean: orders drugs by their true mean "
-        "over the other cells, which nobody knows of a new drug; the baselines of a run are one "
-        "value for all drugs of a cell, and rank nothing"
+        f"a dot: one of {cells['cell'].n_unique():,} cells; black bar: median; grey: 95 % of "
+        "random orders of the drugs in a typical cell, dashed: their mean; "
+        + EXPLAINED[beside(cells)]
     )
     return p9.labs(
         title="How well drugs are ranked for a cell",

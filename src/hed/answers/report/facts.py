@@ -44,13 +44,16 @@ def of_ranks(cells: pl.DataFrame) -> Iterator[Fact]:
     summary = ranking.summarise(cells)
     titles = {"spearman": "Spearman over cells, mean", "recall": "recall of the top 10, mean"}
     for measure, title in titles.items():
-        model, random = (
+        model, effects, random = (
             summary.filter(method=method, measure=measure).row(0, named=True)
-            for method in ("model", "random")
+            for method in ("model", ranking.BY_EFFECTS, "random")
         )
         if model["mean"] is not None:
             ends = f"{shown(model['mean_low'], 3)} to {shown(model['mean_high'], 3)}"
-            detail = f"95 %: {ends}; random order {shown(random['mean'], 3)}"
+            ranked = (
+                "" if effects["mean"] is None else f"mean effects {shown(effects['mean'], 3)}, "
+            )
+            detail = f"95 %: {ends}; {ranked}random order {shown(random['mean'], 3)}"
             yield Fact(title, shown(model["mean"], 3), detail)
 
 
