@@ -6,7 +6,7 @@ import pytest
 from answers import draw, write
 from experiments import assert_is_refused, run_script, write_json
 
-from hed.answers import beside, compare, figures, scores
+from hed.answers import beside, by_epochs, compare, figures, scores
 from hed.answers.report import contents
 from hed.errors import InputError
 
@@ -60,6 +60,14 @@ def test_a_control_says_in_every_table_what_was_permuted(three):
     assert list(compare.name(three)) == ["uno", "ridge (drugs permuted)", "naive"]
     result = run_script("compare.py", *three[:2], "--format", "csv")
     assert "\nridge (drugs permuted),uno,rmse" in result.stdout
+    assert "ridge (drugs permuted): highest error" in run_script("summary.py", three[1]).stdout
+    for name in ("high_error_drugs.py", "rank_cells.py"):
+        assert "a control: its drugs were permuted" in run_script(name, three[1]).stderr, name
+    assert by_epochs.read([three[1]], "rmse")["experiment"][0] == "ridge (drugs permuted)"
+    page = contents.read(three[1])
+    assert page.name == "ridge (drugs permuted)"
+    assert "a control: its drugs were permuted" in page.notes
+    assert "permuted" not in contents.read(three[0]).name
 
 
 def test_the_figure_of_errors_has_a_series_for_each(three):

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import polars as pl
 import pytest
-from answers import draw, hold, repeat, write
+from answers import draw, hold, repeat, write, write_baselines
 from experiments import run_script
 from scipy import stats
 
@@ -223,6 +223,20 @@ def test_summary_and_scores_have_a_row_per_drug(repeated):
     shown = run_script("summary.py", repeated).stdout
     assert "RUN000-2" not in shown
     assert run_script("compare.py", repeated, repeated.parent / "again").returncode == 0
+
+
+def test_without_its_first_repeat_a_drug_is_judged_by_the_others(repeated):
+    write_baselines(repeated / "run" / "RUN001-2", train_mean=0.4, cell_mean=0.2)
+    for name in ("test_y_data_predicted.csv", "test_scores.json", "baseline_scores.json"):
+        (repeated / "run" / "RUN001" / name).unlink()
+    held = read(repeated)
+    found = tabulate(held, Rule(), how=QUICK).sort("index")
+    assert found["baseline"].to_list() == ["recorded"] * 4
+    assert found["cell_mean_mse"][1] == 0.2 != found["cell_mean_mse"][0]
+    assert found["run"].to_list() == [f"RUN{d:03d}" for d in range(4)]
+    # It is the second one that it is compared with.
+    assert repeats.number(held.runs)["RUN001-2"] == 2
+    assert repeats.number(held.runs)["RUN001"] == 1
 
 
 def test_repeats_that_have_only_begun_have_no_answers_yet(tmp_path):

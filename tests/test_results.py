@@ -37,6 +37,9 @@ def test_an_experiment_of_the_originals_is_read_by_index(tmp_path):
     found = results.load(experiment)
     assert set(found.predictions["held_out"]) == {f"index {i}" for i in range(4)}
     assert found.predictions["repeat"].unique().to_list() == [1]
+    # The same name in every table, or they could not be joined.
+    for table in (found.runs, found.scores):
+        assert table["held_out"].to_list() == [f"index {i}" for i in range(4)]
 
 
 def test_an_experiment_that_has_just_begun_has_empty_tables(tmp_path):
@@ -44,6 +47,10 @@ def test_an_experiment_that_has_just_begun_has_empty_tables(tmp_path):
     assert found.runs["state"].to_list() == ["waiting", "waiting"]
     assert found.predictions.is_empty()
     assert found.scores.is_empty()
+    for answer in (found.high_error, found.ranking):
+        with pytest.raises(InputError, match="has predictions yet"):
+            answer()
+    assert found.notes == ("2 of 2 runs missing: RUN000, RUN001",)
 
 
 def test_what_is_no_experiment_is_refused(tmp_path):

@@ -17,8 +17,8 @@ import polars as pl
 from hed.answers import convergence, heldout, high_error, ranking
 from hed.answers.heldout import HeldOut
 from hed.answers.rule import Rule
-from hed.experiment.kind import Kind, kind_of
-from hed.experiment.runs import TrackedRun, read_experiment, track_runs
+from hed.experiment.kind import Kind, drug_label, kind_of
+from hed.experiment.runs import Run, TrackedRun, read_experiment, track_runs
 from hed.files import replacing
 from hed.watching import aggregate
 
@@ -41,7 +41,7 @@ class Results:
         `repeat_of` names the first of a run's repeats, the run itself if it is that.
         """
         rows = [
-            (r.id, r.first, r.index, r.drug, r.state, r.epochs_done, r.epochs_planned)
+            (r.id, r.first, r.index, _held_out(r), r.state, r.epochs_done, r.epochs_planned)
             for r in self._runs
         ]
         names = ("run", "repeat_of", "index", "held_out", "state", "epochs_done", "epochs_planned")
@@ -67,12 +67,12 @@ class Results:
     @cached_property
     def scores(self) -> pl.DataFrame:
         """A row per run with test scores: of the model, of the baselines; rows, epochs, seconds."""
-        return aggregate.tabulate(self._runs).rename({"drug": "held_out"})
+        return self._named(aggregate.tabulate(self._runs))
 
     @cached_property
     def epochs(self) -> pl.DataFrame:
         """A row per run and epoch: loss, val_loss, r2_train, r2_val, lr, seconds."""
-        return convergence.read_histories(self._runs).rename({"drug": "held_out"})
+        return self._named(convergence.read_histories(self._runs))
 
     @cached_property
     def tiles(self) -> pl.DataFrame:
@@ -84,16 +84,43 @@ class Results:
         return tiles.tabulate(figures.read_tiles(self.directory))
 
     def high_error(self, rule: Rule | None = None) -> pl.DataFrame:
-        """Return a row per held-out drug, worst first (see `hed.answers.high_error.tabulate`)."""
+        """Return a row per held-out drug, worst first (see `hed.answers.high_error.tabulate`).
+
+        Raises:
+            InputError: if no run has predictions yet, or they do not name the drugs.
+        """
+        heldout.check(self._held, self.directory)
         return self.kind.columns(high_error.tabulate(self._held, rule or Rule()))
 
     def ranking(self, *, k: int = 10) -> pl.DataFrame:
-        """Return a row per cell and method (see `hed.answers.ranking.rank_cells`)."""
+        """Return a row per cell and method (see `hed.answers.ranking.rank_cells`).
+
+        Raises:
+            InputError: as of `high_error`, or if k is below 1.
+        """
+        heldout.check(self._held, self.directory)
         return ranking.rank_cells(self._held, k=k)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on what is missing or was left out of the predictions."""
+        return self._held.notes
 
     @cached_property
     def _held(self) -> HeldOut:
         return heldout.predictions(self._runs, name=self.name, kind=self.kind)
+
+    def _named(self, table: pl.DataFrame) -> pl.DataFrame:
+        """Return a table of runs with what they hold out, as in `runs`."""
+        names = {run.id: _held_out(run) for run in self._runs}
+        return table.with_columns(
+            drug=pl.col("run").replace_strict(names, return_dtype=pl.String)
+        ).rename({"drug": "held_out"})
+
+
+def _held_out(run: Run) -> str:
+    """Return what a run holds out, or its label where that has no name."""
+    return drug_label(run.id, run.index, run.drug)
 
 
 def load(directory: str | Path) -> Results:

@@ -21,9 +21,7 @@ def read(directories: Sequence[Path], metric: str) -> pl.DataFrame:
     """
     if metric not in aggregate.METRICS:
         raise InputError(f"no metric {metric!r}: choose one of {', '.join(aggregate.METRICS)}")
-    named = (
-        compare.name(directories) if len(directories) > 1 else {directories[0].name: directories[0]}
-    )
+    named = compare.name(directories)
     tables = [
         aggregate.scores(path)
         .select(pl.lit(name).alias("experiment"), *COLUMNS, score=metric)

@@ -11,11 +11,9 @@ import scipy  # which imports scipy.stats where it is used: that takes a second
 from hed import output
 from hed.answers import pairing, scores
 from hed.answers.grid import Floats
-from hed.data import controls
 from hed.errors import InputError
 from hed.experiment import parameters
 from hed.experiment.description import partition_mode
-from hed.names import PARAMETERS, RUNS
 from hed.watching import aggregate
 
 TESTS = ("wilcoxon", "t", "sign")
@@ -37,10 +35,12 @@ def name(directories: Sequence[Path]) -> dict[str, Path]:
     Raises:
         InputError: if one is given twice, or they hold out different kinds of things.
     """
-    names = [path.resolve().name for path in directories]
+    names = [parameters.titled(path) for path in directories]
     if len(set(names)) < len(names):
-        names = [str(path) for path in directories]
-    names = [f"{name}{_control(path)}" for name, path in zip(names, directories, strict=True)]
+        names = [
+            str(path) + title.removeprefix(path.resolve().name)
+            for path, title in zip(directories, names, strict=True)
+        ]
     named = dict(zip(names, directories, strict=True))
     if len(set(path.resolve() for path in directories)) < len(directories):
         raise InputError("an experiment cannot be compared with itself: give different directories")
@@ -63,14 +63,6 @@ def read(directories: Sequence[Path], metric: str) -> dict[str, pl.DataFrame]:
     named = name(directories)
     pairing.check_rows(named)
     return {title: scores.read(path, [metric]) for title, path in named.items()}
-
-
-def _control(directory: Path) -> str:
-    """Return what was permuted in an experiment, such as ` (drugs permuted)`; "" if nothing was."""
-    first = min((directory / RUNS).glob(f"*/{PARAMETERS}"), default=None)
-    begun = parameters.read(first.parent) if first else None
-    control = (begun or {}).get("randomise", controls.NONE)
-    return "" if control == controls.NONE else f" ({control} permuted)"
 
 
 def pair(tables: Mapping[str, pl.DataFrame], metric: str) -> pl.DataFrame:

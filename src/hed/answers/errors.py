@@ -1,6 +1,8 @@
 """Spread and errors of each run or drug, compared with the baselines."""
 
 from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -48,9 +50,14 @@ def describe(rows: pl.DataFrame, used: Collection[str]) -> pl.DataFrame:
 def compared(
     table: pl.DataFrame, total: Sums, runs: Sequence[Run]
 ) -> tuple[pl.DataFrame, dict[str, Floats]]:
-    """Add the baselines and the skill; return also by what recorded exceed recomputed ones."""
-    directories = {run.id: run.directory for run in runs}
-    found = [read_object(directories[run] / BASELINE_SCORES) or {} for run in table["run"]]
+    """Add the baselines and the skill; return also by what recorded exceed recomputed ones.
+
+    All repeats of a run have the same baselines: those of the first that has recorded them count.
+    """
+    directories: dict[str, list[Path]] = {}
+    for run in runs:
+        directories.setdefault(run.first, []).append(run.directory)
+    found = [_recorded(directories[run]) for run in table["run"]]
     columns, scale = {}, {}
     # Experiments made before there were mean effects recorded the others.
     is_recorded = pl.Series([bool(each.get(BASELINES[0])) for each in found])
@@ -83,6 +90,12 @@ def skills() -> list[pl.Expr]:
         pl.when(base > 0).then(1 - pl.col("mse") / base).alias(f"skill_{name}")
         for name, base in of.items()
     ]
+
+
+def _recorded(directories: Sequence[Path]) -> dict[str, Any]:
+    """Return what the first of some runs has recorded of the baselines; {} if none has."""
+    read = (read_object(directory / BASELINE_SCORES) for directory in directories)
+    return next((scores for scores in read if scores), {})
 
 
 def _mse(scores: object) -> float:

@@ -1,7 +1,7 @@
 """All held-out predictions of an experiment in one table, with baselines for every row."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from hed.answers import repeats
 from hed.answers.grid import Booleans, Floats, Grid, Integers, arrange
 from hed.data.tables import first_line
 from hed.errors import InputError
+from hed.experiment import parameters
 from hed.experiment.kind import BY_DRUG, Kind, drug_label, kind_of, missing
 from hed.experiment.runs import Run, list_runs, read_experiment
 from hed.names import PREDICTED
@@ -91,15 +92,26 @@ def read(directory: Path) -> HeldOut:
             name the drugs.
     """
     experiment, kind = read_experiment(directory), kind_of(directory)
-    held = predictions(list_runs(experiment), name=experiment.name, kind=kind)
+    held = predictions(list_runs(experiment), name=parameters.titled(directory), kind=kind)
+    if control := parameters.permuted(directory):
+        held = replace(held, notes=(f"a control: its {control} were permuted", *held.notes))
+    check(held, directory)
+    return held
+
+
+def check(held: HeldOut, directory: Path) -> None:
+    """Refuse predictions from which nothing can be concluded.
+
+    Raises:
+        InputError: if there are none, or they do not name the drugs.
+    """
     if held.parts.is_empty():
         raise InputError(f"no run of {directory} has predictions yet: wait for the first to end")
     if held.parts["drug"].null_count():
         raise InputError(
-            f"the predictions of {directory}, whose runs were tested on {kind.rows}, do not name "
-            "the drugs (an older version wrote them): run snakemake --forcerun score once"
+            f"the predictions of {directory}, whose runs were tested on {held.kind.rows}, do not "
+            "name the drugs (an older version wrote them): run snakemake --forcerun score once"
         )
-    return held
 
 
 def predictions(runs: Sequence[Run], *, name: str = "", kind: Kind = BY_DRUG) -> HeldOut:

@@ -5,7 +5,7 @@ were repeated, over their trainings (see `repeats`). With one training per drug 
 training; `stability` shows for two experiments what another one would change.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -84,7 +84,7 @@ def tabulate(
     if "funnel_z" in columns:
         table = table.with_columns(funnel_z=drawn.funnel(table["mse"].to_numpy()))
     if set(OF_REPEATS) & set(columns):
-        table = _repeats(table, parts, held.repeat_of, rule)
+        table = _repeats(table, parts, held, rule)
     sums = drawn.both if wanted.ranks else {}
     return _judged(table, sums, rule, level=how.level).select(columns)
 
@@ -147,19 +147,19 @@ def _counts(cells: Sums, same: Repeats) -> list[pl.Series]:
     ]
 
 
-def _repeats(
-    table: pl.DataFrame, parts: pl.DataFrame, repeat_of: Mapping[str, str], rule: Rule
-) -> pl.DataFrame:
+def _repeats(table: pl.DataFrame, parts: pl.DataFrame, held: HeldOut, rule: Rule) -> pl.DataFrame:
     """Add how the repeats of each drug differ; null where there is one."""
-    if not repeat_of:
+    if not held.repeat_of:
         return table.with_columns(pl.lit(None, pl.Float64).alias(name) for name in OF_REPEATS)
     own = errors.describe(parts, {"mse", "rmse", rule.metric}).with_columns(
-        first=pl.col("run").replace(dict(repeat_of))
+        first=pl.col("run").replace(held.repeat_of),
+        # Which repeat it is, whether or not those before it have predictions.
+        number=pl.col("run").replace_strict(repeats.number(held.runs)),
     )
     if rule.metric.startswith("skill"):
         baselines = table.select(pl.col("run").alias("first"), pl.selectors.ends_with("mean_mse"))
         own = own.join(baselines, on="first", maintain_order="left").with_columns(errors.skills())
-    judged = own.with_columns(number=pl.int_range(pl.len()).over("first")).with_columns(
+    judged = own.with_columns(
         high=pl.col(rule.metric).map_batches(partial(_high, rule=rule)).over("number")
     )
     several = judged.filter(pl.len().over("first") > 1)

@@ -5,7 +5,8 @@ show: a multiplier bootstrap (Wu, Jackknife, bootstrap and other resampling meth
 analysis, Ann. Stat. 14, 1986), since draws of 2 or 3 repeats cannot lie beyond the farthest one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ import polars as pl
 
 from hed.answers.bootstrap import Resampling
 from hed.answers.grid import Floats, Grid, Integers
+from hed.experiment.runs import Run
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,15 @@ def find(runs: Sequence[str], repeat_of: Mapping[str, str]) -> Repeats:
     by_appearance = np.argsort(np.argsort(place))[number]
     order = np.argsort(by_appearance, kind="stable")
     return Repeats(order=order, counts=np.bincount(by_appearance))
+
+
+def number(runs: Iterable[Run]) -> dict[str, int]:
+    """Return of each run which of its repeats it is, from 1."""
+    counts, numbers = Counter[str](), {}
+    for run in runs:
+        counts[run.first] += 1
+        numbers[run.id] = counts[run.first]
+    return numbers
 
 
 def average(

@@ -16,6 +16,7 @@ from rich.table import Table
 from hed.answers import beside, errors, heldout, scores
 from hed.answers.beside import Beside
 from hed.answers.scores import LEVELS
+from hed.experiment import parameters
 from hed.experiment.kind import Kind, drug_label, kind_of, missing, shorten
 from hed.experiment.runs import count_first, read_experiment, track_runs
 from hed.names import FIGURES, SCORES, SCORES_TABLE
@@ -53,17 +54,17 @@ def print_summary(directory: Path, *, count: int, others: Sequence[Path] = ()) -
 def summarise(directory: Path, *, count: int, others: Sequence[Path] = ()) -> RenderableType:
     """Return the summary of an experiment, 80 columns wide; see `print_summary`."""
     experiment, kind = read_experiment(directory), kind_of(directory)
-    runs = track_runs(experiment)
+    name, runs = parameters.titled(directory), track_runs(experiment)
     each, held = aggregate.tabulate(runs), heldout.predictions(runs)
     table = scores.together(each, held).sort(
         "rmse", descending=True, nulls_last=True, maintain_order=True
     )
     notes = [f" {note}" for note in missing(runs, scored=set(each["run"]))]
     if table.is_empty():
-        return Group(f" {experiment.name}: no run has test scores yet", *notes)
+        return Group(f" {name}: no run has test scores yet", *notes)
     worst, kind = table.head(count), known(kind, table)
     shown = f"{len(worst)} of {count_first(runs)} runs"
-    title = f" {experiment.name}: highest error on held-out rows, {shown}"
+    title = f" {name}: highest error on held-out rows, {shown}"
     lines = (*compared(table, kind), *correlated(table, held.rows, kind))
     comparison = [f" {line}" for line in lines]
     tables: list[RenderableType] = [
