@@ -21,17 +21,18 @@ def main() -> None:
     args = parse()
     tables = compare.read(args.experiments, args.metric)
     paired = compare.pair(tables, args.metric)
-    for note in (*kind.not_drugs(args.experiments[0]), *compare.unmatched(paired)):
+    held_out = kind.kind_of(args.experiments[0])
+    for note in compare.unmatched(paired, held_out.noun):
         output.say(note)
     if args.drugs:
-        output.show(paired, args.format)
+        output.show(held_out.columns(paired), args.format)
         return
     if args.ranks:
         found = mean_ranks.contest(paired, args.metric)
-        output.say(found.text)
+        output.say(found.text(held_out.noun))
         output.show(found.table, args.format)
         return
-    tests = compare.test(paired, args.metric)
+    tests = compare.test(paired, args.metric, held_out.noun)
     # One comparison has many numbers: a line for each.
     output.show(compare.upright(tests) if args.format == "table" else tests, args.format)
 
@@ -47,8 +48,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--metric", choices=aggregate.METRICS, default="rmse", help="default: %(default)s"
     )
-    parser.add_argument("--ranks", action="store_true", help="mean ranks over drugs, and wins")
-    parser.add_argument("--drugs", action="store_true", help="a row per drug, without tests")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--ranks", action="store_true", help="mean ranks over drugs, and wins")
+    shown.add_argument("--drugs", action="store_true", help="a row per drug, without tests")
     output.add_format(parser)
     args = parser.parse_args()
     if len(args.experiments) < 2:

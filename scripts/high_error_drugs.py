@@ -45,8 +45,9 @@ def main() -> None:
     listed = table if args.all else table.filter("high")
     if others:
         listed = others.join(listed)
+        over = f"over the {others.common} {kind.noun}s that all have"
         for row in others.levels().iter_rows(named=True):
-            output.say(f"{row['experiment']}: {beside.METRIC} {row['mean']:.4f} over all drugs")
+            output.say(f"{row['experiment']}: {beside.METRIC} {row['mean']:.4f} {over}")
     main = MAIN if args.metric in MAIN else [*MAIN[:3], args.metric, *MAIN[3:]]
     main = [name.replace("cell_mean", kind.baseline) for name in main]
     at = main.index(beside.METRIC) + 1

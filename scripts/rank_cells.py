@@ -17,6 +17,7 @@ from hed import command, output
 from hed.answers import classification, heldout, ranking
 from hed.answers.heldout import HeldOut
 
+DEFAULTS = {"top": 10, "sensitive": 0.5, "beta": 1.0}
 CALLS = ["method", "precision", "recall", "f_beta", "prevalence", "sensitive", "predicted", "hits"]
 
 
@@ -57,7 +58,7 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("experiment", metavar="DIR", type=Path, help="an experiment, as EXP011")
     parser.add_argument(
-        "--top", metavar="K", type=int, default=10, help="drugs that count (default: %(default)s)"
+        "--top", metavar="K", type=int, help=f"drugs that count (default: {DEFAULTS['top']})"
     )
     parser.add_argument("--cells", action="store_true", help="a row per cell, not over all cells")
     parser.add_argument(
@@ -68,14 +69,21 @@ def parse() -> argparse.Namespace:
         "--sensitive",
         metavar="AUC",
         type=float,
-        default=0.5,
-        help="an AUC below this is sensitive (default: %(default)s)",
+        help=f"an AUC below this is sensitive (default: {DEFAULTS['sensitive']})",
     )
     parser.add_argument(
-        "--beta", type=float, default=1.0, help="weight of the recall (default: %(default)s)"
+        "--beta", type=float, help=f"weight of the recall (default: {DEFAULTS['beta']:g})"
     )
     output.add_format(parser)
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.classify and args.top is not None:
+        parser.error("--top ranks, and --classify does not: give one of them")
+    if not args.classify and (args.sensitive, args.beta) != (None, None):
+        parser.error("--sensitive and --beta need --classify")
+    for name, value in DEFAULTS.items():
+        if getattr(args, name) is None:
+            setattr(args, name, value)
+    return args
 
 
 if __name__ == "__main__":

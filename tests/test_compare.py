@@ -217,8 +217,17 @@ def test_experiments_that_hold_out_different_things_are_refused(two):
 def test_the_command_says_what_it_compares_if_it_is_not_drugs(two):
     for experiment in two:
         partition_by(experiment, "by_cell")
+    (two[1] / "run/RUN003/test_scores.json").unlink()
     result = run_script("compare.py", *two)
-    assert f"{two[0]}: each run was tested on a cell, not on a drug" in result.stderr
+    assert "1 of 12 cells have no score in EXP011" in result.stderr
+    assert "\ncells" in result.stdout and "drug" not in result.stdout
+    each = run_script("compare.py", *two, "--drugs", "--format", "csv").stdout
+    assert each.startswith("cell,index,")
+
+
+def test_ranks_and_drugs_are_two_tables(two):
+    result = run_script("compare.py", *two, "--ranks", "--drugs")
+    assert (result.returncode, "not allowed with argument" in result.stderr) == (2, True)
 
 
 def test_the_command_refuses_one_experiment_or_none(two, tmp_path):

@@ -194,6 +194,7 @@ def test_a_single_drug_is_neither_high_nor_compared():
         table = tabulate(hold(draw(1, 10)), Rule(), how=QUICK)
     found = table.row(0, named=True)
     assert (found["robust_z"], found["high"], found["skill_cell_mean"]) == (None, False, None)
+    assert found["probability"] is None
     assert "too few drugs differ" in list(high_error.unlisted(table, Rule()))[0]
 
 

@@ -309,5 +309,17 @@ def test_the_command_classifies_and_filters(tmp_path):
     assert [line.split()[0] for line in result.stdout.splitlines()] == ["method", "model"]
 
 
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (["--classify", "--top", 3], "--top ranks, and --classify does not"),
+        (["--beta", 2], "--sensitive and --beta need --classify"),
+    ],
+)
+def test_options_that_would_change_nothing_are_refused(tmp_path, options, why):
+    result = run_script("rank_cells.py", tmp_path, *options)
+    assert (result.returncode, why in result.stderr) == (2, True)
+
+
 def test_the_command_refuses_a_directory_that_is_no_experiment(tmp_path):
     assert_is_refused(run_script("rank_cells.py", tmp_path), "is not an experiment")

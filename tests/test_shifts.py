@@ -6,6 +6,7 @@ import pytest
 from experiments import assert_is_refused, call_script, run_script
 
 from hed.answers import shifts
+from hed.errors import InputError
 
 TRUE = "RUN3  0.1000  0.4000  c\nRUN1  0.2000  0.1000  c\nRUN2  0.3000  0.2000  c\n"
 PREDICTED = "RUN1  0.2000  0.1000  c\nRUN2  0.3000  0.2000  c\nRUN3  0.1000  0.4000  c\n"
@@ -40,6 +41,11 @@ def test_a_run_that_is_not_in_the_predicted_list_has_no_shift(lists: tuple[Path,
     assert result.stderr.startswith("2 of 3 runs are not in the predicted list")
     assert result.stdout.splitlines()[0] == "   0 RUN3 RUN1    -"
     assert shifts.tabulate(["a"], [])["there"].to_list() == [None]
+
+
+def test_at_least_one_run_is_shown() -> None:
+    with pytest.raises(InputError, match="--count must be at least 1, not -2"):
+        shifts.tabulate(["A"], ["A"], -2)
 
 
 def test_what_is_no_table_is_refused(tmp_path: Path) -> None:

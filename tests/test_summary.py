@@ -146,5 +146,9 @@ def test_the_command_shows_as_many_drugs_as_asked(finished):
     assert "\x1b" not in result.stdout
 
 
+def test_the_command_shows_at_least_one_drug(finished):
+    assert_is_refused(run_script("summary.py", finished, "--count", -8), "must be at least 1")
+
+
 def test_the_command_refuses_a_directory_that_is_no_experiment(tmp_path):
     assert_is_refused(run_script("summary.py", tmp_path), "is not an experiment")

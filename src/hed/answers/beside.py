@@ -36,6 +36,16 @@ class Beside:
         """The names of the other experiments."""
         return self.paired.columns[3:]
 
+    @property
+    def _both(self) -> pl.DataFrame:
+        """The rows of what all experiments have."""
+        return self.paired.drop_nulls(self.paired.columns[2:])
+
+    @property
+    def common(self) -> int:
+        """How many drugs all experiments have."""
+        return len(self._both)
+
     def join(self, table: pl.DataFrame) -> pl.DataFrame:
         """Return a table of the first experiment's drugs with a column per other experiment."""
         taken = [name for name in self.others if name in table.columns or name in LEVELS]
@@ -57,7 +67,7 @@ class Beside:
         three or more experiments also rank, best, letters (see `mean_ranks.Contest`).
         """
         first, *others = self.paired.columns[2:]
-        both = self.paired.drop_nulls([first, *others])
+        both = self._both
         table = pl.DataFrame(
             {
                 "experiment": [first, *others],

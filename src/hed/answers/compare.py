@@ -114,8 +114,10 @@ def differences(paired: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(parts)
 
 
-def test(paired: pl.DataFrame, metric: str) -> pl.DataFrame:
+def test(paired: pl.DataFrame, metric: str, noun: str = "drug") -> pl.DataFrame:
     """Return a row per comparison of an experiment with the first one, over the drugs of both.
+
+    Other nouns than `drug` stand in the column's name and in reasons.
 
     Columns:
         experiment, reference, metric, drugs (in both), missing (in one of them only, or without a
@@ -127,10 +129,10 @@ def test(paired: pl.DataFrame, metric: str) -> pl.DataFrame:
         more; cohen_d: mean difference / its standard deviation; reason: why a test is null.
     """
     reference, *others = paired.columns[2:]
-    rows = [_compare(paired, reference, other, metric) for other in others]
+    rows = [_compare(paired, reference, other, metric, noun) for other in others]
     table = pl.DataFrame(rows, schema=SCHEMA)
     adjusted = {f"{t}_holm": holm(table[f"{t}_p"]) for t in TESTS}
-    return table.with_columns(**adjusted)
+    return table.with_columns(**adjusted).rename({"drugs": f"{noun}s"})
 
 
 def upright(tests: pl.DataFrame) -> pl.DataFrame:
@@ -139,12 +141,12 @@ def upright(tests: pl.DataFrame) -> pl.DataFrame:
     return output.upright(tests.drop("experiment", "reference"), names)
 
 
-def unmatched(paired: pl.DataFrame) -> Iterator[str]:
-    """Yield sentences on drugs for which an experiment has no score."""
+def unmatched(paired: pl.DataFrame, noun: str = "drug") -> Iterator[str]:
+    """Yield sentences on drugs (or what `noun` says) for which an experiment has no score."""
     for name in paired.columns[2:]:
         count = paired[name].null_count()
         if count:
-            yield f"{count} of {len(paired)} drugs have no score in {name}"
+            yield f"{count} of {len(paired)} {noun}s have no score in {name}"
 
 
 def holm(p_values: pl.Series) -> pl.Series:
@@ -174,7 +176,9 @@ def _reserved(name: str) -> str:
     return name
 
 
-def _compare(paired: pl.DataFrame, reference: str, other: str, metric: str) -> dict[str, Any]:
+def _compare(
+    paired: pl.DataFrame, reference: str, other: str, metric: str, noun: str
+) -> dict[str, Any]:
     """Return the row of one comparison, without the adjusted p-values."""
     both = paired.select(reference, other).drop_nulls()
     old, new = both[reference].to_numpy(), both[other].to_numpy()
@@ -195,16 +199,16 @@ def _compare(paired: pl.DataFrame, reference: str, other: str, metric: str) -> d
         "reference_mean": both[reference].mean(),
         "difference": float(difference.mean()) if len(both) else None,
         "median_difference": float(np.median(difference)) if len(both) else None,
-        **_tested(difference),
+        **_tested(difference, noun),
     }
 
 
-def _tested(difference: Floats) -> dict[str, float | str | None]:
+def _tested(difference: Floats, noun: str) -> dict[str, float | str | None]:
     """Return the tests of paired differences, or why there are none."""
     if len(difference) < 2:
-        return {"reason": "fewer than two drugs in both"}
+        return {"reason": f"fewer than two {noun}s in both"}
     if not difference.any():
-        return {"reason": "no drug differs"}
+        return {"reason": f"no {noun} differs"}
     deviation = float(difference.std(ddof=1))
     signs = int((difference > 0).sum()), int((difference != 0).sum())
     found: dict[str, float | str | None] = {
@@ -214,7 +218,7 @@ def _tested(difference: Floats) -> dict[str, float | str | None]:
     }
     # Rounding leaves a trace of spread if all differ by the same amount.
     if deviation <= 1e-12 * float(np.abs(difference).max()):
-        return {**found, "reason": "all drugs differ by the same: no t test"}
+        return {**found, "reason": f"all {noun}s differ by the same: no t test"}
     ends = scipy.stats.ttest_1samp(difference, 0.0)
     interval = ends.confidence_interval()
     return {

@@ -64,7 +64,8 @@ def tabulate(
         z, robust_z, quantile: of the rule's metric over drugs, larger is worse;
         funnel_z: (mse - median mse of all drugs) / its bootstrap standard error, the error against
         what this number of cells can show (Spiegelhalter, Stat. Med. 24, 2005);
-        high (bool): in the list; probability: share of bootstrap draws in which it is;
+        high (bool): in the list; probability: share of bootstrap draws in which it is, null where
+        the rule judges nobody;
         high_repeats: share of its repeats that would be, among the same repeats of the others;
         rank_low, rank_high: range of the rank in the share of draws that `how` gives.
     """
@@ -197,6 +198,8 @@ def _judged(table: pl.DataFrame, drawn: Sums, rule: Rule, *, level: float) -> pl
         values = np.where(np.isfinite(values), values, badness[known])
         ends = np.quantile(standardise(values, "top"), [(1 - level) / 2, (1 + level) / 2], axis=0)
         listed = is_listed(values, rule, noise_in(values, badness[known], rule)).mean(axis=0)
+        # Without spread over drugs nobody is judged, in no draw.
+        listed[np.isnan(columns[rule.by][known])] = np.nan
         for name, each in zip(DRAWN, (listed, *ends), strict=True):
             columns[name][known] = each
     table = table.with_columns(

@@ -36,11 +36,10 @@ class Contest:
     statistic: float
     p_value: float
 
-    @property
-    def text(self) -> str:
-        """The test in a sentence."""
+    def text(self, noun: str = "drug") -> str:
+        """Return the test in a sentence."""
         return (
-            f"Friedman's test over {self.drugs} drugs: chi2 = {self.statistic:.1f}, "
+            f"Friedman's test over {self.drugs} {noun}s: chi2 = {self.statistic:.1f}, "
             f"p = {self.p_value:.2g}; experiments that share a letter do not differ at {LEVEL:g} "
             "(Conover's test, Holm's adjustment)"
         )

@@ -47,7 +47,12 @@ def tabulate(true: list[str], predicted: list[str], count: int | None = None) ->
 
     Columns: rank (from 0), run, there (the run that has this rank in the predicted list), shift
     (ranks by which the run is later in the predicted list; null if it is not in it).
+
+    Raises:
+        InputError: if `count` is below 1.
     """
+    if count is not None and count < 1:
+        raise InputError(f"--count must be at least 1, not {count}")
     places = {run: place for place, run in reversed(list(enumerate(predicted)))}
     rows = [
         (rank, run, predicted[rank] if rank < len(predicted) else None, _shift(places, run, rank))

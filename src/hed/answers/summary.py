@@ -16,6 +16,7 @@ from rich.table import Table
 from hed.answers import beside, errors, heldout, scores
 from hed.answers.beside import Beside
 from hed.answers.scores import LEVELS
+from hed.errors import InputError
 from hed.experiment import parameters
 from hed.experiment.kind import Kind, drug_label, kind_of, missing, shorten
 from hed.experiment.runs import count_first, read_experiment, track_runs
@@ -40,8 +41,11 @@ def print_summary(directory: Path, *, count: int, others: Sequence[Path] = ()) -
         others: experiments that the errors are compared with.
 
     Raises:
-        InputError: if the directory is not an experiment, or the others cannot be compared.
+        InputError: if the directory is not an experiment, the others cannot be compared, or
+            `count` is below 1.
     """
+    if count < 1:
+        raise InputError(f"--count must be at least 1, not {count}")
     # Names may look like rich's markup or emoji codes.
     console = Console(width=WIDTH, highlight=False, markup=False, emoji=False)
     with console.capture() as captured:
