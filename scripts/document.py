@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from hed import command, packages, variables
+from hed.answers import columns
 from hed.config import hyperparameters, original, reference
 from hed.files import write_text
 from hed.pilot import timers
@@ -33,6 +34,10 @@ def main() -> None:
             "packages": packages.picture(),
             "timers": timers.table(),
             "variables": variables.table(),
+        },
+        "output.md": {
+            "high_error_drugs": columns.table(columns.HIGH_ERROR),
+            "ranking": columns.table(columns.RANKING),
         },
         "commands.md": {"commands": packages.commands(ROOT / "scripts")},
     }

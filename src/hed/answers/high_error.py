@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 import polars as pl
 
+from hed.answers import columns as meaning
 from hed.answers import draws, errors, moments, repeats
 from hed.answers.bootstrap import Resampling
 from hed.answers.heldout import HeldOut, with_baselines
@@ -26,15 +27,7 @@ DEFAULT = Resampling()
 OF_REPEATS = ("rmse_repeats", "rmse_repeats_sd", "high_repeats")
 DRAWN = ("probability", "rank_low", "rank_high")
 
-COLUMNS = (
-    *("rank", "run", "index", "drug", "repeats", "rows", "cells", "auc_mean", "auc_sd", "auc_iqr"),
-    *("mse", "rmse", "rmse_low", "rmse_high", "rmse_repeats", "rmse_repeats_sd"),
-    *("mae", "bias", "bias_low", "bias_high", "pcc", "scc", "r2", "rmse_over_sd", "baseline"),
-    *(f"{name}_mse" for name in BASELINES),
-    *(f"skill_{name}{end}" for name in BASELINES for end in ("", "_low", "_high")),
-    *("z", "robust_z", "quantile", "funnel_z", "high", "probability", "high_repeats"),
-    *("rank_low", "rank_high"),
-)
+COLUMNS = meaning.names(meaning.HIGH_ERROR)
 # Who is listed and how surely, besides the rule's metric.
 JUDGED = ("rank", "run", "index", "drug", "z", "robust_z", "quantile", "high", "probability")
 
@@ -52,22 +45,7 @@ def tabulate(
     prediction. What is undefined is null: correlations with a constant, intervals of a single
     cell. Only what `columns` need is computed; most of the time goes into the intervals.
 
-    Columns:
-        rank (1 = worst by the rule's metric), run, index, drug, repeats (with predictions), rows,
-        cells; auc_mean, auc_sd, auc_iqr: of the true AUC;
-        mse, rmse, mae, bias (mean of predicted - true), pcc, scc, r2;
-        {metric}_low, _high, of `INTERVALS`: the BCa interval;
-        rmse_repeats, rmse_repeats_sd: mean and standard deviation of the repeats' own rmse;
-        rmse_over_sd: rmse / auc_sd, the error against the drug's own spread;
-        train_mean_mse, cell_mean_mse, baseline: `recorded` in baseline_scores.json, or
-        `recomputed` from the other drugs' held-out rows; skill_*: 1 - mse / baseline's mse;
-        z, robust_z, quantile: of the rule's metric over drugs, larger is worse;
-        funnel_z: (mse - median mse of all drugs) / its bootstrap standard error, the error against
-        what this number of cells can show (Spiegelhalter, Stat. Med. 24, 2005);
-        high (bool): in the list; probability: share of bootstrap draws in which it is, null where
-        the rule judges nobody;
-        high_repeats: share of its repeats that would be, among the same repeats of the others;
-        rank_low, rank_high: range of the rank in the share of draws that `how` gives.
+    Columns: those of `columns.HIGH_ERROR`.
     """
     wanted = Wanted.of(columns, rule)
     rows = with_baselines(held) if wanted.baselines else held.rows

@@ -25,6 +25,7 @@ import polars as pl
 
 from hed.answers import order
 from hed.answers.bootstrap import Resampling, draw, median_places
+from hed.answers.columns import RANKING, names
 from hed.answers.grid import Floats
 from hed.answers.heldout import HeldOut, ranks_by_effects, with_baselines
 from hed.answers.order import Order
@@ -38,14 +39,8 @@ DEFAULT = Resampling()
 # Of a normal distribution: 95 % lie within, and 95 % lie below.
 TWO_SIDED, ONE_SIDED = 1.959964, 1.644854
 
-CELL_SCHEMA: dict[str, type[pl.DataType]] = {
-    "cell": pl.String,
-    "method": pl.String,
-    "drugs": pl.Int64,
-    **dict.fromkeys(MEASURES, pl.Float64),
-    **{f"{measure}_sd": pl.Float64 for measure in MEASURES},
-    "reason": pl.String,
-}
+CELL_SCHEMA: dict[str, type[pl.DataType]] = dict.fromkeys(names(RANKING), pl.Float64)
+CELL_SCHEMA |= dict.fromkeys(("cell", "method", "reason"), pl.String) | {"drugs": pl.Int64}
 
 NUMBERS = ("mean", "mean_low", "mean_high", "median", "median_low", "median_high")
 QUANTILES = {"q05": 0.05, "q25": 0.25, "q75": 0.75, "q95": 0.95}
@@ -96,12 +91,7 @@ class Lists:
 def rank_cells(held: HeldOut, *, k: int = 10) -> pl.DataFrame:
     """Return a row per cell and method, cells sorted.
 
-    Columns:
-        cell, method, drugs: how many are ranked;
-        spearman, kendall (tau-b), recall (share of the true top k among the predicted top k),
-        ndcg (of the top k; the gain is 1 - AUC, at least 0), ndcg_all (of all drugs);
-        {measure}_sd: for the method random, the standard deviation over random orders;
-        reason: why a measure is null, else null.
+    Columns: those of `columns.RANKING`; the top are k drugs, and the gain is at least 0.
 
     Raises:
         InputError: if k is below 1.
