@@ -702,7 +702,7 @@ def test_a_child_process_reads_the_record_and_nothing_else(look, config, data):
     opening.start(main)
     shutil.rmtree(data)
     child = opening.open_or_exit(config(), ROOT, main=False)
-    names = ("directory", "runs", "data", "raw", "local", "upf", "dflts", "restart_from")
+    names = ("directory", "runs", "data", "raw", "local", "upf", "dflts", "restart_from", "splits")
     for name in names:
         assert getattr(child, name) == getattr(main, name)
     assert child.locked is None

@@ -161,15 +161,12 @@ def test_a_block_whose_last_words_are_not_utf_8_ends_like_any_other(
     assert "ended before its workers started: \ufffd\ufffdLPV: No such file" in reason(blocks)
 
 
-@pytest.mark.parametrize(
-    ("launched", "limit", "minutes"), [(None, "COPYING", 20), (1.0, "SILENT", 4)]
-)
+@pytest.mark.parametrize(("launched", "minutes"), [(None, 20), (1.0, 4)])
 def test_a_block_that_runs_without_a_worker_pool_is_given_back_with_one_warning(
     blocks: Blocks,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     launched: float | None,
-    limit: str,
     minutes: int,
 ) -> None:
     put(blocks, JobState.PENDING, JobState.RUNNING, JobState.RUNNING)

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parent
-# Modules outside of packages are common to all, except these.
+# Modules outside of packages are common to all, except these; `shipped` is copied, not imported.
 COMMON = "common"
-MODULES = {"candle": "uno", "uno": "uno", "science": "science"}
+MODULES = {"candle": "uno", "uno": "uno", "science": "science", "results": "results"}
 GROUPS = ("everyone", "operators", "the graph", "developers")
 
 

@@ -21,13 +21,13 @@ from hed.config.settings import Settings
 from hed.data import layout
 from hed.errors import InputError
 from hed.experiment import plan, record
-from hed.experiment.opening import Experiment
+from hed.experiment.opening import Opened
 from hed.experiment.plan import Plan
 from hed.experiment.record import RESERVED
 from hed.names import PRECISION, RECORD
 
 
-def begin(settings: Settings) -> Experiment:
+def begin(settings: Settings) -> Opened:
     """Plan the experiment that the settings ask for, and find its directory.
 
     Raises:
@@ -43,7 +43,7 @@ def begin(settings: Settings) -> Experiment:
     source = str(settings.data_source)
     upf, dflts = _copies(settings)
     is_raw = layout.is_raw(settings.data_source)
-    experiment = Experiment(
+    experiment = Opened(
         directory=directory,
         runs=planned.runs,
         data="data" if is_raw else source,
@@ -92,7 +92,7 @@ def _user() -> str:
         return str(os.getuid())
 
 
-def _files(experiment: Experiment, settings: Settings, planned: Plan) -> dict[str, bytes]:
+def _files(experiment: Opened, settings: Settings, planned: Plan) -> dict[str, bytes]:
     """Return the content of the record and of the copies of UPF and DFLTS."""
     upf = _upf(settings, planned)
     dflts = settings.dflts.read_bytes() if settings.dflts else b"{}\n"

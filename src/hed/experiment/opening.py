@@ -21,7 +21,7 @@ from hed.files import write_bytes
 
 
 @dataclass(frozen=True)
-class Run:
+class PlannedRun:
     """One training: a directory under `run/`, a marker, and what it holds out.
 
     Attributes:
@@ -37,7 +37,7 @@ class Run:
 
 
 @dataclass
-class Experiment:
+class Opened:
     """One experiment, as the rules see it.
 
     Attributes:
@@ -53,7 +53,7 @@ class Experiment:
     """
 
     directory: Path
-    runs: tuple[Run, ...]
+    runs: tuple[PlannedRun, ...]
     data: str
     raw: str
     local: str
@@ -70,7 +70,7 @@ class Experiment:
         return self.directory.name
 
 
-def open_or_exit(config: dict[str, Any], root: Path, *, main: bool) -> Experiment:
+def open_or_exit(config: dict[str, Any], root: Path, *, main: bool) -> Opened:
     """Complete `config` in place and return its experiment; exit if it has a mistake.
 
     Args:
@@ -95,7 +95,7 @@ def open_or_exit(config: dict[str, Any], root: Path, *, main: bool) -> Experimen
         sys.exit(f"error: {command.sentence(error)}")
 
 
-def start(experiment: Experiment) -> None:
+def start(experiment: Opened) -> None:
     """Lock the experiment for this process and write its record and copies into its directory.
 
     If another process is running the experiment, exit with one sentence.
@@ -111,10 +111,10 @@ def start(experiment: Experiment) -> None:
         sys.exit(f"error: {command.sentence(error)}")
 
 
-def _recorded(directory: Path) -> Experiment:
+def _recorded(directory: Path) -> Opened:
     """Return the experiment that the main process recorded in `directory`."""
     content = description.read(directory) or {}
-    runs = tuple(Run(**run) for run in content["runs"])
+    runs = tuple(PlannedRun(**run) for run in content["runs"])
     names = ("data", "raw", "local", "upf", "dflts", "restart_from", "splits")
     places = {name: content[name] for name in names}
-    return Experiment(directory, runs, **places, files={}, locked=None)
+    return Opened(directory, runs, **places, files={}, locked=None)

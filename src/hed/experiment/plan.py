@@ -28,7 +28,7 @@ from hed.data.responses import Responses
 from hed.data.splits import Splits
 from hed.errors import InputError
 from hed.experiment import inspection
-from hed.experiment.opening import Run
+from hed.experiment.opening import PlannedRun
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Plan:
         notes: sentences that the user should read at the start, with those about the data.
     """
 
-    runs: tuple[Run, ...]
+    runs: tuple[PlannedRun, ...]
     upf: tuple[UpfLine, ...]
     dflts: Parameters
     identity: dict[str, Any]
@@ -174,14 +174,14 @@ def _counted(
     return Counted(prescribed.indices() if prescribed else [0])
 
 
-def _runs(upf: Sequence[UpfLine], ids: Sequence[str] | None) -> list[Run]:
+def _runs(upf: Sequence[UpfLine], ids: Sequence[str] | None) -> list[PlannedRun]:
     seen: Counter[int] = Counter()
     runs = []
     for line in upf:
         number = f"{line.index:03d}"
         marker = f"{number}-{line.id}" if seen[line.index] else number
         seen[line.index] += 1
-        runs.append(Run(line.id, line.index, ids[line.index] if ids else None, marker))
+        runs.append(PlannedRun(line.id, line.index, ids[line.index] if ids else None, marker))
     return runs
 
 

@@ -144,7 +144,7 @@ def list_runs(experiment: Experiment) -> list[Run]:
 def track_runs(experiment: Experiment) -> list[TrackedRun]:
     """Return the runs of an experiment, as `list_runs`, and how far each has come."""
     markers = read_markers(experiment.directory)
-    defaults = read_dflts(experiment.dflts) if experiment.dflts else {}
+    defaults = recorded_dflts(experiment.dflts) if experiment.dflts else {}
     return [
         _track(run, experiment, defaults=defaults, markers=markers) for run in list_runs(experiment)
     ]
@@ -201,10 +201,10 @@ def _find_upf(directory: Path) -> Path | None:
 def _find_dflts(directory: Path, upf: Path | None) -> Path | None:
     """Return the JSON file that is one object and not the UPF."""
     others = (path for path in _json_files(directory) if path != upf)
-    return next((path for path in others if read_dflts(path)), None)
+    return next((path for path in others if recorded_dflts(path)), None)
 
 
-def read_dflts(path: Path) -> dict[str, Any]:
+def recorded_dflts(path: Path) -> dict[str, Any]:
     """Return the JSON object among comments in `path`, {} if it is missing or incomplete."""
     try:
         value = json.loads("\n".join(_uncommented(path)))

@@ -28,10 +28,10 @@ ENDS: dict[int, End] = {status: end for end, status in STATUS.items()} | {-signa
 
 @dataclass
 class Trouble:
-    """How many runs in a row have failed soon on a tile.
+    """How many consecutive runs have failed soon on a tile.
 
     A bad tile fails all its runs at once, and being free would drain the queue. After a run that
-    failed soon it waits, twice as long each time in a row.
+    failed soon it waits, each time twice as long.
     """
 
     runs: int = 0

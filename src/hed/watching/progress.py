@@ -16,9 +16,9 @@ from hed.experiment import usage
 from hed.experiment.runs import (
     Experiment,
     TrackedRun,
-    read_dflts,
     read_experiment,
     read_markers,
+    recorded_dflts,
     track_runs,
 )
 from hed.names import JOBS, PROGRESS
@@ -194,7 +194,7 @@ def _last_end(markers: Mapping[str, Path]) -> str:
 
 def _of_dflts(experiment: Experiment) -> dict[str, Any]:
     """Return `epochs` and `alpha` of DFLTS, Uno's where it does not set them."""
-    given = read_dflts(experiment.dflts) if experiment.dflts else {}
+    given = recorded_dflts(experiment.dflts) if experiment.dflts else {}
     return {name: given.get(name, hyperparameters.default(name)) for name in ("epochs", "alpha")}
 
 

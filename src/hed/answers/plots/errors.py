@@ -86,7 +86,7 @@ def arrange(table: pl.DataFrame, kind: Kind = BY_DRUG, others: Sequence[str] = (
     Categories are ordered: panels and series from the top down, rows from the bottom up. The
     model's points come last, so that they lie on top.
     """
-    points = _points(_label(table, others), ["model", *others, *kind.baselines])
+    points = _points(_label(table), ["model", *others, *kind.baselines])
     count = _count_named(table)
     lower = f"each {kind.noun}" if count == len(table) else f"the {count} of highest error"
     upper = f"all {len(table)}"
@@ -132,7 +132,7 @@ def _points(labelled: pl.DataFrame, names: list[str]) -> pl.DataFrame:
     return points.with_columns(level=pl.col("series").replace(levels))
 
 
-def _label(table: pl.DataFrame, others: Sequence[str]) -> pl.DataFrame:
+def _label(table: pl.DataFrame) -> pl.DataFrame:
     """Return `table`, highest error first, with the name of each row and its rank."""
     rows = table.select("run", "index", "drug").iter_rows()
     names = pl.Series("label", [shorten(drug_label(*row), MAX_LABEL) for row in rows])
