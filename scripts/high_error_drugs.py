@@ -2,8 +2,8 @@
 """For everyone: list the high error drugs, worst first, with intervals and baselines.
 
 A drug is listed if its error lies far out among all drugs, by default with a robust z-score of
-3.5 or more. `probability` is the share of bootstrap draws, of cells and of repeats if there are
-any, in which it is listed. Cells, groups or splits are listed if runs hold out those. A table
+3.5 or more. `probability` is the share of bootstrap draws of cells, and of trainings if there are
+repeats, in which it is listed. Cells, groups or splits are listed if runs hold out those. A table
 has the main columns, csv and json have all. --beside adds the rmse of other models. With --against,
 show which of the drugs another experiment (another seed, loss or precision) lists, too.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from hed import command, output
-from hed.answers import beside, heldout, high_error, stability
+from hed.answers import beside, heldout, high_error, pairing, stability
 from hed.answers.bootstrap import Resampling
 from hed.answers.rule import METRICS, THRESHOLDS, Rule
 from hed.experiment.kind import kind_of
@@ -40,6 +40,7 @@ def main() -> None:
     found = f"{table['high'].sum()} of {len(table)} {kind.noun}s are high error {kind.noun}s"
     output.say(f"{found}: {rule.text}")
     if args.against:
+        pairing.check_rows({str(path): path for path in (args.experiment, args.against)})
         show_matched(table, tabulate(args.against, rule, how, columns), rule, args)
         return
     listed = table if args.all else table.filter("high")

@@ -28,6 +28,8 @@ def main() -> None:
     output.add_format(parser, original=True)
     args = parser.parse_args()
     if args.true.isdigit() and not Path(args.true).exists():
+        if args.count is not None:
+            parser.error(f"{args.true} is the count already: leave --count out")
         lists, count = shifts.read_table(args.predicted), int(args.true)
     else:
         lists, count = shifts.read_lists(Path(args.true), args.predicted), args.count

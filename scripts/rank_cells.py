@@ -4,7 +4,8 @@
 Lowest AUC, the most sensitive, first. Spearman and Kendall (tau-b) compare whole orders; recall is
 the share of the true top drugs among as many predicted ones; ndcg weights them by rank. Printed
 over all cells, or with --cells for each, beside a random order and drug_mean, an oracle that
-knows the drug's mean over the other cells, which is unknown for a new drug.
+knows the drug's mean over the other cells, which is unknown for a new drug. Where training rows
+have the drug, the baseline mean_effects ranks, too.
 With --classify: precision, recall and F-beta of calling a pair sensitive.
 """
 

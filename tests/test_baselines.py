@@ -163,6 +163,22 @@ def test_ridge_predicts_the_same_by_principal_coordinates(shape: tuple[int, int]
     assert rotated == pytest.approx(plain, abs=1e-5)
 
 
+def test_ridge_and_trees_do_not_learn_drugs_by_heart() -> None:
+    # A drug's level says nothing of other drugs, so that only rows of the same drug gain by it.
+    rng = np.random.default_rng(3)
+    given = tables_of(30, 12)
+    drugs = replace(given.drugs, values=rng.normal(size=(12, 8)).astype(np.float32))
+    auc = rng.random(12).astype(np.float32)[given.train.drug]
+    given = replace(given, drugs=drugs, train=replace(given.train, auc=auc))
+    seen = replace(given, unseen=None)
+    test = replace(given.train, drug=np.full(len(auc), 11, np.int32))
+    for model, own in ((ridge, {"penalties": [1e-2, 1e6]}), (trees, {"max_features": 1.0})):
+        params = {**model.initialize_parameters(), **own}
+        by_drug, by_row = (np.ptp(model.fit(each, params)(each.train)) for each in (given, seen))
+        assert by_drug < 0.3 * by_row, model.__name__
+        assert np.isfinite(model.fit(given, params)(test)).all()
+
+
 def test_trees_that_only_fit_noise_are_not_grown() -> None:
     given = tables_of(30, 12)
     params = {**trees.initialize_parameters(), "max_iter": 40}

@@ -6,6 +6,7 @@ import pytest
 from answers import draw, write
 from experiments import assert_is_refused, run_script, write_json
 
+from hed import results
 from hed.answers import beside, by_epochs, compare, figures, scores
 from hed.answers.report import contents
 from hed.errors import InputError
@@ -54,19 +55,22 @@ def test_no_others_are_nothing_and_too_many_or_strange_ones_are_refused(three, t
 
 
 def test_a_control_says_in_every_table_what_was_permuted(three):
-    run = three[1] / "run" / "RUN000"
-    begun = json.loads((run / "parameters.txt").read_text())
-    write_json(run / "parameters.txt", {**begun, "randomise": "drugs"})
+    write_json(three[1] / "dflts-demo.json", {"randomise": "drugs"})
     assert list(compare.name(three)) == ["uno", "ridge (drugs permuted)", "naive"]
     result = run_script("compare.py", *three[:2], "--format", "csv")
     assert "\nridge (drugs permuted),uno,rmse" in result.stdout
     assert "ridge (drugs permuted): highest error" in run_script("summary.py", three[1]).stdout
     for name in ("high_error_drugs.py", "rank_cells.py"):
-        assert "a control: its drugs were permuted" in run_script(name, three[1]).stderr, name
+        assert "a control: drugs permuted" in run_script(name, three[1]).stderr, name
     assert by_epochs.read([three[1]], "rmse")["experiment"][0] == "ridge (drugs permuted)"
     page = contents.read(three[1])
     assert page.name == "ridge (drugs permuted)"
-    assert "a control: its drugs were permuted" in page.notes
+    assert "a control: drugs permuted" in page.notes
+    assert "a control: drugs permuted" in results.load(three[1]).notes
+    # In one of its runs only.
+    upf = three[2] / "upf.json"
+    upf.write_text(upf.read_text().replace('"index": 0', '"index": 0, "randomise": "cells"'))
+    assert list(compare.name(three))[2] == "naive (cells or nothing permuted)"
     assert "permuted" not in contents.read(three[0]).name
 
 

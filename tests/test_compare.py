@@ -178,9 +178,10 @@ def test_a_run_that_nothing_gives_an_index_cannot_be_matched():
 
 
 def test_experiments_of_one_name_are_named_by_their_paths(tmp_path):
-    paths = [tmp_path / "one" / "EXP000", tmp_path / "two" / "EXP000"]
+    paths = [write_experiment(tmp_path / name / "EXP000", []) for name in ("one", "two")]
     assert list(compare.name(paths)) == list(map(str, paths))
-    assert list(compare.name([paths[0], tmp_path / "EXP001"])) == ["EXP000", "EXP001"]
+    other = write_experiment(tmp_path / "EXP001", [])
+    assert list(compare.name([paths[0], other])) == ["EXP000", "EXP001"]
     with pytest.raises(InputError, match="with itself"):
         compare.name([paths[0], paths[0]])
 

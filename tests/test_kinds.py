@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 import typed
 from answers import draw
-from experiments import name_run, run_script, write_experiment, write_json
+from experiments import assert_is_refused, name_run, run_script, write_experiment, write_json
 from scipy import stats
 
 from hed import results
@@ -112,6 +112,28 @@ def test_a_random_split_is_not_predicted_by_what_others_hold_out_of_it(tmp_path)
     assert found["mean_effects"][3] == pytest.approx(0.5 + 0.3 - 0.4)
 
 
+def test_a_row_that_two_splits_hold_out_is_known_to_a_third_once(tmp_path):
+    rows = {
+        0: [("C1", "D1", 0.9)],
+        1: [("C1", "D1", 0.9), ("C0", "D0", 0.1)],
+        2: [("C0", "D0", 0.1), ("C2", "D2", 0.4)],
+        3: [("C3", "D3", 0.6)],
+    }
+    experiment = write(tmp_path, "random")
+    record = json.loads((experiment / "experiment.json").read_text())
+    # The second run is of the same split as the first, which lacks a row of it.
+    record["runs"][1]["held_out"] = record["runs"][0]["held_out"]
+    write_json(experiment / "experiment.json", record)
+    for index in range(6):
+        path = experiment / "run" / name_run(index) / "test_y_data_predicted.csv"
+        lines = [f"{t},0.5,{c},{d}\n" for c, d, t in rows.get(index, [])]
+        path.write_text("auc_true,auc_pred,labels,drugs\n" + "".join(lines))
+    found = heldout.with_baselines(heldout.read(experiment))
+    means = dict(found.select("run", "train_mean").iter_rows())
+    assert means[name_run(2)] == pytest.approx((0.9 + 0.6) / 2)
+    assert means[name_run(3)] == pytest.approx((0.9 + 0.1 + 0.4) / 3)
+
+
 def test_mean_effects_rank_the_drugs_of_a_held_out_cell(tmp_path):
     experiment = write(tmp_path, "by_cell")
     table = ranking.rank_cells(heldout.read(experiment), k=3)
@@ -138,8 +160,23 @@ def test_splits_of_other_rows_are_not_compared(tmp_path, mode):
     assert run_script("compare.py", one, same).returncode == 0
     result = run_script("compare.py", one, other)
     assert result.returncode == 1
-    assert "H4 is other rows in" in result.stderr
+    assert "H4 has other test rows in" in result.stderr
     assert "compare experiments that were split alike" in result.stderr
+    against = run_script("high_error_drugs.py", one, "--against", other)
+    assert (against.returncode, "H4 has other test rows in" in against.stderr) == (1, True)
+    # A row without a prediction, and files that do not name the drugs, are no other split.
+    path = same / "run" / name_run(4) / "test_y_data_predicted.csv"
+    header, first, *others = path.read_text().splitlines(keepends=True)
+    path.write_text(header + first.replace(first.split(",")[1], "nan") + "".join(others))
+    assert run_script("compare.py", one, same).returncode == 0
+    path.write_text("".join(f"{line.rpartition(',')[0]}\n" for line in [header, first, *others]))
+    assert run_script("compare.py", one, same).returncode == 0
+
+
+def test_an_experiment_cannot_have_the_name_of_what_is_held_out(tmp_path):
+    one, other = write(tmp_path / "one", "by_cell"), write(tmp_path / "cell", "by_cell")
+    for command in (["compare.py", one, other, "--drugs"],):
+        assert_is_refused(run_script(*command), "an experiment cannot be named 'cell' here")
 
 
 DATA = generate.generate(drugs=8, cells=15, rows=100, genes=2, descriptors=2, seed=1)

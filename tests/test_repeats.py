@@ -15,7 +15,7 @@ from hed.answers.bootstrap import Resampling
 from hed.answers.draws import Draws
 from hed.answers.grid import arrange
 from hed.answers.heldout import predictions, read, with_baselines
-from hed.answers.high_error import tabulate
+from hed.answers.high_error import tabulate, unlisted
 from hed.answers.rule import Rule
 from hed.config.hyperparameters import UpfLine, generate_upf
 from hed.config.repeats import expand, first_of_each
@@ -271,7 +271,7 @@ def test_an_interval_reaches_as_far_as_students_t_over_trainings_beyond_that_ove
 
 @pytest.mark.parametrize("count", [2, 3])
 def test_intervals_hold_the_truth_also_where_trainings_differ_much(count):
-    inside, above = [], []
+    inside, above, widths = [], [], []
     for seed in range(25):
         rng = np.random.default_rng(seed)
         shift = rng.normal(0, 1.2, (20, count))
@@ -289,5 +289,16 @@ def test_intervals_hold_the_truth_also_where_trainings_differ_much(count):
         truth = np.sqrt(1 + 1.2**2 / count)
         inside.append((low < truth) & (truth < high))
         above.append(high < truth)
+        widths.append(high - low)
     assert np.mean(inside) > 0.92
     assert np.mean(above) < 0.08
+    assert np.median(widths) < {2: 6, 3: 3}[count] * truth
+
+
+def test_a_drug_of_one_training_among_repeats_is_told_and_no_skill_is_above_one():
+    held = repeat(draw(6, 30, decimals=4), 2, noise=0.1)
+    single = held.parts.filter(pl.col("run") != "RUN002-2")
+    table = tabulate(type(held)(held.name, held.runs, single, ()), Rule(), how=QUICK)
+    assert table["skill_cell_mean_high"].max() <= 1.0
+    note = "1 of 6 drugs have predictions of one training, whose intervals know nothing of others"
+    assert [each.partition(":")[0] for each in unlisted(table, Rule())] == [note]

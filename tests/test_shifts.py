@@ -44,7 +44,7 @@ def test_a_run_that_is_not_in_the_predicted_list_has_no_shift(lists: tuple[Path,
 
 
 def test_at_least_one_run_is_shown() -> None:
-    with pytest.raises(InputError, match="--count must be at least 1, not -2"):
+    with pytest.raises(InputError, match="COUNT must be at least 1, not -2"):
         shifts.tabulate(["A"], ["A"], -2)
 
 

@@ -103,8 +103,8 @@ class Results:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences on what is missing or was left out of the predictions."""
-        return self._held.notes
+        """Sentences on what is permuted, is missing or was left out of the predictions."""
+        return (*heldout.controlled(self.directory), *self._held.notes)
 
     @cached_property
     def _held(self) -> HeldOut:

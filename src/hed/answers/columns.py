@@ -10,11 +10,13 @@ Meanings = Mapping[str, str]
 HIGH_ERROR: Meanings = {
     "rank": "1 is the worst, by the rule's metric",
     "run, index, drug": "what was held out; the run is the first of its repeats",
-    "repeats": "runs whose predictions are averaged",
+    "repeats": (
+        "runs whose predictions are averaged; intervals of one training know nothing of others"
+    ),
     "rows, cells": "held-out rows, and different cells among them",
     "auc_mean, auc_sd, auc_iqr": "mean, standard deviation and interquartile range of the true AUC",
     "mse, rmse": "error of the mean prediction",
-    "rmse_low, rmse_high": "its 95 % interval; empty for a single cell, as all intervals",
+    "rmse_low, rmse_high": "its 95 % interval; empty for a single cell, as are all intervals",
     "rmse_repeats, rmse_repeats_sd": (
         "mean and standard deviation of the repeats' own rmse; empty without repeats"
     ),
@@ -34,14 +36,14 @@ HIGH_ERROR: Meanings = {
     ),
     "z, robust_z, quantile": (
         "where the rule's metric lies among all drugs, larger is worse: in standard deviations, in "
-        "median absolute deviations, as a share"
+        "those that follow from the median absolute deviation, as a share"
     ),
     "funnel_z": (
         "(mse - median mse of all drugs) / its standard error: the error against what so many "
         "cells can show (Spiegelhalter, Stat. Med. 24, 2005)"
     ),
     "high": "whether the rule lists the drug",
-    "probability": "share of the draws in which it does; empty where nobody can be judged",
+    "probability": "share of the draws in which it does; empty where no drug can be judged",
     "high_repeats": "share of its repeats that would be listed, among the same repeats of others",
     "rank_low, rank_high": "range of the rank in 95 % of the draws",
 }

@@ -12,10 +12,12 @@ from hed import output
 from hed.answers import pairing, scores
 from hed.answers.grid import Floats
 from hed.errors import InputError
-from hed.experiment import parameters
 from hed.experiment.description import partition_mode
+from hed.experiment.kind import KINDS, titled
 from hed.watching import aggregate
 
+# Columns beside those of the experiments; what is held out is one by its name.
+RESERVED = {"index", "run", *(name for kind in KINDS.values() for name in (kind.noun, kind.unit))}
 TESTS = ("wilcoxon", "t", "sign")
 SCHEMA: dict[str, type[pl.DataType]] = {
     **dict.fromkeys(("experiment", "reference", "metric"), pl.String),
@@ -35,7 +37,7 @@ def name(directories: Sequence[Path]) -> dict[str, Path]:
     Raises:
         InputError: if one is given twice, or they hold out different kinds of things.
     """
-    names = [parameters.titled(path) for path in directories]
+    names = [titled(path) for path in directories]
     if len(set(names)) < len(names):
         names = [
             str(path) + title.removeprefix(path.resolve().name)
@@ -171,7 +173,7 @@ def rank_biserial(difference: Floats) -> float:
 
 def _reserved(name: str) -> str:
     """Refuse an experiment's name that is also a column's."""
-    if name in ("drug", "index", "run"):
+    if name in RESERVED:
         raise InputError(f"an experiment cannot be named {name!r} here: rename its directory")
     return name
 

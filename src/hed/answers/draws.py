@@ -47,7 +47,8 @@ class Draws:
         """Return the ends of the interval of a metric; NaN for a single cell.
 
         The BCa interval over cells and that of Student's t over trainings, as one: Zou and Donner,
-        Construction of confidence limits about effect measures, Stat. Med. 27 (2008).
+        Construction of confidence limits about effect measures, Stat. Med. 27 (2008). Ends stay
+        where the metric can be. A drug with one training has the interval over cells alone.
         """
         if metric == "rmse":  # trainings add to the square, which may vary more than it is
             low, high = self.interval("mse", estimate**2, level)
@@ -58,7 +59,8 @@ class Draws:
             return low, high
         reach = self.reach(metric, level)
         below, above = np.hypot(estimate - low, reach), np.hypot(high - estimate, reach)
-        return estimate - below, estimate + above
+        most = 1.0 if metric.startswith("skill") else np.inf
+        return estimate - below, np.minimum(estimate + above, most)
 
     def reach(self, metric: str, level: float) -> Floats:
         """Return how far other trainings may move a metric to either side; 0 without repeats."""

@@ -32,8 +32,8 @@ from hed.answers.plots import (
     training,
 )
 from hed.errors import InputError
-from hed.experiment import parameters, usage
-from hed.experiment.kind import kind_of
+from hed.experiment import usage
+from hed.experiment.kind import kind_of, titled
 from hed.experiment.runs import count_first, list_runs, read_experiment, read_runs
 
 
@@ -112,7 +112,7 @@ def of_errors(directory: Path, others: Sequence[Path] = ()) -> p9.ggplot:
     experiment, kind = read_experiment(directory), kind_of(directory)
     runs = list_runs(experiment)
     table = scores.beside_baselines(runs, ["rmse"]).drop_nulls("rmse")
-    title = f"{parameters.titled(directory)}: {len(table)} of {count_first(runs)} runs"
+    title = f"{titled(directory)}: {len(table)} of {count_first(runs)} runs"
     tested = f"each tested on {kind.rows} that its training never saw"
     title = f"{title}, {tested}"
     compared = beside.read(directory, others)
@@ -146,13 +146,13 @@ def of_training(directory: Path) -> p9.ggplot:
     """Return loss by epoch over all runs."""
     runs = read_runs(directory)
     histories = convergence.read_histories(runs)
-    title = f"{parameters.titled(directory)}: {histories['run'].n_unique()} of {len(runs)} runs"
+    title = f"{titled(directory)}: {histories['run'].n_unique()} of {len(runs)} runs"
     return training.plot(histories, title=title)
 
 
 def of_tiles(directory: Path) -> p9.ggplot:
     """Return the figure of which run was on which tile when."""
-    name = read_experiment(directory).name
+    name = titled(directory)
     records = read_tiles(directory)
     if not records:
         raise InputError(

@@ -12,8 +12,7 @@ from hed.answers import repeats
 from hed.answers.grid import Booleans, Floats, Grid, Integers, arrange
 from hed.data.tables import first_line
 from hed.errors import InputError
-from hed.experiment import parameters
-from hed.experiment.kind import BY_DRUG, Kind, drug_label, kind_of, missing
+from hed.experiment.kind import BY_DRUG, Kind, drug_label, kind_of, missing, permuted, titled
 from hed.experiment.runs import Run, list_runs, read_experiment
 from hed.names import PREDICTED
 
@@ -92,11 +91,16 @@ def read(directory: Path) -> HeldOut:
             name the drugs.
     """
     experiment, kind = read_experiment(directory), kind_of(directory)
-    held = predictions(list_runs(experiment), name=parameters.titled(directory), kind=kind)
-    if control := parameters.permuted(directory):
-        held = replace(held, notes=(f"a control: its {control} were permuted", *held.notes))
+    held = predictions(list_runs(experiment), name=titled(directory), kind=kind)
+    held = replace(held, notes=(*controlled(directory), *held.notes))
     check(held, directory)
     return held
+
+
+def controlled(directory: Path) -> Iterator[str]:
+    """Yield a sentence on what the trainings of an experiment have permuted, if they have."""
+    if control := permuted(directory):
+        yield f"a control: {control} permuted"
 
 
 def check(held: HeldOut, directory: Path) -> None:
@@ -152,7 +156,7 @@ def with_baselines(held: HeldOut) -> pl.DataFrame:
     """
     rows = held.rows
     own = (rows["run"] == rows.select(pl.first("run").over("held_out"))["run"]).to_numpy()
-    counted = own & _is_first(rows) if held.kind.overlaps else own
+    counted = _once(rows, own) if held.kind.overlaps else own
     mean, cell = _means_of_others(rows, counted, own, "cell")
     drug = cell if held.kind is BY_DRUG else _means_of_others(rows, counted, own, "drug")[1]
     train_mean = pl.Series("train_mean", mean).fill_nan(None)
@@ -162,11 +166,17 @@ def with_baselines(held: HeldOut) -> pl.DataFrame:
     return rows.with_columns(train_mean, cell_mean, effects.alias("mean_effects"))
 
 
-def _is_first(rows: pl.DataFrame) -> Booleans:
-    """Return which rows no earlier run has; equal ones of the same run are replicates."""
+def _once(rows: pl.DataFrame, own: Booleans) -> Booleans:
+    """Return `own` without the rows that an earlier one of its runs has.
+
+    Equal rows of the same run are replicates, and stay.
+    """
     names = ("drug", "cell", "true")
     copy = pl.int_range(pl.len()).over("run", *names)
-    return rows.select(pl.struct(*names, copy.alias("copy")).is_first_distinct())["drug"].to_numpy()
+    distinct = rows.filter(own).select(pl.struct(*names, copy.alias("copy")).is_first_distinct())
+    counted = own.copy()
+    counted[own] = distinct.to_series().to_numpy()
+    return counted
 
 
 def _means_of_others(
@@ -190,7 +200,7 @@ def _means_of_others(
 
 
 def ranks_by_effects(rows: pl.DataFrame) -> bool:
-    """Return whether training rows tell a mean of the held-out drugs, so that effects rank them."""
+    """Return True if mean effects can rank drugs: training rows have those that a run holds out."""
     return len(rows.select("drug", "held_out").unique()) > rows["drug"].n_unique()
 
 

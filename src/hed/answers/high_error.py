@@ -1,8 +1,8 @@
 """High error drugs: which held-out drugs a model predicts worse than others, and how surely.
 
-Intervals and probabilities are bootstraps over the cells that a drug was tested on and, where runs
-were repeated, over their trainings (see `repeats`). With one training per drug they hold for this
-training; `stability` shows for two experiments what another one would change.
+Intervals and probabilities are bootstraps over the cells that a drug was tested on; where runs were
+repeated, they also count how far trainings differ (see `repeats`). With one training per drug they
+hold for this training; `stability` shows for two experiments what another one would change.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,6 +20,7 @@ from hed.answers.moments import Sums
 from hed.answers.repeats import Repeats
 from hed.answers.rule import THRESHOLDS, Rule, is_listed, noise_in, standardise, to_badness
 from hed.watching.aggregate import BASELINES
+from hed.words import listed
 
 INTERVALS = ("rmse", "bias", *(f"skill_{name}" for name in BASELINES))
 DEFAULT = Resampling()
@@ -45,7 +46,7 @@ def tabulate(
     prediction. What is undefined is null: correlations with a constant, intervals of a single
     cell. Only what `columns` need is computed; most of the time goes into the intervals.
 
-    Columns: those of `columns.HIGH_ERROR`.
+    Columns: see `HIGH_ERROR` of `hed.answers.columns`.
     """
     wanted = Wanted.of(columns, rule)
     rows = with_baselines(held) if wanted.baselines else held.rows
@@ -116,6 +117,13 @@ def unlisted(table: pl.DataFrame, rule: Rule) -> Iterator[str]:
         yield f"{rule.metric} is undefined for {undefined} of {len(table)} drugs: not judged"
     if rule.by in table.columns and table[rule.by].null_count() > undefined:
         yield f"{rule.by} is undefined: too few drugs differ in {rule.metric}"
+    if "repeats" in table.columns and table["repeats"].max() != 1:
+        alone = table.filter(repeats=1)
+        if len(alone):
+            yield (
+                f"{len(alone)} of {len(table)} drugs have predictions of one training, whose "
+                f"intervals know nothing of others: {listed(alone['drug'].to_list())}"
+            )
 
 
 def _counts(cells: Sums, same: Repeats) -> list[pl.Series]:

@@ -40,8 +40,8 @@ class Contest:
         """Return the test in a sentence."""
         return (
             f"Friedman's test over {self.drugs} {noun}s: chi2 = {self.statistic:.1f}, "
-            f"p = {self.p_value:.2g}; experiments that share a letter do not differ at {LEVEL:g} "
-            "(Conover's test, Holm's adjustment)"
+            f"p = {self.p_value:.2g}; between those that share a letter no difference is shown at "
+            f"{LEVEL:g} (Conover's test, Holm's adjustment)"
         )
 
 
@@ -58,8 +58,8 @@ def contest(paired: pl.DataFrame, metric: str) -> Contest:
     values = paired.select(names).drop_nulls().to_numpy()
     if len(names) < 3 or len(values) < 2:
         raise InputError(
-            f"{len(names)} experiments have {len(values)} drugs in common: ranks need three "
-            "experiments or more, and two drugs"
+            f"ranks need three experiments or more, and two of what they hold out: {len(names)} "
+            f"experiments have {len(values)} in common"
         )
     badness = values if metric in LOWER_IS_BETTER else -values
     ranks = scipy.stats.rankdata(badness, axis=1)

@@ -147,7 +147,8 @@ def compute(metric: str, sums: Sums) -> Floats:
     if metric == "pcc":
         covariance = sums["tp"] / n - sums["t"] * sums["p"] / n**2
         product = _variance(sums["t"], sums["tt"], n) * _variance(sums["p"], sums["pp"], n)
-        return _divide(covariance, np.sqrt(product))
+        # Drawn sums need not be those of any rows.
+        return np.clip(_divide(covariance, np.sqrt(product)), -1.0, 1.0)
     return 1 - _divide(sums["ee"], sums[metric.removeprefix("skill_")])
 
 

@@ -166,6 +166,8 @@ def _random(lists: Lists, how: Weights) -> pl.DataFrame:
 
 def _by_effects(held: HeldOut, lists: Lists, how: Weights) -> pl.DataFrame:
     """Return the measures of mean effects, if they rank."""
+    if held.rows["held_out"].n_unique() < 2:
+        return _constant(BY_EFFECTS, lists, "no other run tells")
     if not ranks_by_effects(held.rows):
         return _constant(BY_EFFECTS, lists)
     effects = held.grid.mean(with_baselines(held)[BY_EFFECTS].to_numpy())
@@ -173,9 +175,11 @@ def _by_effects(held: HeldOut, lists: Lists, how: Weights) -> pl.DataFrame:
     return _measured(BY_EFFECTS, known, order.arrange(effects.T), how)
 
 
-def _constant(method: str, lists: Lists) -> pl.DataFrame:
+def _constant(
+    method: str, lists: Lists, why: str = "one value for all drugs of the cell"
+) -> pl.DataFrame:
     """Return the rows of a method that ranks nothing."""
-    return _table(method, lists, {}, pl.lit("one value for all drugs of the cell"))
+    return _table(method, lists, {}, pl.lit(why))
 
 
 def _table(

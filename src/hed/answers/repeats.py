@@ -76,7 +76,7 @@ def find(runs: Sequence[str], repeat_of: Mapping[str, str]) -> Repeats:
 
 
 def number(runs: Iterable[Run]) -> dict[str, int]:
-    """Return of each run which of its repeats it is, from 1."""
+    """Return the number of each run among its repeats, from 1."""
     counts, numbers = Counter[str](), {}
     for run in runs:
         counts[run.first] += 1

@@ -52,7 +52,7 @@ def tabulate(true: list[str], predicted: list[str], count: int | None = None) ->
         InputError: if `count` is below 1.
     """
     if count is not None and count < 1:
-        raise InputError(f"--count must be at least 1, not {count}")
+        raise InputError(f"COUNT must be at least 1, not {count}")
     places = {run: place for place, run in reversed(list(enumerate(predicted)))}
     rows = [
         (rank, run, predicted[rank] if rank < len(predicted) else None, _shift(places, run, rank))

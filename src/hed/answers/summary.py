@@ -17,8 +17,7 @@ from hed.answers import beside, errors, heldout, scores
 from hed.answers.beside import Beside
 from hed.answers.scores import LEVELS
 from hed.errors import InputError
-from hed.experiment import parameters
-from hed.experiment.kind import Kind, drug_label, kind_of, missing, shorten
+from hed.experiment.kind import Kind, drug_label, kind_of, missing, shorten, titled
 from hed.experiment.runs import count_first, read_experiment, track_runs
 from hed.names import FIGURES, SCORES, SCORES_TABLE
 from hed.watching import aggregate
@@ -58,7 +57,7 @@ def print_summary(directory: Path, *, count: int, others: Sequence[Path] = ()) -
 def summarise(directory: Path, *, count: int, others: Sequence[Path] = ()) -> RenderableType:
     """Return the summary of an experiment, 80 columns wide; see `print_summary`."""
     experiment, kind = read_experiment(directory), kind_of(directory)
-    name, runs = parameters.titled(directory), track_runs(experiment)
+    name, runs = titled(directory), track_runs(experiment)
     each, held = aggregate.tabulate(runs), heldout.predictions(runs)
     table = scores.together(each, held).sort(
         "rmse", descending=True, nulls_last=True, maintain_order=True

@@ -93,7 +93,10 @@ def run(params: Mapping[str, Any], fit: Callable[[Given], Predict]) -> dict[str,
 
 
 def unseen(train: Rows, test: Rows) -> str | None:
-    """Return `drug` or `cell` if no training row has that of any test row, else None."""
+    """Return `drug` or `cell` if no training row has that of any test row, else None.
+
+    If both are new, drugs count. ASSUME: members of a held-out group are new as single ones are.
+    """
     for kind in ("drug", "cell"):
         if not np.isin(getattr(test, kind), getattr(train, kind)).any():
             return kind

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import polars as pl
 
+from hed.data.controls import NONE
 from hed.experiment import description
-from hed.experiment.runs import Run
+from hed.experiment.runs import Run, read_experiment, recorded_dflts
 from hed.words import listed
+
+RANDOMISE = "randomise"
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,26 @@ KINDS = {
 def kind_of(directory: Path) -> Kind:
     """Return what the runs of an experiment hold out."""
     return KINDS.get(description.partition_mode(directory), BY_DRUG)
+
+
+def titled(directory: Path) -> str:
+    """Return the name of an experiment, with what is permuted in it: `EXP001 (drugs permuted)`."""
+    name, control = directory.resolve().name, permuted(directory)
+    return f"{name} ({control} permuted)" if control else name
+
+
+def permuted(directory: Path) -> str:
+    """Return what the runs of a control permute, such as `drugs`; empty if they permute nothing.
+
+    Raises:
+        InputError: if the directory is not an experiment.
+    """
+    experiment = read_experiment(directory)
+    usual = (recorded_dflts(experiment.dflts) if experiment.dflts else {}).get(RANDOMISE, NONE)
+    found = {str(line.get(RANDOMISE, usual)) for line in experiment.named.values()}
+    if not found - {NONE}:
+        return ""
+    return " or ".join(sorted("nothing" if each == NONE else each for each in found))
 
 
 def missing(runs: Sequence[Run], *, scored: set[str]) -> Iterator[str]:

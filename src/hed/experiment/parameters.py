@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hed.config.original import Parameters
-from hed.data import controls
-from hed.names import PARAMETERS, RUNS
+from hed.names import PARAMETERS
 
 
 def read(run: Path) -> Parameters | None:
@@ -33,20 +32,6 @@ def parse(text: str) -> Parameters:
     except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def titled(experiment: Path) -> str:
-    """Return the name of an experiment, with what is permuted in it: `EXP001 (drugs permuted)`."""
-    name, control = experiment.resolve().name, permuted(experiment)
-    return f"{name} ({control} permuted)" if control else name
-
-
-def permuted(experiment: Path) -> str:
-    """Return what the first run of a control permutes; empty if the experiment is none."""
-    first = min((experiment / RUNS).glob(f"*/{PARAMETERS}"), default=None)
-    begun = read(first.parent) if first else None
-    control = (begun or {}).get("randomise", controls.NONE)
-    return "" if control == controls.NONE else str(control)
 
 
 def _value(text: str) -> Any:
