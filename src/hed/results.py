@@ -18,7 +18,7 @@ from hed.answers import convergence, heldout, high_error, ranking
 from hed.answers.heldout import HeldOut
 from hed.answers.rule import Rule
 from hed.experiment.kind import Kind, drug_label, kind_of
-from hed.experiment.runs import Run, TrackedRun, read_experiment, track_runs
+from hed.experiment.runs import Experiment, Run, TrackedRun, read_experiment, track_runs
 from hed.files import replacing
 from hed.watching import aggregate
 
@@ -32,6 +32,7 @@ class Results:
     directory: Path
     name: str
     kind: Kind
+    _experiment: Experiment
     _runs: tuple[TrackedRun, ...]
 
     @cached_property
@@ -104,7 +105,7 @@ class Results:
     @property
     def notes(self) -> tuple[str, ...]:
         """Sentences on what is permuted, is missing or was left out of the predictions."""
-        return (*heldout.controlled(self.directory), *self._held.notes)
+        return (*heldout.controlled(self._experiment), *self._held.notes)
 
     @cached_property
     def _held(self) -> HeldOut:
@@ -131,7 +132,8 @@ def load(directory: str | Path) -> Results:
     """
     path = Path(directory)
     experiment = read_experiment(path)
-    return Results(path, experiment.name, kind_of(path), tuple(track_runs(experiment)))
+    runs = tuple(track_runs(experiment))
+    return Results(path, experiment.name, kind_of(path), experiment, runs)
 
 
 def write_parquet(found: Results, output: Path) -> None:

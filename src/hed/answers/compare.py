@@ -14,6 +14,7 @@ from hed.answers.grid import Floats
 from hed.errors import InputError
 from hed.experiment.description import partition_mode
 from hed.experiment.kind import KINDS, titled
+from hed.experiment.runs import read_experiment
 from hed.watching import aggregate
 
 # Columns beside those of the experiments; what is held out is one by its name.
@@ -37,7 +38,7 @@ def name(directories: Sequence[Path]) -> dict[str, Path]:
     Raises:
         InputError: if one is given twice, or they hold out different kinds of things.
     """
-    names = [titled(path) for path in directories]
+    names = [titled(read_experiment(path)) for path in directories]
     if len(set(names)) < len(names):
         names = [
             str(path) + title.removeprefix(path.resolve().name)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -29,9 +30,14 @@ class Draws:
     moved: Sums
     counts: Integers
 
-    @property
+    @cached_property
+    def without(self) -> Sums:
+        """The sums without each cell."""
+        return moments.without_each(self.cells)
+
+    @cached_property
     def both(self) -> Sums:
-        """Return the sums of each draw of cells and trainings."""
+        """The sums of each draw of cells and trainings."""
         return {name: values + self.moved.get(name, 0.0) for name, values in self.drawn.items()}
 
     def intervals(
@@ -53,8 +59,8 @@ class Draws:
         if metric == "rmse":  # trainings add to the square, which may vary more than it is
             low, high = self.interval("mse", estimate**2, level)
             return np.sqrt(np.maximum(low, 0.0)), np.sqrt(high)
-        without = moments.compute(metric, moments.without_each(self.cells))
-        low, high = bca(estimate, moments.compute(metric, self.drawn), without, level)
+        drawn, without = (moments.compute(metric, sums) for sums in (self.drawn, self.without))
+        low, high = bca(estimate, drawn, without, level)
         if not self.moved:
             return low, high
         reach = self.reach(metric, level)
@@ -100,21 +106,13 @@ def draw(
         scale: by what recorded baselines exceed recomputed ones. A recorded one, which saw only the
             training rows, gives the level, and the recomputed one the pattern over cells.
     """
-    needed = sorted(moments.needed(metrics))
+    names = sorted(moments.needed(metrics))
+    single, means = ({name: sums[name] for name in names} for sums in (of_runs, cells))
+    repeated = (same.counts > 1).any()
+    drawn = moments.draw_cells(means, how)
+    moved = moments.draw_trainings(single, same, how) if repeated else {}
 
     def scaled(sums: Sums) -> dict[str, Floats]:
         return {name: values * scale.get(name, 1.0) for name, values in sums.items()}
 
-    means = {name: cells[name] for name in needed}
-    repeated = (same.counts > 1).any()
-    moved = (
-        moments.draw_trainings({name: of_runs[name] for name in needed}, same, how)
-        if repeated
-        else {}
-    )
-    return Draws(
-        cells=scaled(means),
-        drawn=scaled(moments.draw_cells(means, how)),
-        moved=scaled(moved),
-        counts=same.counts,
-    )
+    return Draws(scaled(means), scaled(drawn), scaled(moved), same.counts)

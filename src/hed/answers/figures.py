@@ -34,7 +34,7 @@ from hed.answers.plots import (
 from hed.errors import InputError
 from hed.experiment import usage
 from hed.experiment.kind import kind_of, titled
-from hed.experiment.runs import count_first, list_runs, read_experiment, read_runs
+from hed.experiment.runs import count_first, list_runs, read_experiment, track_runs
 
 
 def draw(figure: str, directory: Path, output: Path) -> None:
@@ -112,7 +112,7 @@ def of_errors(directory: Path, others: Sequence[Path] = ()) -> p9.ggplot:
     experiment, kind = read_experiment(directory), kind_of(directory)
     runs = list_runs(experiment)
     table = scores.beside_baselines(runs, ["rmse"]).drop_nulls("rmse")
-    title = f"{titled(directory)}: {len(table)} of {count_first(runs)} runs"
+    title = f"{titled(experiment)}: {len(table)} of {count_first(runs)} runs"
     tested = f"each tested on {kind.rows} that its training never saw"
     title = f"{title}, {tested}"
     compared = beside.read(directory, others)
@@ -144,15 +144,16 @@ def of_ranks(directory: Path) -> p9.ggplot:
 
 def of_training(directory: Path) -> p9.ggplot:
     """Return loss by epoch over all runs."""
-    runs = read_runs(directory)
+    experiment = read_experiment(directory)
+    runs = track_runs(experiment)
     histories = convergence.read_histories(runs)
-    title = f"{titled(directory)}: {histories['run'].n_unique()} of {len(runs)} runs"
+    title = f"{titled(experiment)}: {histories['run'].n_unique()} of {len(runs)} runs"
     return training.plot(histories, title=title)
 
 
 def of_tiles(directory: Path) -> p9.ggplot:
     """Return the figure of which run was on which tile when."""
-    name = titled(directory)
+    name = titled(read_experiment(directory))
     records = read_tiles(directory)
     if not records:
         raise InputError(

@@ -13,7 +13,7 @@ from hed.answers.grid import Booleans, Floats, Grid, Integers, arrange
 from hed.data.tables import first_line
 from hed.errors import InputError
 from hed.experiment.kind import BY_DRUG, Kind, drug_label, kind_of, missing, permuted, titled
-from hed.experiment.runs import Run, list_runs, read_experiment
+from hed.experiment.runs import Experiment, Run, list_runs, read_experiment
 from hed.names import PREDICTED
 
 NAMES = {"labels": "cell", "auc_true": "true", "auc_pred": "predicted", "drugs": "drug"}
@@ -91,15 +91,15 @@ def read(directory: Path) -> HeldOut:
             name the drugs.
     """
     experiment, kind = read_experiment(directory), kind_of(directory)
-    held = predictions(list_runs(experiment), name=titled(directory), kind=kind)
-    held = replace(held, notes=(*controlled(directory), *held.notes))
+    held = predictions(list_runs(experiment), name=titled(experiment), kind=kind)
+    held = replace(held, notes=(*controlled(experiment), *held.notes))
     check(held, directory)
     return held
 
 
-def controlled(directory: Path) -> Iterator[str]:
+def controlled(experiment: Experiment) -> Iterator[str]:
     """Yield a sentence on what the trainings of an experiment have permuted, if they have."""
-    if control := permuted(directory):
+    if control := permuted(experiment):
         yield f"a control: {control} permuted"
 
 

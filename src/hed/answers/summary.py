@@ -57,7 +57,7 @@ def print_summary(directory: Path, *, count: int, others: Sequence[Path] = ()) -
 def summarise(directory: Path, *, count: int, others: Sequence[Path] = ()) -> RenderableType:
     """Return the summary of an experiment, 80 columns wide; see `print_summary`."""
     experiment, kind = read_experiment(directory), kind_of(directory)
-    name, runs = titled(directory), track_runs(experiment)
+    name, runs = titled(experiment), track_runs(experiment)
     each, held = aggregate.tabulate(runs), heldout.predictions(runs)
     table = scores.together(each, held).sort(
         "rmse", descending=True, nulls_last=True, maintain_order=True

@@ -8,7 +8,7 @@ import polars as pl
 
 from hed.data.controls import NONE
 from hed.experiment import description
-from hed.experiment.runs import Run, read_experiment, recorded_dflts
+from hed.experiment.runs import Experiment, Run, recorded_dflts
 from hed.words import listed
 
 RANDOMISE = "randomise"
@@ -115,19 +115,14 @@ def kind_of(directory: Path) -> Kind:
     return KINDS.get(description.partition_mode(directory), BY_DRUG)
 
 
-def titled(directory: Path) -> str:
+def titled(experiment: Experiment) -> str:
     """Return the name of an experiment, with what is permuted in it: `EXP001 (drugs permuted)`."""
-    name, control = directory.resolve().name, permuted(directory)
-    return f"{name} ({control} permuted)" if control else name
+    control = permuted(experiment)
+    return f"{experiment.name} ({control} permuted)" if control else experiment.name
 
 
-def permuted(directory: Path) -> str:
-    """Return what the runs of a control permute, such as `drugs`; empty if they permute nothing.
-
-    Raises:
-        InputError: if the directory is not an experiment.
-    """
-    experiment = read_experiment(directory)
+def permuted(experiment: Experiment) -> str:
+    """Return what the runs of a control permute, such as `drugs`; empty if they permute nothing."""
     usual = (recorded_dflts(experiment.dflts) if experiment.dflts else {}).get(RANDOMISE, NONE)
     found = {str(line.get(RANDOMISE, usual)) for line in experiment.named.values()}
     if not found - {NONE}:
