@@ -20,8 +20,8 @@ def main() -> None:
     """Parse the arguments, read the scores and print the comparison."""
     args = parse()
     tables = compare.read(args.experiments, args.metric)
-    paired = compare.pair(tables, args.metric)
     held_out = kind.kind_of(args.experiments[0])
+    paired = compare.pair(tables, args.metric, held_out.noun)
     for note in compare.unmatched(paired, held_out.noun):
         output.say(note)
     if args.drugs:

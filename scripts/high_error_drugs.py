@@ -41,7 +41,8 @@ def main() -> None:
     output.say(f"{found}: {rule.text}")
     if args.against:
         pairing.check_rows({str(path): path for path in (args.experiment, args.against)})
-        show_matched(table, tabulate(args.against, rule, how, columns), rule, args)
+        other = tabulate(args.against, rule, how, columns)
+        show_matched(table, other, rule, kind.noun, args)
         return
     listed = table if args.all else table.filter("high")
     if others:
@@ -58,12 +59,12 @@ def main() -> None:
 
 
 def show_matched(
-    table: pl.DataFrame, other: pl.DataFrame, rule: Rule, args: argparse.Namespace
+    table: pl.DataFrame, other: pl.DataFrame, rule: Rule, noun: str, args: argparse.Namespace
 ) -> None:
     """Print the drugs of either list, or how far both agree."""
     names = (str(args.experiment), str(args.against))
-    joined = stability.join(dict(zip(names, (table, other), strict=True)), rule)
-    output.say("\n".join(stability.unmatched(joined, names)) or "both have all drugs")
+    joined = stability.join(dict(zip(names, (table, other), strict=True)), rule, noun)
+    output.say("\n".join(stability.unmatched(joined, names, noun)) or f"both have all {noun}s")
     if args.agreement:
         agreement = stability.agree(joined)
         # One row of many numbers: one line each.
@@ -78,7 +79,7 @@ def tabulate(directory: Path, rule: Rule, how: Resampling, columns: Sequence[str
     """Return the table of an experiment; say what is missing."""
     held = heldout.read(directory)
     table = high_error.tabulate(held, rule, how=how, columns=columns)
-    for note in (*held.notes, *high_error.unlisted(table, rule)):
+    for note in (*held.notes, *high_error.unlisted(table, rule, held.kind.noun)):
         output.say(f"{directory}: {note}")
     return table
 

@@ -19,6 +19,7 @@ from hed.config.hyperparameters import UpfLine
 from hed.data import raw, tables
 from hed.errors import InputError
 from hed.experiment import beginning, description, opening, plan
+from hed.experiment.runs import list_runs, read_experiment
 from hed.names import RECORD
 
 ROOT = Path(__file__).parents[1]
@@ -397,6 +398,51 @@ def test_runs_may_be_added_to_a_name_or_left_out(run, upf, output):
         assert [r["id"] for r in record(output, "mine")["runs"]] == [r[0] for r in runs]
 
 
+def test_begun_runs_that_are_left_out_stay_known(run, upf, output, capsys):
+    runs = [("a", 0), ("b", 1), ("c", 2)]
+    run(experiment="mine", upf=upf(*runs), repeats=2)
+    for begun in ("a", "a-2", "b"):
+        (output / "mine" / "run" / begun).mkdir(parents=True)
+    capsys.readouterr()
+    run(experiment="mine", upf=upf(("c", 2), ("a", 0)))
+    assert "runs that are not given now stay as they are: b, a-2\n" in capsys.readouterr().err
+    found = list_runs(read_experiment(output / "mine"))
+    assert [(r.id, r.drug, r.repeat_of) for r in found] == [
+        ("c", "a", ""), ("a", "z", ""), ("b", "b", ""), ("a-2", "z", "a")
+    ]  # fmt: skip
+    run(experiment="mine", upf=upf(*runs), repeats=2)
+    assert "stay as they are" not in capsys.readouterr().err
+    assert len(record(output, "mine")["runs"]) == 6
+
+
+@pytest.fixture
+def by_file(tmp_path, data):
+    """Return a function that writes files of rows and the settings that name them."""
+
+    def by_file(*indices, test=5):
+        for index in indices:
+            for stage, row in {"train": index, "val": index + 1, "test": test}.items():
+                (tmp_path / f"rows_{index}_{stage}.txt").write_text(f"{row}\n")
+        return {"mode": "file", "splits": str(tmp_path / "rows_{index}_{stage}.txt")}
+
+    return by_file
+
+
+def test_splits_may_be_added_to_a_name_or_left_out_but_not_change(
+    run, refuse, upf, output, by_file
+):
+    partition = by_file(0, 1, 2)
+    run(experiment="mine", partition=partition, upf=upf(("a", 0)))
+    (output / "mine" / "run" / "a").mkdir(parents=True)
+    for runs in ([("a", 0), ("b", 1)], [("b", 1)], [("a", 0), ("c", 2)]):
+        run(experiment="mine", partition=partition, upf=upf(*runs))
+    assert run(restart_from="mine", partition=partition, upf=upf(("a", 0), ("b", 1))) == "EXP000"
+    by_file(0, test=4)
+    for keys in ({"experiment": "mine"}, {"restart_from": "mine"}):
+        sentence = refuse(**keys, partition=partition, upf=upf(("a", 0), ("b", 1)))
+        assert "mine was made with another splits" in sentence
+
+
 @pytest.mark.parametrize("changed", [("a", 1), ("a", 0, ("epochs", 2))])
 def test_a_run_of_a_name_may_not_change(run, refuse, upf, changed):
     run(experiment="mine", upf=upf(("a", 0), ("b", 1)))
@@ -489,6 +535,11 @@ def test_a_run_that_was_begun_may_not_come_back_as_another(run, refuse, upf, out
     parameters.parent.mkdir(parents=True)
     parameters.write_text('{"id": "a", "index": 0, "loss": "mse"}')
     run(experiment="mine", upf=upf(("b", 1)))
+    # Older versions forgot begun runs that were left out.
+    older = record(output, "mine")
+    older["runs"].pop()
+    (output / "mine" / RECORD).write_text(json.dumps(older))
+    shutil.copy(upf(("b", 1)), output / "mine")
     assert "a of mine was started with another index (0)" in refuse(
         experiment="mine", upf=upf(("a", 2))
     )

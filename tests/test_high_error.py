@@ -236,8 +236,14 @@ def test_two_lists_are_counted_against_each_other():
     joined = lists(planted(bad=(1, 2, 3)), planted(bad=(2, 3, 4, 5)))
     by_index = dict(joined.select("index", "listed").iter_rows())
     assert [by_index[i] for i in range(7)] == [
-        "neither", "first", "both", "both", "second", "second", "neither"
-    ]  # fmt: skip
+        "neither",
+        "first",
+        "both",
+        "both",
+        "second",
+        "second",
+        "neither",
+    ]
     found = stability.agree(joined).row(0, named=True)
     assert (found["listed_first"], found["listed_second"], found["listed_both"]) == (3, 4, 2)
     assert found["jaccard"] == pytest.approx(2 / 5)
@@ -262,8 +268,9 @@ def test_drugs_of_one_experiment_only_stay_and_are_told():
     assert row_of(joined, 29)["high_first"] is None
     notes = list(stability.unmatched(joined, ("EXP010", "EXP011")))
     assert [note.split(",")[0] for note in notes] == [
-        "1 drugs are not in EXP010", "2 drugs are not in EXP011"
-    ]  # fmt: skip
+        "1 of 30 drugs are not in EXP010",
+        "2 of 30 drugs are not in EXP011",
+    ]
     assert stability.agree(joined)["drugs"].item() == 27
 
 

@@ -11,7 +11,7 @@ from experiments import assert_is_refused, name_run, run_script, write_experimen
 from scipy import stats
 
 from hed import results
-from hed.answers import heldout, high_error, inventory, ranking
+from hed.answers import heldout, high_error, inventory, pairing, ranking
 from hed.answers.bootstrap import Resampling
 from hed.answers.plots import ranks
 from hed.answers.report import contents
@@ -58,6 +58,16 @@ def test_errors_are_listed_of_what_is_held_out(tmp_path, mode, noun, unit, drawn
     rows = json.loads(listed.stdout)
     assert {row[noun] for row in rows} == {f"H{i}" for i in range(6)}
     assert {row[unit] for row in rows} == {drawn}
+
+
+def test_sentences_on_two_experiments_say_what_they_hold_out(tmp_path):
+    one, other = (write(tmp_path / name, "by_cell") for name in ("one", "other"))
+    (other / "run" / name_run(4) / "test_y_data_predicted.csv").unlink()
+    against = run_script("high_error_drugs.py", one, "--against", other)
+    assert f"1 of 6 cells are not in {other}, or undefined there" in against.stderr
+    two_of_one = {"one": pl.DataFrame({"run": ["A", "B"], "drug": ["H1", "H1"]})}
+    with pytest.raises(InputError, match="A and B of one hold out the same cell: .* run per cell"):
+        pairing.check(two_of_one, "drug", "cell")
 
 
 def test_drugs_are_ranked_for_held_out_cells(tmp_path):

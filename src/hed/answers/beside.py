@@ -11,6 +11,7 @@ from hed.answers import compare, mean_ranks, pairing
 from hed.answers.mean_ranks import Contest
 from hed.answers.scores import LEVELS
 from hed.errors import InputError
+from hed.experiment.kind import kind_of
 
 METRIC = "rmse"
 # As many as a figure has colours for.
@@ -105,9 +106,10 @@ def read(directory: Path, others: Sequence[Path]) -> Beside | None:
     if len(others) > MOST:
         raise InputError(f"{len(others)} experiments beside one are too many: give {MOST} at most")
     tables = compare.read([directory, *others], METRIC)
-    paired = compare.pair(tables, METRIC)
+    noun = kind_of(directory).noun
+    paired = compare.pair(tables, METRIC, noun)
     if paired.drop_nulls(paired.columns[2:]).is_empty():
-        raise InputError(f"no drug has scores in all of {', '.join(tables)}")
+        raise InputError(f"no {noun} has scores in all of {', '.join(tables)}")
     by = pairing.key(list(tables.values()))
     return Beside(by, paired, _contest(paired))
 

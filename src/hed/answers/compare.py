@@ -68,7 +68,7 @@ def read(directories: Sequence[Path], metric: str) -> dict[str, pl.DataFrame]:
     return {title: scores.read(path, [metric]) for title, path in named.items()}
 
 
-def pair(tables: Mapping[str, pl.DataFrame], metric: str) -> pl.DataFrame:
+def pair(tables: Mapping[str, pl.DataFrame], metric: str, noun: str = "drug") -> pl.DataFrame:
     """Return a row per drug in any experiment: drug, index, and a column per experiment.
 
     The columns have the experiments' names and the metric, null where an experiment has no score
@@ -76,6 +76,7 @@ def pair(tables: Mapping[str, pl.DataFrame], metric: str) -> pl.DataFrame:
 
     Args:
         tables: those of `read`.
+        noun: what is held out, for messages.
 
     Raises:
         InputError: if there is no such metric, or drugs cannot be matched.
@@ -83,7 +84,7 @@ def pair(tables: Mapping[str, pl.DataFrame], metric: str) -> pl.DataFrame:
     if metric not in aggregate.METRICS:
         raise InputError(f"no metric {metric!r}: choose one of {', '.join(aggregate.METRICS)}")
     by = pairing.key(list(tables.values()))
-    pairing.check(tables, by)
+    pairing.check(tables, by, noun)
     other = "drug" if by == "index" else "index"
     names = pl.concat(table.select("drug", "index") for table in tables.values())
     joined = names.group_by(by, maintain_order=True).agg(pl.col(other).drop_nulls().first())

@@ -77,8 +77,8 @@ def draw_comparison(directories: Sequence[Path], output: Path, *, metric: str) -
     """
     theme.check(output)
     tables = compare.read(directories, metric)
-    differences = compare.differences(compare.pair(tables, metric))
     noun = kind_of(directories[0]).noun
+    differences = compare.differences(compare.pair(tables, metric, noun))
     theme.save(comparison.plot(differences, metric=metric, noun=noun), output)
 
 
@@ -90,8 +90,9 @@ def draw_contest(directories: Sequence[Path], output: Path, *, metric: str) -> N
     """
     theme.check(output)
     tables = compare.read(directories, metric)
-    found = mean_ranks.contest(compare.pair(tables, metric), metric)
-    theme.save(contest.plot(found, noun=kind_of(directories[0]).noun), output)
+    noun = kind_of(directories[0]).noun
+    found = mean_ranks.contest(compare.pair(tables, metric, noun), metric)
+    theme.save(contest.plot(found, noun=noun), output)
 
 
 def draw_by_epochs(directories: Sequence[Path], output: Path, *, metric: str) -> None:

@@ -110,18 +110,18 @@ class Wanted:
         return cls(described.union(skills), intervals, frozenset(drawn), skills, ranks)
 
 
-def unlisted(table: pl.DataFrame, rule: Rule) -> Iterator[str]:
-    """Yield sentences on drugs of `tabulate` that the rule cannot judge."""
+def unlisted(table: pl.DataFrame, rule: Rule, noun: str = "drug") -> Iterator[str]:
+    """Yield sentences on drugs (or what `noun` says) of `tabulate` that the rule cannot judge."""
     undefined = int(table[rule.metric].null_count())
     if undefined:
-        yield f"{rule.metric} is undefined for {undefined} of {len(table)} drugs: not judged"
+        yield f"{rule.metric} is undefined for {undefined} of {len(table)} {noun}s: not judged"
     if rule.by in table.columns and table[rule.by].null_count() > undefined:
-        yield f"{rule.by} is undefined: too few drugs differ in {rule.metric}"
+        yield f"{rule.by} is undefined: too few {noun}s differ in {rule.metric}"
     if "repeats" in table.columns and table["repeats"].max() != 1:
         alone = table.filter(repeats=1)
         if len(alone):
             yield (
-                f"{len(alone)} of {len(table)} drugs have predictions of one training, whose "
+                f"{len(alone)} of {len(table)} {noun}s have predictions of one training, whose "
                 f"intervals know nothing of others: {listed(alone['drug'].to_list())}"
             )
 

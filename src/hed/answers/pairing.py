@@ -23,8 +23,10 @@ def key(tables: Sequence[pl.DataFrame]) -> str:
     return "drug" if all(_are_named(table) for table in tables) else "index"
 
 
-def check(tables: Mapping[str, pl.DataFrame], by: str) -> None:
+def check(tables: Mapping[str, pl.DataFrame], by: str, noun: str = "drug") -> None:
     """Refuse tables, by the name of their experiment, in which drugs cannot be matched.
+
+    Another noun than `drug` stands in the sentences.
 
     Raises:
         InputError: if a row has no index where that is needed, or several have the same drug.
@@ -32,13 +34,13 @@ def check(tables: Mapping[str, pl.DataFrame], by: str) -> None:
     for name, table in tables.items():
         if table[by].null_count():
             run = table.filter(pl.col(by).is_null())["run"][0]
-            raise InputError(f"nothing tells which drug {run} of {name} holds out: add its index")
+            raise InputError(f"nothing tells which {noun} {run} of {name} holds out: add its index")
         repeated = table.filter(table[by].is_duplicated())
         if len(repeated):
             runs = " and ".join(repeated.filter(pl.col(by) == repeated[by][0])["run"][:2])
             raise InputError(
-                f"{runs} of {name} hold out the same drug: "
-                "compare experiments with one run per drug"
+                f"{runs} of {name} hold out the same {noun}: "
+                f"compare experiments with one run per {noun}"
             )
 
 

@@ -19,11 +19,13 @@ SCHEMA: dict[str, type[pl.DataType]] = {
 }
 
 
-def join(tables: dict[str, pl.DataFrame], rule: Rule) -> pl.DataFrame:
+def join(tables: dict[str, pl.DataFrame], rule: Rule, noun: str = "drug") -> pl.DataFrame:
     """Return a row per drug that either of two experiments has, the worst in the first on top.
 
     Args:
         tables: those of `high_error.tabulate` with the same rule, by the experiments' names.
+        rule: which of them are listed.
+        noun: what is held out, for messages.
 
     Columns:
         drug, index; first, second: the rule's metric in each experiment; high_first, high_second
@@ -34,7 +36,7 @@ def join(tables: dict[str, pl.DataFrame], rule: Rule) -> pl.DataFrame:
         InputError: if several runs hold out the same drug.
     """
     by = pairing.key(list(tables.values()))
-    pairing.check(tables, by)
+    pairing.check(tables, by, noun)
     sides = [_side(t, rule, by, s) for t, s in zip(tables.values(), SIDES, strict=True)]
     joined = sides[0].join(sides[1], on=by, how="full", coalesce=True, maintain_order="left_right")
     other = "drug" if by == "index" else "index"
@@ -82,12 +84,12 @@ def agree(joined: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame([row], schema=SCHEMA).with_columns(pl.selectors.float().fill_nan(None))
 
 
-def unmatched(joined: pl.DataFrame, names: tuple[str, str]) -> Iterator[str]:
-    """Yield sentences on drugs that only one of two experiments has or can judge."""
+def unmatched(joined: pl.DataFrame, names: tuple[str, str], noun: str = "drug") -> Iterator[str]:
+    """Yield sentences on drugs (or what `noun` says) that one of two lacks or cannot judge."""
     for side, name in zip(SIDES, names, strict=True):
         count = joined[side].null_count()
         if count:
-            yield f"{count} drugs are not in {name}, or undefined there"
+            yield f"{count} of {len(joined)} {noun}s are not in {name}, or undefined there"
 
 
 def share_at_least(shared: int, *, size: int, first: int, second: int) -> float:

@@ -7,7 +7,7 @@ A file such as `CCLE_split_0_train.txt` has one row number per line, from 0, and
 import glob
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,10 +85,14 @@ def _pattern(name: str) -> str:
     return glob.escape(name).replace(INDEX, "*")
 
 
-def digest(splits: Splits, indices: list[int]) -> str:
-    """Return a digest of the rows of some splits."""
+def digests(splits: Splits, indices: Iterable[int]) -> dict[str, str]:
+    """Return digests of the rows of some splits, by their index as text."""
+    return {str(index): _digest(splits.files(index).values()) for index in indices}
+
+
+def _digest(paths: Iterable[Path]) -> str:
+    """Return a digest of some files."""
     found = hashlib.blake2b(digest_size=16)
-    for index in indices:
-        for path in splits.files(index).values():
-            found.update(path.read_bytes())
+    for path in paths:
+        found.update(path.read_bytes())
     return found.hexdigest()

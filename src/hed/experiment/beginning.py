@@ -25,6 +25,7 @@ from hed.experiment.opening import Opened
 from hed.experiment.plan import Plan
 from hed.experiment.record import RESERVED
 from hed.names import PRECISION, RECORD
+from hed.words import listed
 
 
 def begin(settings: Settings) -> Opened:
@@ -39,6 +40,10 @@ def begin(settings: Settings) -> Opened:
     if settings.restart_from:
         record.refuse_source(settings.restart_from, planned)
     directory, locked = _locate(settings, planned)
+    recorded = record.with_begun(directory, planned)
+    if others := recorded.runs[len(planned.runs) :]:
+        names = listed([run.id for run in others])
+        print(f"note: begun runs that are not given now stay as they are: {names}", file=sys.stderr)
     os.environ[variables.EXPERIMENT] = str(directory)
     source = str(settings.data_source)
     upf, dflts = _copies(settings)
@@ -56,7 +61,7 @@ def begin(settings: Settings) -> Opened:
         files={},
         locked=locked,
     )
-    experiment.files = _files(experiment, settings, planned)
+    experiment.files = _files(experiment, settings, recorded, _upf(settings, planned, recorded))
     return experiment
 
 
@@ -92,21 +97,20 @@ def _user() -> str:
         return str(os.getuid())
 
 
-def _files(experiment: Opened, settings: Settings, planned: Plan) -> dict[str, bytes]:
+def _files(experiment: Opened, settings: Settings, recorded: Plan, upf: bytes) -> dict[str, bytes]:
     """Return the content of the record and of the copies of UPF and DFLTS."""
-    upf = _upf(settings, planned)
     dflts = settings.dflts.read_bytes() if settings.dflts else b"{}\n"
     earlier = record.read(experiment.directory) or {}
     content = {
         "name": experiment.name,
         "created": earlier.get("created") or time.strftime("%Y-%m-%d %H:%M:%S"),
-        "identity": planned.identity,
+        "identity": recorded.identity,
         "settings": json.loads(json.dumps(asdict(settings), default=str)),
         **{n: getattr(experiment, n) for n in ("data", "raw", "local", "upf", "dflts")},
         "restart_from": experiment.restart_from,
         "splits": dict(experiment.splits),
-        "about_data": [*planned.data],
-        "runs": [asdict(run) for run in experiment.runs],
+        "about_data": [*recorded.data],
+        "runs": [asdict(run) for run in recorded.runs],
     }
     decided = Path(experiment.restart_from, PRECISION) if experiment.restart_from else None
     # Once: what its own runs have decided stays, whatever becomes of the source.
@@ -116,13 +120,16 @@ def _files(experiment: Opened, settings: Settings, planned: Plan) -> dict[str, b
     return {**inherited, **texts}
 
 
-def _upf(settings: Settings, planned: Plan) -> bytes:
-    """Return the UPF of all runs: the user's unchanged, followed by the repeats of its runs."""
+def _upf(settings: Settings, planned: Plan, recorded: Plan) -> bytes:
+    """Return the UPF of all runs: the user's unchanged, followed by what it does not have.
+
+    These are the repeats of its runs, and the begun runs that it leaves out.
+    """
     if settings.upf is None:
-        return hyperparameters.format_upf(planned.upf).encode()
+        return hyperparameters.format_upf(recorded.upf).encode()
     given = settings.upf.read_bytes()
-    repeats = hyperparameters.format_upf(planned.upf[len(planned.upf) // settings.repeats :])
-    return given.rstrip() + b"\n" + repeats.encode() if repeats else given
+    others = hyperparameters.format_upf(recorded.upf[len(planned.upf) // settings.repeats :])
+    return given.rstrip() + b"\n" + others.encode() if others else given
 
 
 def _locate(settings: Settings, planned: Plan) -> tuple[Path, IO[str] | None]:

@@ -81,7 +81,7 @@ def make(settings: Settings) -> Plan:
         identity["partition"]["groups"] = grouped.digest
     if prescribed:
         doubts += _unused(data, prescribed, lines)
-        identity["splits"] = splits.digest(prescribed, [line.index for line in lines])
+        identity["splits"] = splits.digests(prescribed, [line.index for line in lines])
     return Plan(
         runs=tuple(_runs(upf, counted.ids)),
         upf=tuple(upf),

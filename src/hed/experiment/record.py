@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from hed.config import hyperparameters
 from hed.config.hyperparameters import UpfLine
 from hed.errors import InputError
 from hed.experiment import description, parameters
+from hed.experiment.opening import PlannedRun
 from hed.experiment.plan import Plan, source_of
 from hed.names import (
     AUTO,
@@ -38,7 +40,8 @@ RESERVED = frozenset(
 )
 
 # What must agree for the finished runs of one experiment to belong to another; DFLTS need not.
-OF_A_RUN = ("data_source", "seed", "partition", "preprocess", "splits")
+SPLITS = "splits"
+OF_A_RUN = ("data_source", "seed", "partition", "preprocess", SPLITS)
 
 
 def read(directory: Path) -> dict[str, Any] | None:
@@ -94,7 +97,7 @@ def refuse_changes(directory: Path, planned: Plan) -> None:
     if record is None:
         raise InputError(f"{directory / RECORD} is not a record of this workflow: remove it")
     for key in {**record["identity"], **planned.identity}:
-        if record["identity"].get(key) != planned.identity.get(key):
+        if _differ(record["identity"].get(key), planned.identity.get(key), key):
             hint = "" if key in OF_A_RUN else f" and restart_from={directory.name}"
             raise InputError(
                 f"{directory.name} was made with another {key}{_shown(record, key)}; restore it, "
@@ -111,10 +114,45 @@ def refuse_changes(directory: Path, planned: Plan) -> None:
     _refuse_taken_markers(directory, record, planned)
 
 
+def with_begun(directory: Path, planned: Plan) -> Plan:
+    """Return a plan with the begun runs of an experiment that it leaves out, after its own.
+
+    They stay in the experiment, and what they hold out has to stay known.
+    """
+    record = read(directory)
+    if record is None:
+        return planned
+    given = {line.id for line in planned.upf}
+    begun = {run["id"]: run for run in record["runs"] if (directory / RUNS / run["id"]).is_dir()}
+    lines = [
+        line
+        for line in _recorded_upf(directory, record, planned)
+        if line.id in begun and line.id not in given
+    ]
+    identity = planned.identity
+    if SPLITS in identity:
+        earlier = record["identity"][SPLITS]
+        theirs = {str(line.index): earlier[str(line.index)] for line in lines}
+        identity = {**identity, SPLITS: {**theirs, **identity[SPLITS]}}
+    return replace(
+        planned,
+        runs=(*planned.runs, *(PlannedRun(**begun[line.id]) for line in lines)),
+        upf=(*planned.upf, *lines),
+        identity=identity,
+    )
+
+
+def _differ(recorded: Any, planned: Any, key: str) -> bool:
+    """Return whether two values of a setting disagree; of splits, those that both have."""
+    if key == SPLITS and isinstance(recorded, dict) and isinstance(planned, dict):
+        return any(recorded[index] != planned[index] for index in recorded.keys() & planned.keys())
+    return bool(recorded != planned)
+
+
 def _shown(record: Mapping[str, Any], key: str) -> str:
-    """Return a recorded setting in brackets, if it is short enough for a sentence."""
+    """Return a recorded setting in brackets, if it is short and means something to people."""
     value = json.dumps(record["identity"].get(key))
-    return f" ({value})" if key != "data_source" and len(value) <= 80 else ""
+    return f" ({value})" if key not in ("data_source", SPLITS) and len(value) <= 80 else ""
 
 
 def _refuse_changed_run(directory: Path, line: UpfLine, planned: Plan) -> None:
@@ -171,7 +209,7 @@ def refuse_source(source: Path, planned: Plan) -> None:
 def _refuse_other_settings(source: Path, record: Mapping[str, Any], planned: Plan) -> None:
     """Refuse to start from an experiment with other data or another partition."""
     for key in OF_A_RUN:
-        if record["identity"].get(key) != planned.identity.get(key):
+        if _differ(record["identity"].get(key), planned.identity.get(key), key):
             raise InputError(
                 f"restart_from: {source.name} was made with another {key}, so its finished runs "
                 f"do not belong here: restore it, or start without restart_from"

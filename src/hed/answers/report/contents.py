@@ -80,6 +80,7 @@ def read(directory: Path, sources: Sources = NO_OTHER, others: Sequence[Path] = 
     held, rule = heldout.read(directory), Rule()
     compared = beside.read(directory, others)
     judged = _with_baselines(high_error.tabulate(held, rule), held.kind)
+    unjudged = high_error.unlisted(judged, rule, held.kind.noun)
     explained, why_not = _explain(directory, held, judged, sources)
     cells = ranking.rank_cells(held)
     runs = read_runs(directory)
@@ -109,7 +110,7 @@ def read(directory: Path, sources: Sources = NO_OTHER, others: Sequence[Path] = 
         predictions=packing.pack(held.rows.with_columns(cell=held.kind.unit)),
         rule=rule.text,
         data=tuple((description.read(directory) or {}).get("about_data", ())),
-        notes=(*held.notes, *high_error.unlisted(judged, rule), *left_out, *why_not),
+        notes=(*held.notes, *unjudged, *left_out, *why_not),
     )
 
 
