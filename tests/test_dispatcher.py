@@ -17,13 +17,16 @@ from typing import IO, Any
 import pytest
 from parsl.executors.high_throughput.errors import ManagerLost, VersionMismatch, WorkerLost
 
-from hed.pilot import dispatcher, journal
+from hed.pilot import dispatcher, journal, reminder
 from hed.pilot.blocks import Hopeless
 from hed.pilot.dispatcher import Jobs
+from hed.pilot.reminder import Trouble
 from hed.pilot.spool import End, Spool, State
+from hed.pilot.tile import Tiles
 from hed.pilot.timers import TIMERS
 
 LOST = ManagerLost(b"pool", "n0")
+TILES = Tiles(("0",), "", "", False, "", "/tmp", silence=3 * 3600)
 
 
 class Executor:
@@ -67,7 +70,7 @@ def executor() -> Executor:
 
 def give(spool: Spool, executor: Executor) -> Jobs:
     """Give the executor the job."""
-    jobs = Jobs(spool, executor, ())  # type: ignore[arg-type]
+    jobs = Jobs(spool, executor, TILES)
     jobs.give("job", "/script.sh")
     return jobs
 
@@ -192,7 +195,7 @@ def test_jobs_of_an_earlier_dispatcher_survive_a_disk_that_fails_at_the_start(
         return losses(self, job)
 
     monkeypatch.setattr(Spool, "losses", fail_once)
-    jobs = Jobs(spool, executor, ())  # type: ignore[arg-type]
+    jobs = Jobs(spool, executor, TILES)
     with pytest.raises(OSError, match="Input"):
         jobs.take()
     jobs.settle()
@@ -233,7 +236,7 @@ def test_a_message_names_the_run_and_what_it_holds_out(
 ) -> None:
     script = spool.directory / "job.sh"
     script.write_text("snakemake --target-jobs 'train:run=RUN013' 'score:run=RUN013'\n")
-    jobs = Jobs(spool, executor, ())  # type: ignore[arg-type]
+    jobs = Jobs(spool, executor, TILES)
     for _ in range(2):
         jobs.give("job", str(script))
         executor.futures[-1].set_exception(LOST)
@@ -243,6 +246,32 @@ def test_a_message_names_the_run_and_what_it_holds_out(
     lines = [record.getMessage() for record in caplog.records]
     assert lines[0].startswith("RUN013 lost its tile and continues on another: ")
     assert lines[1].startswith("RUN013 (Dasatinib) lost its tile and continues on another: ")
+
+
+def test_a_run_that_wrote_nothing_goes_on_elsewhere_and_the_message_says_why(
+    spool: Spool, executor: Executor, caplog: pytest.LogCaptureFixture
+) -> None:
+    jobs = give(spool, executor)
+    executor.futures[-1].set_result("silent")
+    jobs.settle()
+    assert spool.state("job") is None
+    assert "another: it had written nothing for 3 h (silence in site.yaml)" in caplog.text
+
+
+def test_blocks_that_cannot_be_managed_are_told_of_at_growing_intervals(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken:
+        def balance(self) -> None:
+            raise OSError(5, "Input/output error")
+
+    now, trouble = [1000.0], Trouble()
+    monkeypatch.setattr(reminder.time, "monotonic", lambda: now[0])
+    for _ in range(3600):
+        dispatcher._balance(Broken(), trouble)  # type: ignore[arg-type]
+        now[0] += 1
+    told = [each for each in caplog.records if each.levelname == "WARNING"]
+    assert 2 <= len(told) <= 4
 
 
 def test_a_job_that_is_cancelled_or_has_ended_meanwhile_is_not_repeated(

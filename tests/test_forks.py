@@ -18,6 +18,7 @@ from hed.pilot import forks, processes
 from hed.pilot.forks import KILLED, Order, Server
 from hed.pilot.guard import STATUS
 from hed.pilot.spool import Spool
+from hed.pilot.tile import Tiles
 from hed.site.profile import PILOT
 
 # A worker that has a run.
@@ -33,6 +34,7 @@ class Runs:
 
     def __init__(self, root: Path) -> None:
         self.root, self.spool = root, Spool.make(root / ".pilot")
+        self.spool.tell_nodes(Tiles(("5",), "", "", False, "", str(root)))
 
     def order(self, job: str, text: str, **environment: str) -> Order:
         path = self.root / f"{job}.sh"

@@ -35,6 +35,7 @@ from hed.pilot.parsl.launcher import PerNode
 from hed.pilot.parsl.providers import Pbs, Slurm
 from hed.pilot.scaling import Limits
 from hed.pilot.spool import End, Spool, State
+from hed.pilot.tile import Tiles
 from hed.pilot.timers import TIMERS
 from hed.site import site as sites
 from hed.site.profile import PILOT, STOP
@@ -45,6 +46,7 @@ from hed.site.site import Site
 def spool(tmp_path: Path) -> Spool:
     """A spool whose sidecar is this process."""
     made = Spool.make(tmp_path / ".pilot")
+    made.tell_nodes(Tiles(("5",), "", "", False, "", "/tmp"))
     made.tell_sidecar(os.getpid(), os.getppid())
     return made
 
@@ -225,6 +227,27 @@ def test_a_guard_ends_a_cancelled_run(spool: Spool, monkeypatch: pytest.MonkeyPa
     assert time.monotonic() - start < 60
 
 
+@pytest.mark.parametrize(("silence", "end"), [(1, "silent"), (0, "success")])
+def test_a_guard_ends_a_run_that_has_written_nothing_for_too_long(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch, silence: int, end: End
+) -> None:
+    monkeypatch.setattr(guard, "TIMERS", replace(TIMERS, guard_look=0.05))
+    spool.tell_nodes(Tiles(("5",), "", "", False, "", "/tmp", silence=silence))
+    log, run = spool.directory.parent / "out" / "out-RUN0-train.txt", "run/RUN0/save/model"
+    nested = spool.directory.parent / run
+    log.parent.mkdir()
+    nested.parent.mkdir(parents=True)
+    path = spool.directory / "job.sh"
+    writes = f"sleep 0.5; echo epoch >>{log}; sleep 0.5; touch {nested}; sleep 0.5; echo >>{log}"
+    path.write_text(f"{writes}\nsleep 3\nexit 0\nsnakemake --target-jobs 'train:run=RUN0'\n")
+    start = time.monotonic()
+    assert guard._run(spool, "job", str(path), 0) == end
+    assert time.monotonic() - start > 2
+    processes.kill_descendants()
+    assert spool.finish("job", 0, end) == end
+    assert spool.state("job") == (None if end == "silent" else "success")
+
+
 def test_a_run_that_was_given_to_another_tile_ends_on_the_first_without_a_word(
     spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -245,6 +268,16 @@ def test_a_job_that_was_cancelled_while_it_waited_never_starts(spool: Spool) -> 
     start_guard(spool, f"touch {spool.directory}/ran").wait()
     assert spool.state("job") == "failed"
     assert not (spool.directory / "ran").exists()
+
+
+def test_a_process_that_cannot_be_killed_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    with subprocess.Popen(["sleep", "300"]) as child:
+        with monkeypatch.context() as patch:
+            patch.setattr(processes, "TIMERS", replace(TIMERS, kill_grace=0.05))
+            patch.setattr(processes, "_kill", lambda process: None)
+            assert not processes.kill_descendants()
+        assert child.poll() is None
+        assert processes.kill_descendants()
 
 
 def test_a_mortal_command_dies_with_its_parent(tmp_path: Path) -> None:
@@ -441,15 +474,17 @@ def test_a_block_that_pbs_will_never_start_is_given_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer = {"Jobs": {"17.server": {"job_state": "Q", "comment": "Can Never Run: too large"}}}
-    (tmp_path / "qstat").write_text(f"#!/bin/sh\necho '{json.dumps(answer)}'\n")
-    (tmp_path / "qdel").write_text(f"#!/bin/sh\necho $1 >{tmp_path}/deleted\n")
-    for name in ("qstat", "qdel"):
-        (tmp_path / name).chmod(0o755)
+    write_commands(tmp_path, qstat=f"echo '{json.dumps(answer)}'", qdel="exit 162")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     made = Pbs()
     made.spool = Spool.make(tmp_path / "spool")
     known = {"status": JobStatus(JobState.PENDING), "job_stdout_path": "", "job_stderr_path": ""}
     made.resources["17.server"] = known
+    made.spool.add_block("17.server", {"command": "qdel"})
+    # While PBS does not take it back, it may start after all.
+    assert made.status(["17.server"])[0].state == JobState.PENDING
+    assert list(made.spool.blocks()) == ["17.server"]
+    write_commands(tmp_path, qdel=f"echo $1 >{tmp_path}/deleted")
     (found,) = made.status(["17.server"])
     assert (found.state, found.message) == (JobState.FAILED, "Can Never Run: too large")
     assert (tmp_path / "deleted").read_text() == "17.server\n"

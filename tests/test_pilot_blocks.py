@@ -2,11 +2,13 @@
 
 import logging
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from parsl.jobs.states import JobState, JobStatus
+from parsl.providers.errors import ScriptPathError
 
 from hed.pilot.blocks import Blocks
 from hed.pilot.parsl.executor import Executor, Pool
@@ -17,6 +19,7 @@ from hed.pilot.spool import Spool
 from hed.pilot.timers import TIMERS
 
 HOOK = Refused("qsub", 32, "no")
+UNWRITABLE = ScriptPathError("block.sh", OSError(122, "Disk quota exceeded"))
 
 
 class Provider(Local):
@@ -175,7 +178,8 @@ def test_a_block_that_runs_without_a_worker_pool_is_given_back_with_one_warning(
     now = [time.monotonic()]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     blocks._end_silent(pools)
-    now[0] += 60 * minutes - 1
+    of_nodes = 2 * TIMERS.silent_node if launched else 0
+    now[0] += 60 * minutes + of_nodes - 1
     blocks._end_silent(pools)
     assert blocks.executor.provider.cancelled == []
     now[0] += 2
@@ -268,6 +272,61 @@ def test_a_block_whose_good_nodes_have_ended_does_not_wait_for_the_others(
     blocks._end_useless([])
     assert blocks.executor.provider.cancelled == ["0.server"]
     assert not blocks._useless
+
+
+def test_blocks_whose_nodes_all_fail_soon_delay_the_next_and_a_few_end_the_command(
+    blocks: Blocks, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    for number, age in enumerate((TIMERS.quick_block + 1, 60, 60, 60)):
+        assert blocks.executor.why_ended is None
+        put(blocks, *[JobState.COMPLETED] * number, JobState.RUNNING)
+        block = str(number)
+        blocks._free(block, [pool(block, "n0"), pool(block, "n1")])
+        now[0] += age
+        for node in ("n0", "n1"):
+            blocks._spool.report_node(block, node, "/tmp takes no file")
+        blocks._leave_nodes([])
+        blocks._end_useless([])
+        assert blocks.executor.provider.cancelled[number:] == [f"{block}.server"]
+        assert (blocks._next_try > now[0]) == (number > 0)
+        blocks._judge_unused()
+    assert "block 3 (job 3.server) has no node left that takes runs (n0: /tmp takes" in reason(
+        blocks
+    )
+    assert all("(n0: /tmp takes no file)" in told for told in warnings(caplog)[:-1])
+
+
+def test_a_block_is_given_back_when_idle_and_not_while_a_node_that_is_left_alone_has_runs(
+    blocks: Blocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    put(blocks, JobState.RUNNING, JobState.PENDING)
+    held = replace(pool("0", "n1", tasks=2), is_active=False)
+
+    def after(seconds: float, *pools: Pool) -> list[str]:
+        now[0] += seconds
+        blocks._release_idle(blocks._live(), pools)
+        return blocks.executor.provider.cancelled
+
+    assert after(0, pool("0", "n0"), held) == []
+    assert after(9 * TIMERS.idle_block, pool("0", "n0"), held) == []
+    assert after(1, pool("0", "n0")) == []
+    assert after(TIMERS.idle_block, pool("0", "n0")) == []
+    blocks.executor.provider.answers = False
+    assert after(1, pool("0", "n0")) == ["0.server"]
+    assert after(1, pool("0", "n0")) == ["0.server"] * 2
+    blocks.executor.provider.answers = True
+    assert after(1, pool("0", "n0")) == ["0.server"] * 3
+    assert after(99, pool("0", "n0")) == ["0.server"] * 3
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), UNWRITABLE])
+def test_a_disk_that_takes_no_script_is_waited_for(blocks: Blocks, error: Exception) -> None:
+    refuse(blocks, error, 9)
+    assert blocks.executor.why_ended is None
 
 
 def test_in_the_reserve_of_an_allocation_no_block_is_started_and_the_command_ends(

@@ -238,8 +238,9 @@ def results_of_disks(here, places):
 def test_a_disk_that_is_too_small_for_the_data_is_told(tmp_path):
     data = tmp_path / "data"
     data.mkdir()
-    with (data / "large").open("wb") as stream:
-        stream.truncate(2**43)
+    for name, size in {"md_merged_data.parquet": 2**43, "not-copied": 2**42}.items():
+        with (data / name).open("wb") as stream:
+            stream.truncate(size)
     places = Places(local=tmp_path, output=tmp_path, data=data)
     results = results_of_disks(a_site(tmp_path), places)
     assert failed(results) == ["node-local"]

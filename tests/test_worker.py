@@ -14,7 +14,7 @@ from parsl.serialize import deserialize, serialize
 from waiting import wait_for
 
 from hed import variables
-from hed.pilot import worker
+from hed.pilot import node, worker
 from hed.pilot.spool import End, Spool, State
 from hed.pilot.tile import Tiles
 from hed.pilot.timers import TIMERS
@@ -55,6 +55,7 @@ def pool(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A pool whose run fails; its worker says its process id first."""
     (tmp_path / "job.sh").write_text("exit 1\n")
     spool = Spool.make(tmp_path / ".pilot")
+    spool.tell_nodes(Tiles(("5",), "", "", False, "", "/tmp"))
     text = WORKER.format(spool=str(spool.directory), script=str(tmp_path / "job.sh"))
     with subprocess.Popen(
         [sys.executable, "-c", POOL.format(worker=text)],
@@ -126,6 +127,25 @@ def test_a_node_without_processes_gives_its_run_back_says_so_and_waits(
     assert spool.reported_nodes() == {("3", os.uname().nodename): why}
 
 
+def test_a_node_is_at_fault_only_if_it_still_is_a_while_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrapper = tmp_path / "bin/tile"
+    wrapper.parent.mkdir()
+    wrapper.write_text("#!/bin/sh\necho no module >&2; exit 1\n")
+    wrapper.chmod(0o755)
+    environ = {"TMPDIR": str(tmp_path), "PATH": f"{wrapper.parent}:{os.environ['PATH']}"}
+    waits: list[float] = []
+    monkeypatch.setenv("PATH", environ["PATH"])
+    monkeypatch.setattr(node.time, "sleep", waits.append)
+    assert node.find_fault(environ) == "`tile true` fails: no module"
+    monkeypatch.setattr(
+        node.time, "sleep", lambda seconds: wrapper.write_text("#!/bin/sh\nexit 0\n")
+    )
+    assert node.find_fault(environ) == ""
+    assert TIMERS.fault_doubt in waits  # among those of subprocess
+
+
 def test_a_node_that_does_not_see_the_spool_gives_its_run_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,6 +172,7 @@ def test_on_an_old_kernel_runs_are_cold(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_without_a_fork_server_a_run_has_a_guard_of_its_own(tmp_path: Path) -> None:
     spool = Spool.make(tmp_path / ".pilot")
+    spool.tell_nodes(Tiles(("5",), "", "", False, "", "/tmp"))
     path = tmp_path / "job.sh"
     path.write_text("true\n")
     environment = {

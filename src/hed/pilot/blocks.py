@@ -9,7 +9,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from hed.pilot import scaling
-from hed.pilot.parsl.executor import Block, Executor, Pool
+from hed.pilot.parsl.executor import Block, Executor, Pool, Unwritable
 from hed.pilot.refusals import Kind, Refused
 from hed.pilot.reminder import Reminder
 from hed.pilot.scaling import Limits
@@ -59,6 +59,8 @@ class Blocks:
         self._told_nodes: set[tuple[str, str]] = set()
         self._arrived: dict[str, float] = {}
         self._running: dict[str, float] = {}
+        # Since when each block without a run has had none.
+        self._idle: dict[str, float] = {}
         self._waited = 0.0
 
     def balance(self) -> None:
@@ -78,11 +80,24 @@ class Blocks:
         free = [self._free(block.id, pools) for block in live]
         begun = bool(self.executor.blocks())
         self.ask_for(scaling.wanted(self._limits, waiting, free, begun=begun))
+        self._waited = time.monotonic() if waiting > 0 else self._waited
+        self._release_idle(live, pools)
+
+    def _release_idle(self, live: Sequence[Block], pools: Pools) -> None:
+        """Release blocks that have had no run for a while, if none has waited for as long.
+
+        Also runs on nodes that are left alone count: Parsl's own scaling overlooks them.
+        """
         now = time.monotonic()
-        self._waited = now if waiting > 0 else self._waited
-        spare = len(live) - self._limits.least
-        if now - self._waited > TIMERS.idle_block and spare > 0:
-            self.executor.give_idle_back(spare, idle=TIMERS.idle_block)
+        busy = {pool.block for pool in pools if pool.tasks}
+        idle = [block for block in live if block.state == "running" and block.id not in busy]
+        self._idle = {block.id: self._idle.get(block.id, now) for block in idle}
+        if now - self._waited <= TIMERS.idle_block:
+            return
+        spare = max(0, len(live) - self._limits.least)
+        for block in sorted(idle, key=lambda block: self._idle[block.id])[:spare]:
+            if now - self._idle[block.id] > TIMERS.idle_block:
+                self.executor.give_back(block)
 
     def _is_over(self, waiting: int) -> bool:
         """Return whether runs wait in vain: in the reserve of an allocation none is started."""
@@ -125,11 +140,15 @@ class Blocks:
             own = [pool for pool in pools if pool.block == block.id]
             if not left or any(pool.tasks or pool.place not in self._left for pool in own):
                 continue
-            if block.id in self._arrived:
-                self._end(block, "has no node left that takes runs")
-            elif len(left) >= self.executor.nodes:
-                node, why = min(left.items())  # whichever reported first
+            node, why = min(left.items())  # whichever reported first
+            all_left = len(left) >= self.executor.nodes
+            if block.id not in self._arrived and all_left:
                 self._end_barren(block, f"has no node that can start a run ({node}: {why})")
+            elif block.id in self._arrived:
+                # All of its nodes soon after they came: so will be those of the next block.
+                soon = time.monotonic() - self._arrived[block.id] < TIMERS.quick_block
+                end = self._end_barren if all_left and soon else self._end
+                end(block, f"has no node left that takes runs ({node}: {why})")
 
     def _end_silent(self, pools: Pools) -> None:
         """Release each block that has been running for too long without a worker pool."""
@@ -140,7 +159,8 @@ class Blocks:
                 continue
             limit, since = TIMERS.copying_block, self._running.setdefault(block.id, now)
             if launched := self.executor.launched(block):
-                limit, since = TIMERS.silent_block, max(since, now - (time.time() - launched))
+                since = max(since, now - (time.time() - launched))
+                limit = TIMERS.silent_block + TIMERS.silent_node * self.executor.nodes
             if now - since > limit:
                 self._end_barren(block, f"has run for {limit / 60:.0f} min without a worker")
 
@@ -257,4 +277,7 @@ class Blocks:
 
 
 def _kind(error: Exception) -> Kind:
+    """Return whether a refusal passes, as that of a disk or of this machine's processes does."""
+    if isinstance(error, Unwritable):
+        return "passes"
     return error.kind if isinstance(error, Refused) else "unclear"

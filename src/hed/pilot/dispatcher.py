@@ -25,7 +25,7 @@ from hed.pilot import allocation, journal, names, processes, tile
 from hed.pilot.blocks import Blocks, Hopeless
 from hed.pilot.parsl import setup
 from hed.pilot.parsl.executor import Ended, Executor, Lost, Timer
-from hed.pilot.reminder import Reminder
+from hed.pilot.reminder import Trouble
 from hed.pilot.scaling import Limits
 from hed.pilot.spool import End, Spool, State
 from hed.pilot.tile import Tiles
@@ -83,7 +83,7 @@ def _await_record(record: Path) -> None:
 def serve(spool: Spool, blocks: Blocks, tiles: Tiles) -> None:
     """Request blocks as needed and dispatch; release all at the end."""
     # In a thread of its own: a scheduler may take a minute to answer.
-    timer = Timer(_balance, blocks, interval=TIMERS.block_look)
+    timer = Timer(_balance, blocks, Trouble(), interval=TIMERS.block_look)
     try:
         dispatch(spool, blocks, tiles)
     finally:
@@ -102,19 +102,20 @@ def _tell_if_alone(spool: Spool) -> None:
         processes.stop_snakemake(number)
 
 
-def _balance(blocks: Blocks) -> None:
+def _balance(blocks: Blocks, trouble: Trouble) -> None:
     """Request and release blocks; whatever goes wrong, try again."""
     try:
         blocks.balance()
     except Exception as error:
-        log.warning("the blocks could not be managed: %s", error)
-        log.info("details", exc_info=True)
+        if trouble.is_due(str(error)):
+            log.warning("the blocks cannot be managed: %s", error)
+            log.info("details", exc_info=True)
 
 
 def dispatch(spool: Spool, blocks: Blocks, tiles: Tiles) -> None:
     """Pass jobs from the spool to the blocks until standard input ends."""
     jobs = Jobs(spool, blocks.executor, tiles)
-    signed, trouble = -math.inf, Reminder("", 0.0, 0.0)
+    signed, trouble = -math.inf, Trouble()
     while not select.select([sys.stdin], [], [], TIMERS.job_look)[0]:
         if why := blocks.executor.why_ended:
             _refuse(why)
@@ -126,9 +127,8 @@ def dispatch(spool: Spool, blocks: Blocks, tiles: Tiles) -> None:
             jobs.settle()
             jobs.take()
         except OSError as error:  # of a disk that recovers, or a quota that the user can raise
-            trouble = trouble.about(command.sentence(error), TIMERS.first_reminder)
-            if trouble.is_due(time.monotonic()):
-                log.warning("the spool cannot be used, and jobs wait: %s", trouble.text)
+            if trouble.is_due(told := command.sentence(error)):
+                log.warning("the spool cannot be used, and jobs wait: %s", told)
         except Exception:
             # Of a run that came when all had just been ended; the next turn says why.
             if blocks.executor.why_ended is None:
@@ -249,14 +249,23 @@ class Jobs:
         if isinstance(error, Lost):
             where = getattr(error, "hostname", "its node")
             self._lose(job, f"{where} does not answer any more", wait)
-        elif not error and future.result() == "lost":
-            self._lose(job, "its block, its worker pool or its node was at its end", wait)
+        elif not error and (why := self._why_left(future.result())):
+            self._lose(job, why, wait)
         elif not error:
             self._settle(job, "success" if future.result() == "success" else "failed")
         else:
             name = self._name(job)
             if self._settle(job, "failed") == "failed":
                 log.warning("%s failed: %s", name, error)
+
+    def _why_left(self, end: End) -> str:
+        """Return why a tile left its job to another, empty if the job has ended."""
+        limit = self._tiles.silence / 3600
+        whys = {
+            "lost": "its block, its worker pool or its node was at its end",
+            "silent": f"it had written nothing for {limit:.3g} h (silence in site.yaml)",
+        }
+        return whys.get(end, "")
 
     def lose_block(self, block: str) -> None:
         """Continue the runs of an ended block in another, once their processes are gone."""

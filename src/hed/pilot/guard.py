@@ -2,10 +2,10 @@
 
 A fork of `hed.pilot.forkserver`, or `python -m hed.pilot.guard PARENT SPOOL ID ATTEMPT SCRIPT`.
 
-The run ends with its script, when it is cancelled or given up, and when the worker dies, each time
-with every process that it started, wherever these went. How it ended is in the spool before this
-process ends, unless it continues on another tile, because the worker died, the block ends, or its
-node is at fault.
+The run ends with its script, when it is cancelled or given up, when it hangs, and when the worker
+dies, each time with every process that it started, wherever these went. How it ended is in the
+spool before this process ends, unless it continues on another tile, because it hung, the worker
+died, the block ends, or its node is at fault.
 """
 
 import os
@@ -22,13 +22,14 @@ from typing import NoReturn
 
 from hed import command, variables
 from hed.pilot import inner, names, node, processes
+from hed.pilot.silence import Silence
 from hed.pilot.spool import End, Spool
 from hed.pilot.timers import TIMERS
 
 # The block, as Parsl numbers them.
 BLOCK = "PARSL_WORKER_BLOCK_ID"
 # Exit status of this process.
-STATUS: dict[End, int] = {"success": 0, "cancelled": 10, "failed": 11, "lost": 12}
+STATUS: dict[End, int] = {"success": 0, "cancelled": 10, "failed": 11, "lost": 12, "silent": 14}
 # The same, after an error of this node: the run is lost, and its tile had better wait.
 TROUBLE = 13
 
@@ -99,12 +100,15 @@ def _run(spool: Spool, job: str, script: str, attempt: int) -> End:
     if end := spool.state(job) or _must_end(spool, job, attempt):
         return end
     spool.begin(job, os.environ.get(BLOCK, ""))
+    silence = Silence(spool.directory.parent, names.run_of(script), spool.node().silence)
     with (spool.directory / "out" / f"{job}.txt").open("ab") as out:
         child = inner.start(script, out)
     while not (end := _must_end(spool, job, attempt)):
         try:
             failed = child.wait(timeout=TIMERS.guard_look)
         except subprocess.TimeoutExpired:
+            if silence.is_too_long():
+                return "silent"
             continue
         time.sleep(TIMERS.end_doubt if failed else 0)
         return "failed" if failed else "success"

@@ -177,7 +177,7 @@ class Pool:
             most: deaths of workers, while none has a run, after which the pool is ended.
 
         Raises:
-            Unfit: if it was ended for that.
+            Unfit: if it was ended for that, or if what it left cannot be killed.
         """
         try:
             return self._watch(most)
@@ -188,9 +188,11 @@ class Pool:
                 self._forks.process.kill()  # runs do not need it, and end with their workers
             # The guards of the runs end them and record that, if given the time.
             psutil.wait_procs(psutil.Process().children(recursive=True), timeout=TIMERS.guard_grace)
-            processes.kill_descendants()
-            self._process.wait()
+            gone = processes.kill_descendants()
             self._reader.join(TIMERS.guard_grace)
+            if not gone:
+                raise Unfit("processes of its worker pool cannot be killed")
+            self._process.wait()
 
     def _watch(self, most: int) -> int:
         seen: set[int] = set()

@@ -7,6 +7,7 @@ fail one run after another.
 import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -82,9 +83,20 @@ def require_wrapper(environ: Mapping[str, str]) -> None:
 def find_fault(environ: Mapping[str, str] = os.environ) -> str:
     """Return why no run can start on this node any more; empty if one can.
 
+    A node is left alone for the rest of its block, so a fault that is gone soon is none: a file
+    server may hesitate, for all nodes at once.
+
     Args:
         environ: of a run on one of its tiles.
     """
+    if not _fault(environ):
+        return ""
+    time.sleep(TIMERS.fault_doubt)
+    return _fault(environ)
+
+
+def _fault(environ: Mapping[str, str]) -> str:
+    """Return why no run can start now, empty if one can."""
     try:
         require_room(Path(environ["TMPDIR"]))
         require_wrapper(environ)

@@ -33,12 +33,19 @@ def adopt_orphans() -> None:
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
-def kill_descendants() -> None:
-    """Kill all processes below this one, including those that they start meanwhile."""
-    while found := psutil.Process().children(recursive=True):
+def kill_descendants() -> bool:
+    """Kill all processes below this one, including those that they start meanwhile.
+
+    Returns:
+        Whether all are gone: one that waits in a driver or for a file server cannot be killed.
+    """
+    for _ in range(TIMERS.kill_rounds):
+        if not (found := psutil.Process().children(recursive=True)):
+            return True
         for process in found:
             _kill(process)
         psutil.wait_procs(found, timeout=TIMERS.kill_grace)
+    return False
 
 
 def born(process: int) -> str:

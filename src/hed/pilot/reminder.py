@@ -1,6 +1,7 @@
 """Saying the same thing again, at growing intervals."""
 
 import math
+import time
 from dataclasses import dataclass
 
 from hed.pilot.timers import TIMERS
@@ -30,3 +31,16 @@ class Reminder:
             return False
         self.since, self.gap = now, min(2 * self.gap, TIMERS.longest_reminder)
         return True
+
+
+class Trouble:
+    """Something that goes wrong again and again."""
+
+    def __init__(self) -> None:
+        """Start without any."""
+        self._reminder = Reminder("", 0.0, 0.0)
+
+    def is_due(self, text: str) -> bool:
+        """Return whether to say now what is wrong."""
+        self._reminder = self._reminder.about(text, TIMERS.first_reminder)
+        return self._reminder.is_due(time.monotonic())

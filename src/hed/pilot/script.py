@@ -12,6 +12,7 @@ from hed.data import layout
 from hed.pilot.spool import Spool
 from hed.pilot.timers import TIMERS
 from hed.site.site import Site
+from hed.staging import source
 
 # Where this package is, in a checkout or an installation.
 SOURCES = Path(hed.__file__).parents[1]
@@ -56,7 +57,7 @@ class Staging:
             return data
         local, software = shlex.quote(self.local), shlex.quote(str(self.software))
         # The link to the current software may point to a newer one before the block ends.
-        name = shlex.quote(self.software.stem)
+        name = shlex.quote(source.unpacked_name(self.software))
         return (
             f"{data}\nexport {variables.LOCAL}={local} {variables.SOFTWARE}={name}\n"
             f"{stage} --to {local} --unpack {software} || "

@@ -211,6 +211,7 @@ def serve(place: Spool, site_file: Path, tools: Path, *, parent: int) -> None:
         dispatcher = _start(site_file, place, tools)
         try:
             _watch(dispatcher, parent)
+            lived = time.monotonic() - started
             if dispatcher.returncode == REFUSED:
                 # Before it sees that all its jobs have failed, and reports each.
                 processes.stop_snakemake(parent)
@@ -219,7 +220,7 @@ def serve(place: Spool, site_file: Path, tools: Path, *, parent: int) -> None:
         if dispatcher.returncode == REFUSED:
             sys.exit(1)
         log.warning("the dispatcher died (%s): its runs are repeated", dispatcher.returncode)
-        hopeless = deaths.add(time.monotonic() - started)
+        hopeless = deaths.add(lived)
     raise InputError(f"the pilot cannot run; {place.directory / 'parsl'} has its logs")
 
 

@@ -1,5 +1,6 @@
 """The spool directory, through which Snakemake's commands, the pilot and the tiles communicate.
 
+ended           whoever came first told Snakemake that the sidecar has died
 served          touched now and then by the dispatcher, as a sign of life
 pid             process id of the sidecar, when it started, process id of its Snakemake
 new/ID          a submitted run: the path of its script
@@ -34,8 +35,9 @@ from hed.pilot.tile import Tiles
 
 NAME, NODE, SERVED = usage.PILOT, "node.json", "served"
 State = Literal["success", "failed"]
-# How an attempt ends: one that is lost leaves the job to another.
-End = State | Literal["cancelled", "lost"]
+# How an attempt ends: one that is lost, or ended for its silence, leaves the job to another.
+End = State | Literal["cancelled", "lost", "silent"]
+LEFT = ("lost", "silent")
 PARTS = ("new", "queue", "begun", "lost", "cancel", "state", "out", "blocks", "nodes")
 LOGS = (usage.TILES, "parsl")
 
@@ -119,11 +121,14 @@ class Spool:
         Args:
             job: its id.
             attempt: how many earlier ones have lost their tile.
-            end: how it ended. A lost attempt is not recorded, or the job would have ended.
+            end: how it ended. One that leaves the job to another is not recorded, or the job would
+                have ended.
         """
-        if end == "lost" and self.is_cancelled(job):
+        if end in LEFT and self.is_cancelled(job):
             end = "cancelled"
-        if end == "lost" or self.is_lost(job, attempt):
+        if end in LEFT:
+            return end
+        if self.is_lost(job, attempt):
             return "lost"
         self.settle(job, "success" if end == "success" else "failed")
         return end

@@ -28,6 +28,7 @@ class Tiles:
         local: node-local directory.
         cores: of each tile's runs; empty if they are not bound.
         warm: whether one Python executes all science commands of a tile.
+        silence: seconds after which a run that writes nothing hangs; 0 for never.
     """
 
     masks: tuple[str, ...]
@@ -38,6 +39,7 @@ class Tiles:
     local: str
     cores: tuple[str, ...] = ()
     warm: bool = False
+    silence: int = 0
 
 
 def of(site: Site) -> Tiles:
@@ -51,6 +53,7 @@ def of(site: Site) -> Tiles:
         local=str(site.local_dir),
         cores=site.cores,
         warm=variables.WARM in os.environ,
+        silence=site.silence,
     )
 
 

@@ -55,6 +55,10 @@ class Timers:
         1200, "dispatcher", "a block may run before its pools are launched: two copies"
     )
     silent_block: float = _of(240, "dispatcher", "after that, without a pool: it is released")
+    silent_node: float = _of(2, "dispatcher", "more than that for each node of the block")
+    quick_block: float = _of(
+        1800, "dispatcher", "within which a block loses all its nodes: as if it never had a run"
+    )
     copy: int = _of(540, "block", "for each copy to the nodes (data, software); then without it")
     copy_kill: int = _of(30, "block", "for a copy to end before it is killed")
     clear_up: int = _of(4, "block", "for the keepers to clear up when the block is told to end")
@@ -80,10 +84,14 @@ class Timers:
     quick_failure: float = _of(
         120, "guard", "within which a failure is soon: the node is checked, the tile waits"
     )
+    fault_doubt: float = _of(
+        30, "guard", "between the two checks of a node that fail before it is left alone"
+    )
     repeat_signal: float = _of(1, "steward", "between two signals to a guard that has to end")
     guard_look: float = _of(10, "guard", "between two looks whether the run must end")
     end_doubt: float = _of(2, "guard", "before a failure is believed: the block may be ending")
     kill_grace: float = _of(5, "all", "for killed processes to be gone")
+    kill_rounds: int = _of(12, "all", "(count) times that, after which those left are given up")
 
 
 TIMERS = Timers()

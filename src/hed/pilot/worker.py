@@ -77,6 +77,8 @@ def run(spool: str, job: str, attempt: int, script: str, tiles: Tiles) -> End:
             cores.bind(rank, tiles.cores[rank])
         _warm(tiles, environment)
         end = went = _attend([spool, job, str(attempt), script], environment)
+        if end == "silent" and variables.WARM in environment:
+            _server(environment[variables.WARM]).kill()  # it may hang, too
     except (OSError, cores.Unusable) as error:
         # No process, no file: the trouble is this node's, and the run continues on another.
         _report(Spool(Path(spool)), environment, error)

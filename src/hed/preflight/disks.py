@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from hed import output
+from hed.data import layout
 from hed.preflight.checks import Check, Fault
 from hed.site.site import Site
 
@@ -47,12 +48,23 @@ def _local(directory: Path, data: Path | None) -> str:
     with tempfile.TemporaryDirectory(prefix=".preflight-", dir=directory) as place:
         _write(Path(place, "file"))
     free = shutil.disk_usage(directory).free
-    needed = sum(path.stat().st_size for path in data.rglob("*") if path.is_file()) if data else 0
+    needed = sum(_copied(data)) if data else 0
     found = f"{directory}: {output.render_bytes(free)} free"
     found += f", data {output.render_bytes(needed)}" if data else ""
     if free <= needed:
         raise Fault(found)
     return found
+
+
+def _copied(data: Path) -> Iterator[int]:
+    """Yield the bytes of the files that a block copies: the features.
+
+    ASSUME: raw tables are not smaller than what an experiment makes of them.
+    """
+    raw = [layout.find(data, name) for name in layout.FILES]
+    for path in raw if layout.is_raw(data) else map(data.joinpath, layout.FEATURE_FILES):
+        if path.is_file():
+            yield path.stat().st_size
 
 
 def _shared(directory: Path, local: Path | None) -> str:

@@ -41,6 +41,7 @@ class Site:
         check_device: the framework must see exactly one device.
         interface: network interface that the workers connect to; empty for any.
         reserve: seconds before the end of a block in which a worker takes no new run.
+        silence: seconds after which a run that writes nothing is taken for hung; 0 for never.
         stage: data and software are copied to node-local disk when a block starts.
         queues: the known limits of queues.
     """
@@ -66,6 +67,7 @@ class Site:
     check_device: bool
     interface: str
     reserve: int
+    silence: int
     stage: bool
     software: Path | None = None
     queues: Mapping[str, Limits] = field(default_factory=dict, hash=False)

@@ -80,11 +80,16 @@ def _item(path: Path) -> Item:
     return Item(str(source), source.name, "file", (_entry(source, ""),))
 
 
+def unpacked_name(tarball: Path) -> str:
+    """Return the name of the directory that a tarball is unpacked to; empty if it is none."""
+    suffix = next((s for s in TAR_SUFFIXES if tarball.name.endswith(s)), "")
+    return tarball.name.removesuffix(suffix) if suffix else ""
+
+
 def _tar(path: Path) -> Item:
     source = _existing(path)
-    suffix = next((s for s in TAR_SUFFIXES if source.name.endswith(s)), "")
-    name = source.name.removesuffix(suffix)
-    if not suffix or not name or source.is_dir():
+    name = unpacked_name(source)
+    if not name or source.is_dir():
         raise InputError(
             f"{path} is not a tarball: its name must end with {', '.join(TAR_SUFFIXES)}"
         )

@@ -15,6 +15,7 @@ import shlex
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from hed.warm import client
@@ -23,6 +24,7 @@ from hed.warm import client
 CLIENT = f"python -IS {shlex.quote(str(Path(client.__file__)))}"
 # Of a process that executes one command after the other.
 SLOT = "0"
+KILL_SECONDS = 5.0
 
 
 def is_possible() -> bool:
@@ -76,3 +78,10 @@ class Server:
                 start_new_session=True,
                 pass_fds=[number],
             )
+
+    def kill(self) -> None:
+        """Kill the server, whatever it is doing; the next `ensure` starts another."""
+        if self._process is not None:
+            self._process.kill()
+            with suppress(subprocess.TimeoutExpired):  # a device's driver may hold it
+                self._process.wait(KILL_SECONDS)

@@ -13,13 +13,16 @@ from parsl.executors import HighThroughputExecutor
 from parsl.executors.errors import BadStateException
 from parsl.executors.high_throughput.errors import ManagerLost, WorkerLost
 from parsl.jobs.states import JobState, JobStatus
+from parsl.providers.errors import ScriptPathError
 from parsl.utils import Timer
 
-__all__ = ["Block", "Ended", "Executor", "Lost", "Pool", "Timer"]
+__all__ = ["Block", "Ended", "Executor", "Lost", "Pool", "Timer", "Unwritable"]
 
 # Errors of a run that lost its worker or worker pool, and of all runs once they have been ended.
 Lost = (ManagerLost, WorkerLost)
 Ended = BadStateException
+# Errors of a block's script that could not be written, or of a process that could not be started.
+Unwritable = (OSError, ScriptPathError)
 # An `unused` block has ended before a worker started.
 State = Literal["waiting", "running", "ended", "unused"]
 # What Parsl says of an unused block if the scheduler does not say more.
@@ -188,10 +191,6 @@ class Executor(HighThroughputExecutor):  # type: ignore[misc]
             status = JobStatus(JobState.SCALED_IN)
             self._status[block.id] = self._simulated_status[block.id] = status
         return given
-
-    def give_idle_back(self, most: int, *, idle: float) -> None:
-        """Release blocks that have had no run for `idle` seconds, at most `most` of them."""
-        self.scale_in_facade(most, max_idletime=idle)
 
     def give_all_back(self) -> None:
         """Release every block, busy or not."""

@@ -58,8 +58,7 @@ class Pbs(Recorded, PBSProProvider):  # type: ignore[misc]
         for job in ended | self._silent & before.keys():
             self.resources[job]["status"] = before[job]
         for job, comment in self._hopeless.items():
-            if not self.resources[job]["status"].terminal:
-                self.cancel([job])
+            if not self.resources[job]["status"].terminal and all(self.cancel([job])):
                 self.resources[job]["status"] = JobStatus(JobState.FAILED, comment)
 
     def execute_wait(self, cmd: str, timeout: int | None = None) -> tuple[int, str, str]:

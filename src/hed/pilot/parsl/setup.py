@@ -104,6 +104,7 @@ def _pbs(site: Site) -> dict[str, object]:
         "account": site.account or None,
         "queue": site.queue or None,
         "walltime": clock(site.walltime),
+        "cmd_timeout": TIMERS.scheduler_answer,
         "cpus_per_node": _cores(site),
         "scheduler_options": "\n".join(f"#PBS {option}" for option in options),
     }
