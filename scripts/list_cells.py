@@ -3,7 +3,8 @@
 
 Of an experiment, the cells that its runs predict, one per line, by name; --format adds the number
 of runs and rows. Of a data set, `INDEX NAME` lines; the index of a cell is its position among the
-distinct cells in order of first appearance.
+distinct cells in order of first appearance. An experiment that uses a part of raw tables counts
+that part alone: give its settings of `preprocess` as options.
 """
 
 import argparse
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from hed import command, output
 from hed.answers import inventory
-from hed.data import tables
+from hed.data import options, preprocess, tables
 from hed.errors import InputError
 
 
@@ -33,15 +34,18 @@ def main() -> None:
     parser.add_argument(
         "indices", metavar="INDEX", type=int, nargs="*", help="list only these (of a data set)"
     )
+    options.add_choice(parser)
     output.add_format(parser, original=True)
     args = parser.parse_args()
+    choice = preprocess.choice({**vars(args), "genes": ""})
     if inventory.is_experiment(args.path):
+        inventory.refuse_choice(args.path, choice)
         if args.indices:
             raise InputError(f"the cells of {args.path} have no indices: give its DATA_SOURCE")
         cells = inventory.predicted_cells(args.path)
         text = "".join(f"{cell}\n" for cell in cells["cell"])
     else:
-        ids = inventory.names(args.path, tables.CELL)
+        ids = inventory.names(args.path, tables.CELL, choice)
         cells = inventory.numbered(ids, tables.CELL, args.indices)
         text = inventory.render_numbered(cells)
     if args.format == output.ORIGINAL:

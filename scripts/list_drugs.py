@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """For everyone: list the drugs of a data set or an experiment: `INDEX NAME` a line.
 
-The index of a drug is its position among the distinct drugs in order of first appearance.
+The index of a drug is its position among the distinct drugs in order of first appearance. An
+experiment that uses a part of raw tables counts that part alone: give its settings of `preprocess`
+as options.
 """
 
 import argparse
@@ -10,7 +12,7 @@ from pathlib import Path
 
 from hed import command, output
 from hed.answers import inventory
-from hed.data import tables
+from hed.data import options, preprocess, tables
 
 
 def main() -> None:
@@ -33,13 +35,16 @@ def main() -> None:
     parser.add_argument(
         "--index", metavar="N", type=int, action="append", default=[], help="the same"
     )
+    options.add_choice(parser)
     output.add_format(parser, original=True)
     args = parser.parse_args()
     indices = [*args.indices, *args.index]
+    choice = preprocess.choice({**vars(args), "genes": ""})
     if inventory.is_experiment(args.path):
+        inventory.refuse_choice(args.path, choice)
         drugs = inventory.held_out_drugs(args.path, indices)
     else:
-        ids = inventory.names(args.path, tables.DRUG)
+        ids = inventory.names(args.path, tables.DRUG, choice)
         drugs = inventory.numbered(ids, tables.DRUG, indices)
     if args.format == output.ORIGINAL:
         sys.stdout.write(inventory.render_numbered(drugs))

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from hed import command
-from hed.data import layout, preprocess, raw, scaling
+from hed.data import layout, options, preprocess, raw, scaling
 
 
 def parse() -> argparse.Namespace:
@@ -23,17 +23,10 @@ def parse() -> argparse.Namespace:
             default="std",
             help=f"how to scale {features} over the cells or drugs (default: %(default)s)",
         )
-    parser.add_argument(
-        "--sources", nargs="+", default=[], help="of the column source (default: all)"
-    )
-    parser.add_argument("--y-column", default="auc", help="taken as the AUC (default: %(default)s)")
+    options.add_choice(parser)
     parser.add_argument(
         "--genes", default="", help="file of gene symbols, one a line, or landmark (all genes)"
     )
-    parser.add_argument(
-        "--drop-repeated", action="store_true", help="drop rows that repeat another one exactly"
-    )
-    parser.add_argument("--min-r2fit", type=float, help="least r2fit of a response (default: all)")
     return parser.parse_args()
 
 

@@ -14,6 +14,8 @@ from experiments import (
     write_experiment,
 )
 
+from hed.experiment import outcome
+from hed.experiment.runs import read_runs
 from hed.watching import aggregate, archive
 from hed.watching.archive import export
 
@@ -48,7 +50,17 @@ def test_every_result_is_there_and_no_model_or_run_log(mixed):
     top = "dflts-demo.json epochs.txt experiment.json jobid.txt progress.txt"
     expected = {*top.split(), "scores.csv", "scores.parquet", "upf.json"}
     expected |= {f"run/RUN000/{name}" for name in OF_A_RUN} | {"run/RUN001/parameters.txt"}
+    expected |= {"markers/marker-000.txt"}
     assert set(names(export(mixed))) == {f"EXP011/{name}" for name in expected}
+
+
+def test_an_unpacked_experiment_is_as_far_as_the_packed_one(mixed, tmp_path):
+    (mixed / "run" / "RUN002").mkdir(exist_ok=True)
+    outcome.write_empty(mixed / "run" / "RUN002")
+    with tarfile.open(export(mixed)) as tar:
+        tar.extractall(tmp_path / "there", filter="data")
+    found, there = (read_runs(place) for place in (mixed, tmp_path / "there" / "EXP011"))
+    assert [(run.state, run.empty) for run in there] == [(run.state, run.empty) for run in found]
 
 
 def test_the_original_is_exported_with_its_own_upf_and_logs(tmp_path):

@@ -147,6 +147,8 @@ def test_values_that_json_does_not_know_come_back_from_the_defaults() -> None:
         ({"lr": [None, 1]}, {"lr": [None, 1]}),
         (SimpleNamespace(history={"loss": [1]}), {"loss": [1.0]}),
         (None, {}),
+        ({"mse": 0.3, "best": np.float32(0.5), "note": "x", "nested": {"a": 1}},
+         {"mse": [0.3], "best": [0.5]}),
     ],
 )  # fmt: skip
 def test_the_history_is_that_of_a_mapping_or_of_keras(result: Any, expected: Any) -> None:
@@ -182,6 +184,16 @@ def test_predictions_in_another_order_are_told_by_cell_and_truth(tmp_path: Path)
     (tmp_path / candle.KEPT).write_text(text)
     test = rows_of(["8", "007", "8"], 0.60001, 0.7, 0.90001)
     assert candle.predict(make_model(), params, test).tolist() == [0.3, 0.2, 0.1]
+
+
+def test_other_columns_of_predictions_may_hold_anything(tmp_path: Path) -> None:
+    rows = [f"0.5,{i / 200},{i}" for i in range(200)]
+    rows[150] += ".5"
+    (tmp_path / candle.KEPT).write_text("\n".join(["auc_true,auc_pred,ic50", *rows]))
+    predicted = candle.predict(
+        make_model(), {"output_dir": str(tmp_path)}, rows_of([str(i) for i in range(200)])
+    )
+    assert predicted[150] == 0.75
 
 
 def test_drugs_of_one_cell_are_told_apart_by_their_names_only(tmp_path: Path) -> None:

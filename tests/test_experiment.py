@@ -294,6 +294,24 @@ def test_how_features_are_scaled_matters_for_raw_data_only(run, raw_data):
     assert [run(data_source=raw_data), run(data_source=raw_data, **other)] == ["EXP001", "EXP002"]
 
 
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        ({"preprocess": {"sources": ["CCLE"]}}, "preprocess: sources selects from raw tables"),
+        ({"preprocess": {"min_r2fit": 0.3}}, "preprocess: min_r2fit selects from raw tables"),
+        ({"partition": {"splits": "{index}_{stage}.txt"}}, "partition: splits needs mode: file"),
+        ({"partition": {"test_rows": "all.txt"}}, "partition: test_rows needs mode: file"),
+    ],
+)
+def test_a_setting_that_would_have_no_effect_is_refused(refuse, keys, sentence):
+    assert sentence in refuse(**keys)
+
+
+def test_a_scaling_that_preprocessed_tables_do_not_get_is_told(run, capsys):
+    run(preprocess={"ge_scaling": "minmax"})
+    assert "preprocess: ge_scaling without effect" in capsys.readouterr().err
+
+
 def test_another_list_of_genes_makes_another_experiment_wherever_it_is(run, raw_data, tmp_path):
     columns = [name.removeprefix("ge.") for name in raw.read(raw_data).expression.columns]
     listed = tmp_path / "genes.txt"

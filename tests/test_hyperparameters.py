@@ -135,6 +135,11 @@ def test_comments_and_blank_lines_of_dflts_are_skipped(dflts):
     assert dflts('# mine\n\n{\n  # few\n  "epochs": 20\n}\n') == {"epochs": 20}
 
 
+def test_a_byte_order_mark_is_no_part_of_a_file(dflts, upf):
+    assert dflts('\ufeff# of Windows\n{"epochs": 20}') == {"epochs": 20}
+    assert upf('\ufeff{"id": "a", "index": 0}') == [UpfLine("a", 0, {})]
+
+
 def test_an_error_after_comments_is_reported_in_the_file_s_own_line(dflts):
     assert "line 3" in refuse(dflts, '# mine\n{\n  "epochs" 20\n}\n')
 

@@ -107,6 +107,12 @@ def test_repeated_rows_and_badly_fitted_curves_are_dropped_if_asked_for(tmp_path
     assert raw.read(data).response.height == 3607
     assert raw.read(data, raw.Choice(drop_repeated=True)).response.height == 3600
     assert raw.read(data, raw.Choice(min_r2fit=0.75)).response.height == 900
+    # A curve that was not fitted, as polars, pandas and R write it.
+    fits = pl.Series("r2fit", ["NaN", "", "NA", *["0.9"] * (len(table) - 3)])
+    table.with_columns(fits).write_csv(path, separator="\t")
+    assert raw.read(data, raw.Choice(min_r2fit=0.75)).response.height == 3597
+    table.with_columns(r2fit=pl.lit("good")).write_csv(path, separator="\t")
+    assert raw.read(data).response.height == 3600
     table.drop("r2fit").write_csv(path, separator="\t")
     with pytest.raises(InputError, match="has no column 'r2fit'"):
         raw.read(data, raw.Choice(min_r2fit=0.75))
@@ -119,6 +125,22 @@ def test_the_command_chooses_too(tmp_path: Path) -> None:
     assert len(pl.read_parquet(out / "rsp_merged.parquet")) == 1800
     result = run_script("preprocess.py", data, out, "--sources", "gCSI")
     assert_is_refused(result, "no source 'gCSI'")
+
+
+def test_drugs_are_numbered_as_an_experiment_with_the_same_choice_does(tmp_path: Path) -> None:
+    data = write_benchmark(tmp_path)
+    path = data / "csa_data/raw_data/y_data/response.tsv"
+    table = pl.read_csv(path, separator="\t", infer_schema=False)
+    elsewhere = pl.when(pl.col(DRUG) == "5-Fluorouracil").then(pl.lit("GDSCv2"))
+    table.with_columns(source=elsewhere.otherwise("source")).write_csv(path, separator="\t")
+    choice = ("--sources", "CCLE", "--y-column", "auc1")
+    assert call_script("list_drugs.py", data, 0) == "000 5-Fluorouracil\n"
+    assert call_script("list_drugs.py", data, 0, *choice) == "000 AZD5363\n"
+    out = tmp_path / "out"
+    assert run_script("preprocess.py", data, out, *choice).returncode == 0
+    assert call_script("list_drugs.py", out, 0) == "000 AZD5363\n"
+    refused = run_script("list_drugs.py", out, *choice)
+    assert_is_refused(refused, "has no raw tables of which a part could be chosen")
 
 
 def test_what_came_later_leaves_older_experiments_as_they_were() -> None:

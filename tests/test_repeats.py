@@ -38,6 +38,15 @@ def test_repeats_have_ids_and_seeds_of_their_own_after_all_first_ones():
     assert expand(upf, 1, {}) == upf
 
 
+def test_repeats_of_another_model_count_from_its_own_seed():
+    upf = [UpfLine("A", 3, {}), UpfLine("B", 1, {"model": "other"})]
+    own = {"mine": {"rng_seed": 1}, "other": {"rng_seed": 7102}}
+    seeds = [line.overrides["rng_seed"] for line in expand(upf, 3, {"model": "mine"}, own)[2:]]
+    assert seeds == [2, 7103, 3, 7104]
+    with pytest.raises(InputError, match="repeats: mine has no hyperparameter rng_seed"):
+        expand(upf, 2, {"model": "mine"}, {**own, "mine": {"depth": 1}})
+
+
 def test_more_repeats_leave_those_there_are_as_they_were():
     upf = generate_upf(range(4))
     assert expand(upf, 5, {})[:12] == expand(upf, 3, {})

@@ -108,6 +108,23 @@ def test_an_interrupted_training_ends_like_one_that_was_not(
     assert_same(tmp_path / "run", tmp_path / "whole")
 
 
+def test_a_training_that_resumes_with_another_loss_has_a_best_epoch_of_its_own(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, changes = tmp_path / "run", {"early_stopping_patience": 3, "learning_rate": 1e-7}
+    uno.run(tiny.run_parameters(source, run, epochs=2, loss="mse", **changes))
+    history = uno.run(tiny.run_parameters(source, run, epochs=4, loss="mae", **changes))
+    # Each value of mae is greater than all of mse.
+    assert max(history["val_loss"][:2]) < min(history["val_loss"][2:])
+    assert os.readlink(run / "ckpts/best").endswith(("003", "004"))
+    assert "it was that of the least val_loss of mse" in capsys.readouterr().out
+    state = json.loads((run / "ckpts/last/state.json").read_text())
+    assert state["schedule"]["stop_best"] == min(history["val_loss"][2:])
+    more = uno.run(tiny.run_parameters(source, run, epochs=5, loss="mae", **changes))
+    assert len(more["val_loss"]) == 5
+    assert "is forgotten" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("name", ["Adam", "RMSprop"])
 def test_an_epoch_is_saved_as_it_was_when_the_next_one_has_trained_meanwhile(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

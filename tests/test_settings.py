@@ -110,6 +110,13 @@ def test_an_empty_path_is_none(root):
     assert (found.upf, found.dflts, found.restart_from) == (None, None, None)
 
 
+def test_null_which_the_command_line_makes_of_an_empty_text_is_empty(root):
+    found = read(root, dflts=None, repeats=None)
+    assert (found.dflts, found.repeats) == (None, 1)
+    with pytest.raises(InputError, match="output"):
+        settings.complete({"output": None}, root)
+
+
 @pytest.mark.parametrize(
     "place", ["EXP007", "output/EXP007", "elsewhere/EXP008", "{}/output/EXP007"]
 )

@@ -147,11 +147,20 @@ def restored(model: ModuleType, params: Parameters) -> Parameters:
 
 
 def history(result: Any) -> dict[str, list[Any]]:
-    """Return the history that a model's `run` returned: a mapping, Keras's History, or none."""
+    """Return the history that a model's `run` returned: a mapping, Keras's History, or none.
+
+    A single number, such as a score, counts as a list of one; what is no number is left out.
+    """
     values = getattr(result, "history", result)
     if not isinstance(values, Mapping):
         return {}
-    return {str(name): [None if v is None else float(v) for v in of] for name, of in values.items()}
+    found = {}
+    for name, of in values.items():
+        try:
+            found[str(name)] = [None if v is None else float(v) for v in np.ravel(of)]
+        except (TypeError, ValueError):
+            print(f"{name!r} of the history that the model returned has no numbers: left out")
+    return found
 
 
 def prepare(run: Path) -> None:
@@ -219,7 +228,8 @@ def _kept(model: ModuleType, path: Path, test: pl.DataFrame) -> np.ndarray:
             f"predict_test(params), or have its run(params) write {PREDICTED} into output_dir"
         )
     try:
-        table = pl.read_csv(path, schema_overrides=_TYPES)
+        # Other columns may hold anything.
+        table = pl.read_csv(path, schema_overrides=_TYPES, infer_schema=False)
     except pl.exceptions.PolarsError as error:
         said = tables.first_line(error)
         raise InputError(

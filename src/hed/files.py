@@ -106,7 +106,7 @@ def read_lines(path: Path) -> list[str]:
         InputError: if it cannot be read, or is not UTF-8.
     """
     try:
-        return path.read_text().splitlines()
+        return path.read_text(encoding="utf-8-sig").splitlines()  # perhaps with a byte order mark
     except FileNotFoundError:
         raise InputError(f"no such file: {path}") from None
     except OSError as error:

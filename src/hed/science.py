@@ -12,7 +12,7 @@ from hed import candle, lock
 from hed.config import hyperparameters
 from hed.config.original import Parameters
 from hed.data import partition, tables
-from hed.experiment import outcome
+from hed.experiment import outcome, restoration
 from hed.files import read_json, write_json
 from hed.names import BASELINE_SCORES, CHECKPOINTS, HISTORY, PARAMETERS, RUNS
 from hed.site.monitor import monitoring
@@ -82,7 +82,7 @@ def _train(
     params = candle.resolved(model, params, surroundings)
     write_json(run / PARAMETERS, candle.plain(params))
     if restart_from:
-        checkpoint.adopt(restart_from / RUNS / run.name / CHECKPOINTS, run / CHECKPOINTS)
+        _adopt(restart_from / RUNS / run.name, run, model)
     candle.prepare(run)
     if not partition.is_tested(place.partition):
         print(f"what index {index} holds out has no row to be tested on: nothing to train for")
@@ -92,6 +92,14 @@ def _train(
     with monitoring(run / "monitor.csv", monitor):
         result = model.run({**params, **surroundings})
     candle.finish(run, result)
+
+
+def _adopt(source: Path, run: Path, model: ModuleType) -> None:
+    """Copy what an unfinished run of another experiment continues from."""
+    checkpoint.adopt(source / CHECKPOINTS, run / CHECKPOINTS)
+    # What another model continues from is its own business.
+    if model.__name__ != hyperparameters.OURS and source.is_dir():
+        restoration.continue_from(source, run)
 
 
 def _lock(run: Path) -> IO[str]:

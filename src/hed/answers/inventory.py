@@ -7,6 +7,7 @@ import polars as pl
 
 from hed.answers import heldout
 from hed.data import layout, numbers, raw, responses, tables, text
+from hed.data.raw import Choice
 from hed.data.tables import CELL, DRUG, NOUN
 from hed.errors import InputError
 from hed.experiment.description import partition_mode
@@ -19,21 +20,36 @@ def is_experiment(path: Path) -> bool:
     return (path / RUNS).is_dir() or (path / RECORD).is_file()
 
 
-def names(path: Path, column: str) -> list[str]:
+def names(path: Path, column: str, choice: Choice = raw.ALL) -> list[str]:
     """Return the drugs or cells of a response table, or of a data directory's, in index order.
 
-    Those without features count, too, since indices are those of the file.
+    Those without features count, too, since indices are those of the table.
+
+    Args:
+        choice: the part of raw tables that an experiment uses, whose indices these are.
 
     Raises:
-        InputError: if there is no table, it lacks `column`, or a row has no id there.
+        InputError: if there is no table, it lacks `column`, a row has no id there, or something is
+            chosen of a table that is not raw.
     """
     if layout.is_raw(path):
-        return tables.distinct(raw.read(path).response[column])
+        return tables.distinct(raw.read(path, choice).response[column])
+    refuse_choice(path, choice)
     table = path / tables.RESPONSE_FILE if path.is_dir() else path
     ids = tables.scan(table, [column]).select(column).collect()[column]
     if ids.null_count():
         raise InputError(f"{ids.null_count():,} rows of {table} have no {column}")
     return tables.distinct(ids)
+
+
+def refuse_choice(path: Path, choice: Choice) -> None:
+    """Refuse to choose a part of what is no raw table.
+
+    Raises:
+        InputError: if something is chosen.
+    """
+    if choice != raw.ALL:
+        raise InputError(f"{path} has no raw tables of which a part could be chosen")
 
 
 def numbered(ids: Sequence[str], column: str, indices: Iterable[int]) -> pl.DataFrame:

@@ -14,25 +14,43 @@ from hed.config.original import Parameters
 from hed.errors import InputError
 
 SEED = "rng_seed"
+NO_OTHERS: Mapping[str, Parameters] = {}
 # What names a run or says what it holds out, rather than how it trains.
 NAMES = frozenset({"id", "index", "held_out", "marker", SEED})
 
 
-def expand(upf: Sequence[UpfLine], count: int, dflts: Parameters) -> list[UpfLine]:
+def expand(
+    upf: Sequence[UpfLine],
+    count: int,
+    dflts: Parameters,
+    defaults: Mapping[str, Parameters] = NO_OTHERS,
+) -> list[UpfLine]:
     """Return the runs, and after them `count` - 1 repeats of each with the next seeds.
 
     All first repeats come first, so that every drug has a result before any has two.
 
+    Args:
+        defaults: hyperparameters of models other than Uno, by model, as far as they are known.
+
     Raises:
-        InputError: if a seed is not a whole number.
+        InputError: if a model has no seed, or it is not a whole number.
     """
-    usual = dflts.get(SEED, hyperparameters.default(SEED))
-    return [*upf, *(_repeat(line, n, usual) for n in range(2, count + 1) for line in upf)]
+    numbers = range(2, count + 1)
+    return [*upf, *(_repeat(line, n, dflts, defaults) for n in numbers for line in upf)]
 
 
-def _repeat(line: UpfLine, number: int, usual: Any) -> UpfLine:
+def _repeat(
+    line: UpfLine, number: int, dflts: Parameters, defaults: Mapping[str, Parameters]
+) -> UpfLine:
     """Return the repeat of a run with a number from 2."""
-    seed = line.overrides.get(SEED, usual)
+    model = hyperparameters.model_of(line.overrides, hyperparameters.model_of(dflts))
+    own = defaults.get(model, {SEED: hyperparameters.default(SEED)})
+    if SEED not in own:
+        raise InputError(
+            f"repeats: {model} has no hyperparameter {SEED}, in which its repeats would differ: "
+            "add it to the model, or set repeats to 1"
+        )
+    seed = {**own, **dflts, **line.overrides}[SEED]
     if not isinstance(seed, int):
         raise InputError(f"{SEED} of {line.id} must be a whole number to be repeated, not {seed!r}")
     return UpfLine(f"{line.id}-{number}", line.index, {**line.overrides, SEED: seed + number - 1})

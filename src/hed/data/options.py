@@ -3,12 +3,25 @@
 The rules read them, so nothing here imports what reads tables.
 """
 
+import argparse
 import shlex
 from collections.abc import Mapping
 from typing import Any
 
 # What scales: one command for the data set, or the partition of each run.
 ALL, TRAINING = "all", "training"
+
+
+def add_choice(parser: argparse.ArgumentParser) -> None:
+    """Give a command the options that select responses of raw tables."""
+    parser.add_argument(
+        "--sources", nargs="+", default=[], help="of the column source (default: all)"
+    )
+    parser.add_argument("--y-column", default="auc", help="taken as the AUC (default: %(default)s)")
+    parser.add_argument(
+        "--drop-repeated", action="store_true", help="drop rows that repeat another one exactly"
+    )
+    parser.add_argument("--min-r2fit", type=float, help="least r2fit of a response (default: all)")
 
 
 def of_scaling(settings: Mapping[str, Any], *, on: str) -> str:

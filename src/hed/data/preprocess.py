@@ -9,6 +9,10 @@ from hed import files
 from hed.data import raw, tables
 from hed.data.options import ALL
 from hed.data.scaling import scale
+from hed.errors import InputError
+
+# Of all features, unless the settings say otherwise.
+USUAL_SCALING = "std"
 
 
 def choice(settings: Mapping[str, Any]) -> raw.Choice:
@@ -24,6 +28,26 @@ def decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     usual = {**asdict(raw.ALL), "sources": [], "scale_on": ALL}
     return {n: value for n, value in settings.items() if n not in usual or usual[n] != value}
+
+
+def without_effect(settings: Mapping[str, Any], source: Path) -> list[str]:
+    """Return sentences on scalings that tables which are preprocessed already do not get.
+
+    Raises:
+        InputError: if a part of them is to be selected, which would not happen either.
+    """
+    for name, usual in {**asdict(raw.ALL), "sources": []}.items():
+        if settings[name] != usual:
+            raise InputError(
+                f"preprocess: {name} selects from raw tables, and {source} has preprocessed ones: "
+                "leave it out, or give the raw tables as data_source"
+            )
+    scalings = [n for n in ("ge_scaling", "md_scaling") if settings[n] != USUAL_SCALING]
+    if not scalings or settings["scale_on"] != ALL:
+        return []
+    return [
+        f"preprocess: {' and '.join(scalings)} without effect: {source} is preprocessed already"
+    ]
 
 
 def preprocess(

@@ -165,7 +165,9 @@ def _chosen(response: pl.DataFrame, path: Path, choice: Choice) -> pl.DataFrame:
         response = response.unique(whole, keep="first", maintain_order=True)
     if choice.min_r2fit is not None:
         tables.require_columns(response.columns, [FIT], path)
-        response = response.filter(pl.col(FIT).cast(pl.Float64, strict=False) >= choice.min_r2fit)
+        fit = pl.col(FIT).cast(pl.Float64, strict=False)
+        # NaN, which counts as more than any number, is that of a curve that was not fitted.
+        response = response.filter(fit.is_finite() & (fit >= choice.min_r2fit))
     if choice.y_column == AUC:
         return response
     return response.drop(AUC, strict=False).rename({choice.y_column: AUC})
@@ -180,7 +182,8 @@ def _response(path: Path, choice: Choice) -> tuple[pl.DataFrame, list[str]]:
     response = text.read(
         path, form, schema_overrides={CELL: pl.String, DRUG: pl.String}, infer_schema_length=None
     )
-    used = [name for name in (choice.y_column, FIT) if name in response.columns]
+    fit = [FIT] if choice.min_r2fit is not None and FIT in response.columns else []
+    used = [choice.y_column, *fit]
     notes = [*form.notes]
     if words := [name for name in used if response.schema[name] == pl.String]:
         response, more = numbers.parse(response, words, path=path, first_line=2)

@@ -26,10 +26,20 @@ SOURCES = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Findings:
-    """Names of hyperparameters that models other than Uno have, and what could not be checked."""
+    """What was found in the modules.
 
-    own: frozenset[str]
+    Attributes:
+        defaults: of the hyperparameters of models other than Uno, by model.
+        notes: sentences on what could not be checked.
+    """
+
+    defaults: Mapping[str, Parameters]
     notes: tuple[str, ...]
+
+    @property
+    def own(self) -> frozenset[str]:
+        """The names of the hyperparameters of models other than Uno."""
+        return frozenset().union(*self.defaults.values())
 
 
 class ElsewhereError(Exception):
@@ -42,7 +52,7 @@ def inspect(dflts: Parameters, upf: Sequence[UpfLine]) -> Findings:
     Raises:
         InputError: one sentence about the first one that no run could use.
     """
-    own: set[str] = set()
+    defaults: dict[str, Parameters] = {}
     notes = []
     for kind, name in _named(dflts, upf):
         try:
@@ -51,9 +61,9 @@ def inspect(dflts: Parameters, upf: Sequence[UpfLine]) -> Findings:
             notes.append(_unchecked(kind, name, error))
             continue
         if kind == MODEL:
-            own |= set(found)
+            defaults[name] = found
             _check_lines(name, found, dflts, upf)
-    return Findings(frozenset(own), tuple(notes))
+    return Findings(defaults, tuple(notes))
 
 
 def _named(dflts: Parameters, upf: Sequence[UpfLine]) -> Iterable[tuple[str, str]]:

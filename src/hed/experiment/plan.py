@@ -71,8 +71,9 @@ def make(settings: Settings) -> Plan:
     column = tables.COUNTED.get(settings.partition["mode"])
     counted = _counted(data, column, grouped, prescribed)
     lines = _upf(settings.upf, counted, hyperparameters.model_of(dflts))
-    upf = hyperparameters.unique(repeats.expand(lines, settings.repeats, dflts), settings.upf)
-    found = inspection.inspect(dflts, upf)
+    found = inspection.inspect(dflts, lines)
+    repeated = repeats.expand(lines, settings.repeats, dflts, found.defaults)
+    upf = hyperparameters.unique(repeated, settings.upf)
     ignored = hyperparameters.ignored(settings.dflts, settings.upf, found.own)
     doubts += [*responses.notes(data, column), *_mixed(settings, data)]
     identity = _identity(settings, dflts)
@@ -107,6 +108,9 @@ def _groups(settings: Settings) -> Groups | None:
 def _splits(settings: Settings) -> Splits | None:
     """Return the files that prescribe the splits, if files do."""
     if settings.partition["mode"] != partition.BY_FILE:
+        for name in ("splits", "test_rows"):
+            if settings.partition[name]:
+                raise InputError(f"partition: {name} needs mode: file, and no other mode has any")
         return None
     name, test_rows = settings.partition["splits"], settings.partition["test_rows"]
     return splits.find(name, test_rows, settings.data_source, settings.root)
@@ -138,7 +142,7 @@ def _responses(settings: Settings) -> tuple[Responses, list[str]]:
             f"data_source {source} holds neither {tables.RESPONSE_FILE} (preprocessed) "
             "nor response.tsv (raw IMPROVE tables)"
         )
-    return responses.read_checked(source), []
+    return responses.read_checked(source), preprocess.without_effect(settings.preprocess, source)
 
 
 def _mixed(settings: Settings, data: Responses) -> list[str]:

@@ -3,6 +3,7 @@
 import math
 import shutil
 from collections.abc import Callable, Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,27 @@ from hed.files import read_json, replacing, write_json, write_text
 from hed.names import (
     BASELINE_SCORES,
     CHECKPOINTS,
+    EMPTY,
     HISTORY,
     PARAMETERS,
+    PREDICTED_OF,
+    RANK,
     RESTORED,
+    RESULT,
+    SCORES_OF,
+    STOPPED,
     TEST_SCORES,
+    TIMINGS,
     VAL_SCORES,
 )
 from hed.training import checkpoint
 
 SCORES = (VAL_SCORES, TEST_SCORES)
+# Files of a run that do not come from its model.
+OWN = (
+    *(PARAMETERS, RANK, HISTORY, RESULT, STOPPED, TIMINGS, RESTORED, EMPTY, "monitor.csv"),
+    *(SCORES_OF.format("*"), PREDICTED_OF.format("*")),
+)
 
 
 def restore(source: Path, run: Path) -> list[str]:
@@ -33,6 +46,7 @@ def restore(source: Path, run: Path) -> list[str]:
         # The original has no baselines; the row of the score table shows that they are unknown.
         write_json(run / BASELINE_SCORES, {})
     write_text(run / RESTORED, f"{source.resolve()}\n")
+    continue_from(source, run)
     files = [p for p in source.iterdir() if p.is_file() and p.name[0] != "." and p.name != RESTORED]
     # The scores come last: they mean that everything is there.
     for path in sorted(files, key=lambda path: path.name == TEST_SCORES):
@@ -42,13 +56,32 @@ def restore(source: Path, run: Path) -> list[str]:
     return [path.name for path in files]
 
 
+def continue_from(source: Path, run: Path) -> None:
+    """Copy the directories and files that a model left in a run, unless they are there already.
+
+    What we write ourselves is left out, and so are the checkpoints, of which not all are needed.
+    """
+    for path in sorted(source.iterdir()):
+        is_ours = path.name == CHECKPOINTS or any(fnmatch(path.name, name) for name in OWN)
+        if not is_ours and not path.name.startswith("."):
+            for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+                copy = run / file.relative_to(source)
+                if file.is_file() and not copy.exists():
+                    _copy_bytes(file, copy)
+
+
 def _copy(path: Path, copy: Path) -> None:
     """Copy a file, in our form."""
     normal = _FORMS.get(path.name)
     value = normal(path) if normal else None
     if value is not None:
         write_json(copy, value)
-        return
+    else:
+        _copy_bytes(path, copy)
+
+
+def _copy_bytes(path: Path, copy: Path) -> None:
+    """Copy a file as it is."""
     with replacing(copy) as temporary:
         shutil.copyfile(path, temporary)
 

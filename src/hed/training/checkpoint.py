@@ -37,7 +37,10 @@ DISABLED = "__DISABLED__"
 
 @dataclass(frozen=True)
 class Policy:
-    """CANDLE's `ckpt_*` hyperparameters: what is saved, kept, and checked."""
+    """CANDLE's `ckpt_*` hyperparameters: what is saved, kept, and checked.
+
+    `loss` names the loss that the saved metrics are of.
+    """
 
     restart_mode: str
     save_interval: int
@@ -49,6 +52,7 @@ class Policy:
     checksum: bool
     metadata: str | None
     epochs: int
+    loss: str
 
 
 def policy(parameters: Mapping[str, Any]) -> Policy:
@@ -64,7 +68,14 @@ def policy(parameters: Mapping[str, Any]) -> Policy:
         checksum=parameters["ckpt_checksum"],
         metadata=parameters["ckpt_metadata"],
         epochs=parameters["epochs"],
+        loss=_loss(parameters),
     )
+
+
+def _loss(parameters: Mapping[str, Any]) -> str:
+    """Return what distinguishes a run's loss from others."""
+    name = parameters["custom_loss_module"] or parameters["loss"]
+    return f"{name}" if name in ("mse", "mae") else f"{name}, alpha {parameters['alpha']:g}"
 
 
 def due(rules: Policy, epoch: int, *, improved: bool, final: bool) -> bool:

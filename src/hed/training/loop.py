@@ -32,6 +32,8 @@ class State:
         history: metric name to values over epochs.
         seconds: wall time of each epoch.
         best_epoch, best_metric: the saved epoch, counted from 1, with the best metric so far.
+        measured: the metric and the loss that these, and the rules of the schedule, have compared;
+            unknown in older checkpoints.
     """
 
     epoch: int
@@ -40,6 +42,7 @@ class State:
     seconds: list[float]
     best_epoch: int
     best_metric: float
+    measured: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,8 @@ def train(
     Raises:
         InputError: if the loss is not finite, or a checkpoint holds another network.
     """
-    state = _resume(trainer, checkpoint.find(ckpts, policy), policy.save_best_metric)
+    resumed = _resume(trainer, checkpoint.find(ckpts, policy), policy.save_best_metric)
+    state = _measure(resumed, policy)
     predicted: dict[int, np.ndarray] = {}
     with Saver(ckpts, policy) as saver:
         while state.epoch < rules.epochs and not state.schedule.stopped:
@@ -176,6 +180,22 @@ def _resume(trainer: Trainer, place: Path | None, metric: str) -> State:
     # After a rollback the best epoch may be gone, because a later one was better.
     value = state.history[metric][-1]
     return replace(state, best_epoch=state.epoch, best_metric=math.inf if value is None else value)
+
+
+def _measure(state: State, policy: checkpoint.Policy) -> State:
+    """Return a state whose best values are of this training's metric and loss.
+
+    Values of another loss tell neither which epoch is the best nor when to stop.
+    """
+    metric, loss = measured = (policy.save_best_metric, policy.loss)
+    earlier = tuple(state.measured or measured)
+    if earlier == measured:
+        return replace(state, measured=measured)
+    print(f"the best epoch so far is forgotten: it was that of the least {' of '.join(earlier)}")
+    rules = state.schedule
+    if earlier[1] != loss:
+        rules = replace(schedule.first(), share=rules.share)
+    return replace(state, schedule=rules, best_metric=math.inf, measured=measured)
 
 
 def _foreign(place: Path) -> State:

@@ -11,7 +11,18 @@ from pathlib import Path
 from hed import files
 from hed.experiment import usage
 from hed.experiment.runs import Experiment, list_runs, read_experiment
-from hed.names import EPOCHS, HISTORY, JOBS, PARAMETERS, PROGRESS, RECORD, SCORES, SCORES_TABLE
+from hed.names import (
+    EMPTY,
+    EPOCHS,
+    HISTORY,
+    JOBS,
+    MARKERS,
+    PARAMETERS,
+    PROGRESS,
+    RECORD,
+    SCORES,
+    SCORES_TABLE,
+)
 
 RESULTS = (SCORES, SCORES_TABLE, EPOCHS, PROGRESS)
 # What the original's launcher leaves.
@@ -19,7 +30,7 @@ ORIGINAL = ("turbine.log", "turbine-env.txt", "turbine-pbs.sh")
 # What a pilot leaves about its blocks; the rest concerns single runs, or is Parsl's keys.
 PILOT = usage.PILOT
 BLOCK_LOGS = ("pilot.log", *(f"parsl/parsl.*.{end}" for end in ("stdout", "stderr", "out", "err")))
-RUN_PATTERNS = ("*scores.json", PARAMETERS, HISTORY, "*predicted.csv")
+RUN_PATTERNS = ("*scores.json", PARAMETERS, HISTORY, "*predicted.csv", EMPTY)
 
 # Login nodes are shared.
 MAX_THREADS = 8
@@ -49,6 +60,8 @@ def select(experiment: Experiment) -> Iterator[Path]:
     tops = (JOBS, RECORD, *ORIGINAL, *RESULTS)
     named = [directory / name for name in tops]
     yield from (p for p in (*named, experiment.upf, experiment.dflts) if p and p.is_file())
+    # Without them an unpacked experiment would seem unfinished.
+    yield from directory.glob(f"{MARKERS}/marker-*.txt")
     for pattern in BLOCK_LOGS:
         yield from (directory / PILOT).glob(pattern)
     for run in list_runs(experiment):
