@@ -143,6 +143,20 @@ def test_the_trial_is_told_in_words(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("version", "found"),
+    [
+        ("4.1.2", "mpi4py 4.1.2: one reads them for all nodes of a block"),
+        ("", "no mpi4py: each node of a block reads them itself"),
+    ],
+)
+def test_how_a_block_will_copy_is_told(tmp_path, version, found):
+    steps = [*STEPS, {"step": "copies", "mpi4py": version}]
+    results = inspect(tmp_path, telling(steps), stage=True, launcher="mpiexec")
+    assert results["copies"].found == found
+    assert results["copies"].ok
+
+
 def test_software_that_hangs_is_reported_and_ended(tmp_path):
     script = f"{telling(STEPS[:2])}\nsleep 300 & echo $! >{tmp_path}/pid\nwait"
     start = time.monotonic()

@@ -10,6 +10,7 @@ import platform
 import sys
 import time
 from importlib import import_module, metadata
+from importlib.util import find_spec
 from typing import Any
 
 PACKAGES = ("h5py", "jsonschema", "numpy", "polars", "psutil")
@@ -25,6 +26,7 @@ def main() -> None:
     for name in PACKAGES:
         import_module(name)
     tell("packages", **{name: metadata.version(name) for name in PACKAGES})
+    tell("copies", mpi4py=metadata.version("mpi4py") if find_spec("mpi4py") else "")
     start = time.perf_counter()
     from hed.training.backend import tf
 

@@ -112,6 +112,7 @@ def checks(site: Site, told: Told) -> Iterator[Check]:
     renders: dict[str, Callable[[Step], str]] = {
         "python": lambda step: f"{step['version']}, {step['executable']}",
         "packages": _packages,
+        "copies": _copies,
         "tensorflow": lambda step: f"{step['version']}, imported in {step['seconds']:.1f} s",
         "extension": lambda step: f"{step['name']} {step['version']}",
         "device": partial(_device, site, told.mask),
@@ -119,6 +120,8 @@ def checks(site: Site, told: Told) -> Iterator[Check]:
     }
     if not _extensions(site):
         del renders["extension"]
+    if not (site.stage and site.launcher):
+        del renders["copies"]
     missing = [name for name in renders if name not in told.steps]
     for name, render in renders.items():
         if name in missing[1:]:
@@ -146,6 +149,13 @@ def _advice(site: Site, name: str) -> str:
 
 def _packages(step: Step) -> str:
     return ", ".join(f"{name} {version}" for name, version in step.items() if name != "step")
+
+
+def _copies(step: Step) -> str:
+    """Tell how a block copies data and software to its nodes; either way will do."""
+    if step["mpi4py"]:
+        return f"mpi4py {step['mpi4py']}: one reads them for all nodes of a block"
+    return "no mpi4py: each node of a block reads them itself"
 
 
 def _device(site: Site, mask: str, step: Step) -> str:
