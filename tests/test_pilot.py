@@ -668,6 +668,19 @@ def test_a_worker_takes_no_new_run_in_the_reserve(tmp_path: Path, site: Site) ->
     assert abs(int(began) - time.time()) < 60
 
 
+def test_a_node_of_pbs_has_what_its_site_selects(
+    tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_commands(tmp_path, qsub=f"cp $1 {tmp_path}/given; echo 17.server")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    here = replace(site, scheduler="pbs", nodes_per_block=2, select="ngpus=4:system=polaris")
+    spool = Spool.make(tmp_path / "spool")
+    made = setup.make(here, spool, "EXP000", PILOT, inside=False)
+    made.provider.submit("true", 1)
+    (line,) = re.findall("-l select=.*", (tmp_path / "given").read_text())
+    assert re.fullmatch("-l select=2:ncpus=[0-9]+:ngpus=4:system=polaris", line)
+
+
 def test_connections_are_encrypted_and_stay_on_this_machine_if_the_blocks_do(
     tmp_path: Path, site: Site
 ) -> None:

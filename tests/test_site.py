@@ -97,6 +97,7 @@ def test_an_unknown_limit_of_a_queue_is_refused_with_the_nearest_name(tmp_path):
         ({"check_device": True}, "check_device needs a device_variable"),
         ({"device_hierarchy": "FLAT"}, "device_hierarchy is of ZE_AFFINITY_MASK"),
         ({**DEVICES, "max_blocks": 2}, "max_blocks must be 1 for local"),
+        ({"select": "ngpus=4"}, "select is an option of PBS; leave it empty for local"),
         ({"filesystems": "home"}, "filesystems is an option of PBS; leave it empty for local"),
         ({"scheduler_options": ["place=scatter"]}, "an option must start with -"),
         ({"scheduler_options": ["-l a\n#PBS -q b"]}, "must start with - and be on one line"),

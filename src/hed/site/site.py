@@ -24,7 +24,7 @@ TILES_PER_GPU = 2
 # What users of the original set, in their environment.
 _VARIABLES = ("PROJECT", "QUEUE", "WALLTIME", "PROCS", "PPN")
 # Each of these becomes one argument of a command or one word of a job script.
-_WORDS = ("account", "queue", "filesystems", "launcher", "interface", "local_dir")
+_WORDS = ("account", "queue", "filesystems", "select", "launcher", "interface", "local_dir")
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class Site:
     tiles_per_node: int
     cores: tuple[str, ...]
     filesystems: str
+    select: str
     scheduler_options: tuple[str, ...]
     launcher: str
     launcher_options: str
@@ -209,8 +210,9 @@ def _text_conflicts(site: Site) -> Iterator[str]:
             yield f"an option must start with - and be on one line, not {option!r}"
         if site.scheduler == "slurm" and re.match(r"-M\b|--clusters?\b", option):
             yield f"{option!r}: only the cluster that squeue shows by itself can be used"
-    if site.filesystems and site.scheduler != "pbs":
-        yield f"filesystems is an option of PBS; leave it empty for {site.scheduler}"
+    for name in ("filesystems", "select"):
+        if getattr(site, name) and site.scheduler != "pbs":
+            yield f"{name} is an option of PBS; leave it empty for {site.scheduler}"
 
 
 def _block_conflicts(site: Site) -> Iterator[str]:

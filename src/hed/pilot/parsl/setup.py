@@ -106,6 +106,7 @@ def _pbs(site: Site) -> dict[str, object]:
         "walltime": clock(site.walltime),
         "cmd_timeout": TIMERS.scheduler_answer,
         "cpus_per_node": _cores(site),
+        "select_options": site.select,
         "scheduler_options": "\n".join(f"#PBS {option}" for option in options),
     }
 
