@@ -20,7 +20,7 @@ from parsl.executors.high_throughput.errors import ManagerLost, VersionMismatch,
 from hed.pilot import dispatcher, journal, reminder
 from hed.pilot.blocks import Hopeless
 from hed.pilot.dispatcher import Jobs
-from hed.pilot.reminder import Trouble
+from hed.pilot.reminder import Complaint
 from hed.pilot.spool import End, Spool, State
 from hed.pilot.tile import Tiles
 from hed.pilot.timers import TIMERS
@@ -33,7 +33,7 @@ class Executor:
     """Takes jobs, and ends them when the test says so."""
 
     heartbeat = 0.2
-    silence = 1
+    heartbeat_limit = 1
     why_ended = None
     is_dead = False
 
@@ -265,7 +265,7 @@ def test_blocks_that_cannot_be_managed_are_told_of_at_growing_intervals(
         def balance(self) -> None:
             raise OSError(5, "Input/output error")
 
-    now, trouble = [1000.0], Trouble()
+    now, trouble = [1000.0], Complaint()
     monkeypatch.setattr(reminder.time, "monotonic", lambda: now[0])
     for _ in range(3600):
         dispatcher._balance(Broken(), trouble)  # type: ignore[arg-type]

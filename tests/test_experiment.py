@@ -309,7 +309,7 @@ def test_a_setting_that_would_have_no_effect_is_refused(refuse, keys, sentence):
 
 def test_a_scaling_that_preprocessed_tables_do_not_get_is_told(run, capsys):
     run(preprocess={"ge_scaling": "minmax"})
-    assert "preprocess: ge_scaling without effect" in capsys.readouterr().err
+    assert "preprocess: ge_scaling would scale raw tables" in capsys.readouterr().err
 
 
 def test_another_list_of_genes_makes_another_experiment_wherever_it_is(run, raw_data, tmp_path):
@@ -423,14 +423,24 @@ def test_begun_runs_that_are_left_out_stay_known(run, upf, output, capsys):
         (output / "mine" / "run" / begun).mkdir(parents=True)
     capsys.readouterr()
     run(experiment="mine", upf=upf(("c", 2), ("a", 0)))
-    assert "runs that are not given now stay as they are: b, a-2\n" in capsys.readouterr().err
+    assert "note: started earlier, kept, and not continued now: b, a-2\n" in capsys.readouterr().err
     found = list_runs(read_experiment(output / "mine"))
     assert [(r.id, r.drug, r.repeat_of) for r in found] == [
         ("c", "a", ""), ("a", "z", ""), ("b", "b", ""), ("a-2", "z", "a")
     ]  # fmt: skip
     run(experiment="mine", upf=upf(*runs), repeats=2)
-    assert "stay as they are" not in capsys.readouterr().err
+    assert "not continued now" not in capsys.readouterr().err
     assert len(record(output, "mine")["runs"]) == 6
+
+
+def test_a_run_whose_index_counts_another_drug_now_is_not_continued(run, refuse, output):
+    assert run() == "EXP000"
+    changed = record(output)
+    changed["runs"][1]["held_out"] = "x"  # as a version counted that kept more rows
+    (output / "EXP000" / RECORD).write_text(json.dumps(changed))
+    sentence = refuse(experiment="EXP000")
+    assert "RUN001 of EXP000 holds out x, but index 1 is now b" in sentence
+    assert run() == "EXP001"
 
 
 @pytest.fixture

@@ -34,6 +34,7 @@ from hed.pilot.parsl.executor import Pool
 from hed.pilot.parsl.launcher import PerNode
 from hed.pilot.parsl.providers import Pbs, Slurm
 from hed.pilot.scaling import Limits
+from hed.pilot.silence import Silence
 from hed.pilot.spool import End, Spool, State
 from hed.pilot.tile import Tiles
 from hed.pilot.timers import TIMERS
@@ -233,19 +234,40 @@ def test_a_guard_ends_a_run_that_has_written_nothing_for_too_long(
 ) -> None:
     monkeypatch.setattr(guard, "TIMERS", replace(TIMERS, guard_look=0.05))
     spool.tell_nodes(Tiles(("5",), "", "", False, "", "/tmp", silence=silence))
-    log, run = spool.directory.parent / "out" / "out-RUN0-train.txt", "run/RUN0/save/model"
-    nested = spool.directory.parent / run
-    log.parent.mkdir()
-    nested.parent.mkdir(parents=True)
     path = spool.directory / "job.sh"
-    writes = f"sleep 0.5; echo epoch >>{log}; sleep 0.5; touch {nested}; sleep 0.5; echo >>{log}"
-    path.write_text(f"{writes}\nsleep 3\nexit 0\nsnakemake --target-jobs 'train:run=RUN0'\n")
-    start = time.monotonic()
+    path.write_text(f"sleep {60 * silence}\n: snakemake --target-jobs 'train:run=RUN0'\n")
     assert guard._run(spool, "job", str(path), 0) == end
-    assert time.monotonic() - start > 2
     processes.kill_descendants()
     assert spool.finish("job", 0, end) == end
     assert spool.state("job") == (None if end == "silent" else "success")
+
+
+def test_a_run_hangs_if_neither_its_logs_nor_its_files_have_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    names = ("out/out-RUN0-train.txt", "run/RUN0/save/model")
+    others = ("out/out-RUN0-2-train.txt", "run/RUN0-2/model", "run/RUN0/monitor.csv")
+    for name in (*names, *others):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    watched = Silence(tmp_path, "RUN0", 100)
+
+    def look(seconds: float, *written: str) -> bool:
+        now[0] += seconds
+        for name in written:
+            os.utime(tmp_path / name, (now[0] + 1e9, now[0] + 1e9))
+        return watched.look()
+
+    assert not look(60)
+    assert not look(60, names[0])
+    assert not look(60, names[1])
+    assert not look(90, *others)
+    assert look(20, *others)
+    never = Silence(tmp_path, "RUN0", 0)
+    now[0] += 1e9
+    assert not never.look()
 
 
 def test_a_run_that_was_given_to_another_tile_ends_on_the_first_without_a_word(

@@ -303,7 +303,9 @@ def test_a_block_is_given_back_when_idle_and_not_while_a_node_that_is_left_alone
 ) -> None:
     now = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    put(blocks, JobState.RUNNING, JobState.PENDING)
+    told_to_hold: list[str] = []
+    monkeypatch.setattr(blocks.executor, "_hold_manager", told_to_hold.append)
+    put(blocks, JobState.RUNNING)
     held = replace(pool("0", "n1", tasks=2), is_active=False)
 
     def after(seconds: float, *pools: Pool) -> list[str]:
@@ -317,10 +319,26 @@ def test_a_block_is_given_back_when_idle_and_not_while_a_node_that_is_left_alone
     assert after(TIMERS.idle_block, pool("0", "n0")) == []
     blocks.executor.provider.answers = False
     assert after(1, pool("0", "n0")) == ["0.server"]
-    assert after(1, pool("0", "n0")) == ["0.server"] * 2
+    assert told_to_hold == ["n0-1234abcd"]
+    # It takes no run any more, so it is released even if one waits by now.
+    blocks._waited = now[0]
+    assert after(1, replace(pool("0", "n0"), is_active=False)) == ["0.server"] * 2
     blocks.executor.provider.answers = True
     assert after(1, pool("0", "n0")) == ["0.server"] * 3
     assert after(99, pool("0", "n0")) == ["0.server"] * 3
+
+
+def test_of_idle_blocks_those_in_the_queue_are_given_back_first_and_the_least_are_kept(
+    blocks: Blocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    blocks._limits = replace(blocks._limits, least=1)
+    put(blocks, JobState.RUNNING, JobState.PENDING)
+    for _ in range(3):
+        blocks._release_idle(blocks._live(), [])
+        now[0] += TIMERS.idle_block + 1
+    assert blocks.executor.provider.cancelled == ["1.server"]
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), UNWRITABLE])

@@ -43,6 +43,8 @@ def test_repeats_of_another_model_count_from_its_own_seed():
     own = {"mine": {"rng_seed": 1}, "other": {"rng_seed": 7102}}
     seeds = [line.overrides["rng_seed"] for line in expand(upf, 3, {"model": "mine"}, own)[2:]]
     assert seeds == [2, 7103, 3, 7104]
+    with pytest.raises(InputError, match="repeats: the rng_seed of mine is not known here"):
+        expand(upf, 2, {"model": "mine"}, {"other": {"rng_seed": 1}})
     with pytest.raises(InputError, match="repeats: mine has no hyperparameter rng_seed"):
         expand(upf, 2, {"model": "mine"}, {**own, "mine": {"depth": 1}})
 

@@ -1,5 +1,6 @@
 """What a run takes over from another experiment, besides the checkpoints of Uno."""
 
+import os
 from pathlib import Path
 
 from experiments import write_json
@@ -42,8 +43,21 @@ def test_an_unfinished_run_goes_on_from_what_its_model_left_and_not_from_our_fil
     source, run = write_run(tmp_path / "EXP000/run/RUN000"), tmp_path / "EXP001/run/RUN000"
     (source / "ckpts/epochs").mkdir(parents=True)
     (source / "ckpts/epochs/model").touch()
+    os.utime(source / "save/weights.npy", (1e9, 1e9))
+    (source / "save/last").symlink_to("weights.npy")
+    (run / ".save.tmp").mkdir(parents=True)  # of a copy that was interrupted
     restoration.continue_from(source, run)
-    assert left_in(run) == {"save/weights.npy", "save/history.txt", "notes.txt"}
+    found = {"save/weights.npy", "save/history.txt", "save/last", "notes.txt", ".adopted"}
+    assert left_in(run) == found
+    assert os.readlink(run / "save/last") == "weights.npy"
+    assert (run / "save/weights.npy").stat().st_mtime == 1e9
+
+
+def test_what_a_run_deletes_or_replaces_does_not_come_back(tmp_path: Path) -> None:
+    source, run = write_run(tmp_path / "EXP000/run/RUN000"), tmp_path / "EXP001/run/RUN000"
+    restoration.continue_from(source, run)
     (run / "save/weights.npy").write_text("newer")
+    (run / "notes.txt").unlink()
     restoration.continue_from(source, run)
     assert (run / "save/weights.npy").read_text() == "newer"
+    assert not (run / "notes.txt").exists()

@@ -117,12 +117,25 @@ def test_a_training_that_resumes_with_another_loss_has_a_best_epoch_of_its_own(
     # Each value of mae is greater than all of mse.
     assert max(history["val_loss"][:2]) < min(history["val_loss"][2:])
     assert os.readlink(run / "ckpts/best").endswith(("003", "004"))
-    assert "it was that of the least val_loss of mse" in capsys.readouterr().out
+    assert "was that of the least val_loss of mse: compared anew" in capsys.readouterr().out
     state = json.loads((run / "ckpts/last/state.json").read_text())
     assert state["schedule"]["stop_best"] == min(history["val_loss"][2:])
     more = uno.run(tiny.run_parameters(source, run, epochs=5, loss="mae", **changes))
     assert len(more["val_loss"]) == 5
-    assert "is forgotten" not in capsys.readouterr().out
+    assert "compared anew" not in capsys.readouterr().out
+
+
+def test_a_training_that_resumes_with_another_metric_keeps_its_best_epoch(
+    source: Path, tmp_path: Path
+) -> None:
+    run, changes = tmp_path / "run", {"learning_rate": 1e-7, "ckpt_keep_limit": 9}
+    first = uno.run(tiny.run_parameters(source, run, epochs=3, **changes))
+    best = int(os.readlink(run / "ckpts/best")[-3:])
+    metric = {"ckpt_save_best_metric": "loss"}
+    more = uno.run(tiny.run_parameters(source, run, epochs=4, **metric, **changes))
+    state = json.loads((run / "ckpts/last/state.json").read_text())
+    expected = min(first["loss"][best - 1], more["loss"][3])
+    assert (state["best_metric"], state["measured"]) == (expected, ["loss", "mse"])
 
 
 @pytest.mark.parametrize("name", ["Adam", "RMSprop"])

@@ -1,5 +1,6 @@
 """An experiment is read from its directory, whole or half present, ours or the original's."""
 
+import json
 import os
 import shutil
 import time
@@ -46,6 +47,18 @@ def test_every_run_has_its_index_whether_it_has_started_or_not(mixed):
         ("RUN001", 1),
         ("RUN002", 2),
     ]
+
+
+def test_a_byte_order_mark_hides_nothing_of_upf_and_dflts(tmp_path):
+    experiment = write_experiment(tmp_path / "EXP000", ["waiting", "waiting"])
+    lines = [{"id": f"RUN00{i}", "index": 0, "loss": loss} for i, loss in enumerate(["mse", "mae"])]
+    text = "\n".join(json.dumps(line) for line in lines)
+    (experiment / "upf.json").write_text("\ufeff# of Windows\n" + text)
+    dflts = experiment / "dflts-demo.json"
+    dflts.write_text("\ufeff" + dflts.read_text())
+    runs = read_runs(experiment)
+    assert [run.repeat_of for run in runs] == ["", ""]
+    assert [run.epochs_planned for run in runs] == [20, 20]
 
 
 def test_only_our_experiments_name_the_drug(tmp_path):

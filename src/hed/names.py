@@ -3,8 +3,8 @@
 RECORD = "experiment.json"
 # What is left open for the first run to decide, and the file with its decision.
 AUTO, PRECISION = "auto", "precision.json"
-# In a run that was taken over from another experiment: the source.
-RESTORED = "restored.txt"
+# In a run that was taken over from another experiment, or continues one of it: the source.
+RESTORED, ADOPTED = "restored.txt", ".adopted"
 
 # Instead of a file: the data set's own list of genes.
 LANDMARK = "landmark"
@@ -19,6 +19,7 @@ RUNS, MARKERS, LOGS, FIGURES, DATA = "run", "markers", "out", "figures", "data"
 
 # Files of a run.
 PARAMETERS, RANK, TIMINGS = "parameters.txt", "rank.txt", "timings.json"
+MONITOR = "monitor.csv"
 # The last one after early stopping alone.
 HISTORY, RESULT, STOPPED = "history.txt", "result.txt", "stop.marker"
 SCORES_OF, PREDICTED_OF = "{}_scores.json", "{}_y_data_predicted.csv"  # a stage

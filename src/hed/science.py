@@ -14,7 +14,7 @@ from hed.config.original import Parameters
 from hed.data import partition, tables
 from hed.experiment import outcome, restoration
 from hed.files import read_json, write_json
-from hed.names import BASELINE_SCORES, CHECKPOINTS, HISTORY, PARAMETERS, RUNS
+from hed.names import BASELINE_SCORES, CHECKPOINTS, HISTORY, MONITOR, PARAMETERS, RUNS
 from hed.site.monitor import monitoring
 from hed.training import checkpoint, metrics, predictions
 
@@ -89,7 +89,7 @@ def _train(
         write_json(run / HISTORY, {})
         return
     os.chdir(run)  # as model_runner does
-    with monitoring(run / "monitor.csv", monitor):
+    with monitoring(run / MONITOR, monitor):
         result = model.run({**params, **surroundings})
     candle.finish(run, result)
 

@@ -44,13 +44,16 @@ def _repeat(
 ) -> UpfLine:
     """Return the repeat of a run with a number from 2."""
     model = hyperparameters.model_of(line.overrides, hyperparameters.model_of(dflts))
-    own = defaults.get(model, {SEED: hyperparameters.default(SEED)})
+    usual = {SEED: hyperparameters.default(SEED)} if model == hyperparameters.OURS else {}
+    own = {**usual, **defaults.get(model, {}), **dflts, **line.overrides}
+    if SEED not in own and model not in defaults:
+        raise InputError(f"repeats: the {SEED} of {model} is not known here: set it in DFLTS")
     if SEED not in own:
         raise InputError(
             f"repeats: {model} has no hyperparameter {SEED}, in which its repeats would differ: "
             "add it to the model, or set repeats to 1"
         )
-    seed = {**own, **dflts, **line.overrides}[SEED]
+    seed = own[SEED]
     if not isinstance(seed, int):
         raise InputError(f"{SEED} of {line.id} must be a whole number to be repeated, not {seed!r}")
     return UpfLine(f"{line.id}-{number}", line.index, {**line.overrides, SEED: seed + number - 1})

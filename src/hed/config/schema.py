@@ -67,6 +67,8 @@ def _sentence(error: ValidationError, source: str, noun: str) -> str:
             return f"{where} must be {_BOUNDS[str(error.validator)]} {limit}, not {shown}"
         case "pattern":
             return f"{where} must be a name of letters, digits and . _ + -, not {shown}"
+        case "minLength" | "minItems":
+            return f"{where} must not be empty"
         case "required":
             return f"{where} lacks {error.message.split()[0]}"
         case _:

@@ -40,7 +40,7 @@ def complete(config: Mapping[str, Any], root: Path) -> dict[str, Any]:
         InputError: if a key is unknown or a value is not allowed.
     """
     definition = yaml.safe_load((root / "config" / "schema.yaml").read_text())
-    # `--config upf=` on the command line is null: an empty text, of other types nothing.
+    # `--config upf=` on the command line is null: it stands for an empty text, or is left out.
     texts = {k for k, of in definition["properties"].items() if of.get("type") == "string"}
     empty = {key: "" for key, value in config.items() if value is None and key in texts}
     given = {key: value for key, value in config.items() if value is not None} | empty

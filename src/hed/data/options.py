@@ -15,7 +15,7 @@ ALL, TRAINING = "all", "training"
 def add_choice(parser: argparse.ArgumentParser) -> None:
     """Give a command the options that select responses of raw tables."""
     parser.add_argument(
-        "--sources", nargs="+", default=[], help="of the column source (default: all)"
+        "--sources", nargs="+", default=[], help="rows to take, by the column source (default: all)"
     )
     parser.add_argument("--y-column", default="auc", help="taken as the AUC (default: %(default)s)")
     parser.add_argument(

@@ -46,7 +46,7 @@ def without_effect(settings: Mapping[str, Any], source: Path) -> list[str]:
     if not scalings or settings["scale_on"] != ALL:
         return []
     return [
-        f"preprocess: {' and '.join(scalings)} without effect: {source} is preprocessed already"
+        f"preprocess: {' and '.join(scalings)} would scale raw tables: {source} is used as it is"
     ]
 
 

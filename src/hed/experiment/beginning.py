@@ -43,7 +43,7 @@ def begin(settings: Settings) -> Opened:
     recorded = record.with_begun(directory, planned)
     if others := recorded.runs[len(planned.runs) :]:
         names = listed([run.id for run in others])
-        print(f"note: begun runs that are not given now stay as they are: {names}", file=sys.stderr)
+        print(f"note: started earlier, kept, and not continued now: {names}", file=sys.stderr)
     os.environ[variables.EXPERIMENT] = str(directory)
     source = str(settings.data_source)
     upf, dflts = _copies(settings)

@@ -74,6 +74,7 @@ def same(directory: Path, planned: Plan) -> bool:
             record is not None
             and record["identity"] == planned.identity
             and _recorded_upf(directory, record, planned) == list(planned.upf)
+            and not _counted_otherwise(record, planned)
         )
     except InputError:
         return False
@@ -111,6 +112,7 @@ def refuse_changes(directory: Path, planned: Plan) -> None:
                 "give the changed run a new id or the experiment a new name"
             )
         _refuse_changed_run(directory, line, planned)
+    _refuse_other_drugs(directory, record, planned)
     _refuse_taken_markers(directory, record, planned)
 
 
@@ -167,6 +169,23 @@ def _refuse_changed_run(directory: Path, line: UpfLine, planned: Plan) -> None:
         raise InputError(
             f"{line.id} of {directory.name} was started with another {changed[0]} "
             f"({json.dumps(begun[changed[0]])}): give the changed run a new id"
+        )
+
+
+def _counted_otherwise(record: Mapping[str, Any], planned: Plan) -> list[PlannedRun]:
+    """Return the runs whose index is another drug (or cell, or group) than it was."""
+    known = {run["id"]: run["held_out"] for run in record["runs"]}
+    return [run for run in planned.runs if known.get(run.id, run.held_out) != run.held_out]
+
+
+def _refuse_other_drugs(directory: Path, record: Mapping[str, Any], planned: Plan) -> None:
+    """Refuse runs that would hold out something else than they did."""
+    if changed := _counted_otherwise(record, planned):
+        run = changed[0]
+        known = next(each["held_out"] for each in record["runs"] if each["id"] == run.id)
+        raise InputError(
+            f"{run.id} of {directory.name} holds out {known}, but index {run.index} is now "
+            f"{run.held_out}, as other rows are counted: give the experiment a new name"
         )
 
 

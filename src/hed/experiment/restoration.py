@@ -10,10 +10,12 @@ from typing import Any
 from hed.experiment import outcome, parameters
 from hed.files import read_json, replacing, write_json, write_text
 from hed.names import (
+    ADOPTED,
     BASELINE_SCORES,
     CHECKPOINTS,
     EMPTY,
     HISTORY,
+    MONITOR,
     PARAMETERS,
     PREDICTED_OF,
     RANK,
@@ -30,7 +32,7 @@ from hed.training import checkpoint
 SCORES = (VAL_SCORES, TEST_SCORES)
 # Files of a run that do not come from its model.
 OWN = (
-    *(PARAMETERS, RANK, HISTORY, RESULT, STOPPED, TIMINGS, RESTORED, EMPTY, "monitor.csv"),
+    *(PARAMETERS, RANK, HISTORY, RESULT, STOPPED, TIMINGS, RESTORED, EMPTY, MONITOR),
     *(SCORES_OF.format("*"), PREDICTED_OF.format("*")),
 )
 
@@ -46,7 +48,7 @@ def restore(source: Path, run: Path) -> list[str]:
         # The original has no baselines; the row of the score table shows that they are unknown.
         write_json(run / BASELINE_SCORES, {})
     write_text(run / RESTORED, f"{source.resolve()}\n")
-    continue_from(source, run)
+    _copy_directories(source, run)
     files = [p for p in source.iterdir() if p.is_file() and p.name[0] != "." and p.name != RESTORED]
     # The scores come last: they mean that everything is there.
     for path in sorted(files, key=lambda path: path.name == TEST_SCORES):
@@ -57,17 +59,31 @@ def restore(source: Path, run: Path) -> list[str]:
 
 
 def continue_from(source: Path, run: Path) -> None:
-    """Copy the directories and files that a model left in a run, unless they are there already.
+    """Copy the directories and files that a model left in a run, once.
 
-    What we write ourselves is left out, and so are the checkpoints, of which not all are needed.
+    What the run deletes later does not come back. The files of ours are left out, and so are
+    `ckpts/`, of which `checkpoint.adopt` takes what is needed.
     """
+    if (run / ADOPTED).exists():
+        return
+    _copy_directories(source, run)
     for path in sorted(source.iterdir()):
-        is_ours = path.name == CHECKPOINTS or any(fnmatch(path.name, name) for name in OWN)
-        if not is_ours and not path.name.startswith("."):
-            for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-                copy = run / file.relative_to(source)
-                if file.is_file() and not copy.exists():
-                    _copy_bytes(file, copy)
+        is_ours = any(fnmatch(path.name, name) for name in OWN)
+        if path.is_file() and not is_ours and not path.name.startswith("."):
+            _copy_bytes(path, run / path.name)
+    write_text(run / ADOPTED, f"{source.resolve()}\n")
+
+
+def _copy_directories(source: Path, run: Path) -> None:
+    """Copy the directories of a run, but for `ckpts/`, with their links and times."""
+    for path in sorted(source.iterdir()):
+        if not path.is_dir() or path.name == CHECKPOINTS or path.name.startswith("."):
+            continue
+        work = run / f".{path.name}.tmp"
+        shutil.rmtree(work, ignore_errors=True)
+        shutil.copytree(path, work, symlinks=True)
+        shutil.rmtree(run / path.name, ignore_errors=True)  # of a copy that was interrupted
+        work.rename(run / path.name)
 
 
 def _copy(path: Path, copy: Path) -> None:
@@ -83,7 +99,7 @@ def _copy(path: Path, copy: Path) -> None:
 def _copy_bytes(path: Path, copy: Path) -> None:
     """Copy a file as it is."""
     with replacing(copy) as temporary:
-        shutil.copyfile(path, temporary)
+        shutil.copy2(path, temporary)
 
 
 def _parameters(path: Path) -> Mapping[str, Any] | None:

@@ -229,7 +229,8 @@ def _upf_lines(path: Path) -> list[dict[str, Any]] | None:
 
 def _uncommented(path: Path) -> list[str]:
     """Return the lines of a UPF or a DFLTS, comments emptied."""
-    return hyperparameters.uncommented(path.read_text(errors="replace").splitlines())
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    return hyperparameters.uncommented(text.splitlines())
 
 
 def _merged(*sources: list[dict[str, Any]]) -> dict[str, Values]:

@@ -61,6 +61,8 @@ class Blocks:
         self._running: dict[str, float] = {}
         # Since when each block without a run has had none.
         self._idle: dict[str, float] = {}
+        # Those that are released for that, since they take no run any more.
+        self._leaving: set[str] = set()
         self._waited = 0.0
 
     def balance(self) -> None:
@@ -86,18 +88,28 @@ class Blocks:
     def _release_idle(self, live: Sequence[Block], pools: Pools) -> None:
         """Release blocks that have had no run for a while, if none has waited for as long.
 
-        Also runs on nodes that are left alone count: Parsl's own scaling overlooks them.
+        Those that wait in the queue come first. Also runs on nodes that are left alone count:
+        Parsl's own scaling overlooks them.
         """
         now = time.monotonic()
         busy = {pool.block for pool in pools if pool.tasks}
-        idle = [block for block in live if block.state == "running" and block.id not in busy]
+        idle = [block for block in live if block.id not in busy]
         self._idle = {block.id: self._idle.get(block.id, now) for block in idle}
-        if now - self._waited <= TIMERS.idle_block:
-            return
+        idle.sort(key=lambda block: (block.state == "running", self._idle[block.id]))
         spare = max(0, len(live) - self._limits.least)
-        for block in sorted(idle, key=lambda block: self._idle[block.id])[:spare]:
+        for block in idle[:spare] if now - self._waited > TIMERS.idle_block else ():
             if now - self._idle[block.id] > TIMERS.idle_block:
-                self.executor.give_back(block)
+                self._leaving.add(block.id)
+        for block in live:
+            if block.id in self._leaving:
+                self._release(block, pools)
+
+    def _release(self, block: Block, pools: Pools) -> None:
+        """Release a block that gets no run any more; if that fails, it is retried."""
+        for pool in pools:
+            if pool.block == block.id and pool.is_active:
+                self.executor.hold(pool)
+        self.executor.give_back(block)
 
     def _is_over(self, waiting: int) -> bool:
         """Return whether runs wait in vain: in the reserve of an allocation none is started."""
@@ -165,7 +177,7 @@ class Blocks:
                 self._end_barren(block, f"has run for {limit / 60:.0f} min without a worker")
 
     def _end_barren(self, block: Block, why: str) -> None:
-        """Release a block that had no run, and delay the next one."""
+        """Release a block that was of no use, and delay the next one."""
         self._useless[block.id] = why
         self._end(block, why)
         self._wait()
@@ -255,7 +267,7 @@ class Blocks:
             self._give_up(self._story(useless[0]))
 
     def _useless_in_a_row(self, blocks: Mapping[str, Block]) -> list[Block]:
-        """Return the latest blocks, newest first, none of which had a run."""
+        """Return the latest blocks, newest first, none of which was of use."""
         youngest = sorted(blocks.values(), key=lambda block: int(block.id), reverse=True)
         return list(takewhile(lambda b: b.state == "unused" or b.id in self._useless, youngest))
 

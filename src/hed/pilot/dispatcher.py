@@ -25,7 +25,7 @@ from hed.pilot import allocation, journal, names, processes, tile
 from hed.pilot.blocks import Blocks, Hopeless
 from hed.pilot.parsl import setup
 from hed.pilot.parsl.executor import Ended, Executor, Lost, Timer
-from hed.pilot.reminder import Trouble
+from hed.pilot.reminder import Complaint
 from hed.pilot.scaling import Limits
 from hed.pilot.spool import End, Spool, State
 from hed.pilot.tile import Tiles
@@ -83,7 +83,7 @@ def _await_record(record: Path) -> None:
 def serve(spool: Spool, blocks: Blocks, tiles: Tiles) -> None:
     """Request blocks as needed and dispatch; release all at the end."""
     # In a thread of its own: a scheduler may take a minute to answer.
-    timer = Timer(_balance, blocks, Trouble(), interval=TIMERS.block_look)
+    timer = Timer(_balance, blocks, Complaint(), interval=TIMERS.block_look)
     try:
         dispatch(spool, blocks, tiles)
     finally:
@@ -102,12 +102,12 @@ def _tell_if_alone(spool: Spool) -> None:
         processes.stop_snakemake(number)
 
 
-def _balance(blocks: Blocks, trouble: Trouble) -> None:
+def _balance(blocks: Blocks, trouble: Complaint) -> None:
     """Request and release blocks; whatever goes wrong, try again."""
     try:
         blocks.balance()
     except Exception as error:
-        if trouble.is_due(str(error)):
+        if trouble.is_due(str(error) or repr(error)):
             log.warning("the blocks cannot be managed: %s", error)
             log.info("details", exc_info=True)
 
@@ -115,7 +115,7 @@ def _balance(blocks: Blocks, trouble: Trouble) -> None:
 def dispatch(spool: Spool, blocks: Blocks, tiles: Tiles) -> None:
     """Pass jobs from the spool to the blocks until standard input ends."""
     jobs = Jobs(spool, blocks.executor, tiles)
-    signed, trouble = -math.inf, Trouble()
+    signed, trouble = -math.inf, Complaint()
     while not select.select([sys.stdin], [], [], TIMERS.job_look)[0]:
         if why := blocks.executor.why_ended:
             _refuse(why)
@@ -280,7 +280,7 @@ class Jobs:
             return
         name, losses = self._name(job), self._spool.lose(job)
         # A silent node is noticed only after this delay.
-        soon = TIMERS.quick_loss + self._executor.silence
+        soon = TIMERS.quick_loss + self._executor.heartbeat_limit
         quick = QuickDeaths(TIMERS.quick_losses, soon)
         if len(losses) >= TIMERS.lost_tiles or [quick.add(seconds) for seconds in losses][-1]:
             self._settle(job, "failed")

@@ -26,8 +26,6 @@ from hed.pilot.silence import Silence
 from hed.pilot.spool import End, Spool
 from hed.pilot.timers import TIMERS
 
-# The block, as Parsl numbers them.
-BLOCK = "PARSL_WORKER_BLOCK_ID"
 # Exit status of this process.
 STATUS: dict[End, int] = {"success": 0, "cancelled": 10, "failed": 11, "lost": 12, "silent": 14}
 # The same, after an error of this node: the run is lost, and its tile had better wait.
@@ -99,7 +97,7 @@ def _run(spool: Spool, job: str, script: str, attempt: int) -> End:
     """Start the script and wait for its end."""
     if end := spool.state(job) or _must_end(spool, job, attempt):
         return end
-    spool.begin(job, os.environ.get(BLOCK, ""))
+    spool.begin(job, os.environ.get(node.BLOCK, ""))
     silence = Silence(spool.directory.parent, names.run_of(script), spool.node().silence)
     with (spool.directory / "out" / f"{job}.txt").open("ab") as out:
         child = inner.start(script, out)
@@ -107,7 +105,7 @@ def _run(spool: Spool, job: str, script: str, attempt: int) -> End:
         try:
             failed = child.wait(timeout=TIMERS.guard_look)
         except subprocess.TimeoutExpired:
-            if silence.is_too_long():
+            if silence.look():
                 return "silent"
             continue
         time.sleep(TIMERS.end_doubt if failed else 0)
@@ -117,10 +115,8 @@ def _run(spool: Spool, job: str, script: str, attempt: int) -> End:
 
 def _blame(spool: Spool, end: End, seconds: float) -> End:
     """Return how a run ended: lost if it failed soon on a node on which none can start."""
-    if end != "failed" or seconds >= TIMERS.quick_failure or not (fault := node.find_fault()):
-        return end
-    spool.report_node(os.environ.get(BLOCK, ""), os.uname().nodename, fault)
-    return "lost"
+    is_soon = end == "failed" and seconds < TIMERS.quick_failure
+    return "lost" if is_soon and node.leave_if_faulty(spool) else end
 
 
 def _must_end(spool: Spool, job: str, attempt: int) -> End | None:

@@ -180,7 +180,7 @@ class Pool:
             Unfit: if it was ended for that, or if what it left cannot be killed.
         """
         try:
-            return self._watch(most)
+            status = self._watch(most)
         finally:
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
             self._process.terminate()
@@ -190,9 +190,9 @@ class Pool:
             psutil.wait_procs(psutil.Process().children(recursive=True), timeout=TIMERS.guard_grace)
             gone = processes.kill_descendants()
             self._reader.join(TIMERS.guard_grace)
-            if not gone:
-                raise Unfit("processes of its worker pool cannot be killed")
-            self._process.wait()
+        if not gone:
+            raise Unfit("processes of its worker pool cannot be killed")
+        return status
 
     def _watch(self, most: int) -> int:
         seen: set[int] = set()

@@ -13,10 +13,13 @@ from pathlib import Path
 
 from hed import command
 from hed.pilot import tile
+from hed.pilot.spool import Spool
 from hed.pilot.tile import Tiles
 from hed.pilot.timers import TIMERS
 from hed.site import cores
 
+# The block, as Parsl numbers them.
+BLOCK = "PARSL_WORKER_BLOCK_ID"
 # Bytes that the first files of a run need.
 ROOM = 2**20
 
@@ -80,23 +83,33 @@ def require_wrapper(environ: Mapping[str, str]) -> None:
         raise Unfit(f"`tile true` fails: {command.reason(done.stderr.splitlines())}")
 
 
-def find_fault(environ: Mapping[str, str] = os.environ) -> str:
-    """Return why no run can start on this node any more; empty if one can.
+def leave_if_faulty(spool: Spool, environ: Mapping[str, str] = os.environ) -> bool:
+    """Return whether no run can start on this node now; if that lasts, have it left alone.
 
-    A node is left alone for the rest of its block, so a fault that is gone soon is none: a file
-    server may hesitate, for all nodes at once.
+    It is left alone for the rest of its block, and a file server may hesitate for a moment, for all
+    nodes at once.
+
+    Args:
+        spool: where it is reported.
+        environ: of a run on one of its tiles.
+
+    Raises:
+        OSError: if the spool cannot be written.
+    """
+    if not find_fault(environ):
+        return False
+    time.sleep(TIMERS.fault_doubt)
+    if fault := find_fault(environ):
+        spool.report_node(environ.get(BLOCK, ""), os.uname().nodename, fault)
+    return True
+
+
+def find_fault(environ: Mapping[str, str]) -> str:
+    """Return why no run can start on this node now; empty if one can.
 
     Args:
         environ: of a run on one of its tiles.
     """
-    if not _fault(environ):
-        return ""
-    time.sleep(TIMERS.fault_doubt)
-    return _fault(environ)
-
-
-def _fault(environ: Mapping[str, str]) -> str:
-    """Return why no run can start now, empty if one can."""
     try:
         require_room(Path(environ["TMPDIR"]))
         require_wrapper(environ)

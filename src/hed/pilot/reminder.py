@@ -33,8 +33,8 @@ class Reminder:
         return True
 
 
-class Trouble:
-    """Something that goes wrong again and again."""
+class Complaint:
+    """What is said about something that goes wrong again and again."""
 
     def __init__(self) -> None:
         """Start without any."""

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from hed.names import LOGS, RUNS
+from hed.names import LOGS, MONITOR, RUNS
 
+# The jobs of a run, each of which has a log.
+JOBS = ("partition", "train", "score", "restore")
 # Looks at a run's files within the time that it may write nothing: each asks the file system.
 LOOKS = 20
 
@@ -27,7 +29,7 @@ class Silence:
         self._seen = 0
         self._since = self._looked = time.monotonic()
 
-    def is_too_long(self) -> bool:
+    def look(self) -> bool:
         """Return whether the run has written nothing for so long that it must hang."""
         now = time.monotonic()
         if not self._limit or not self._run or now - self._looked < self._limit / LOOKS:
@@ -41,10 +43,13 @@ class Silence:
 
     def _times(self) -> Iterator[int]:
         """Yield when each file was written, in ns of the file system's clock."""
-        for path in (self._experiment / LOGS).glob(f"out-{self._run}-*.txt"):
+        for path in self._files():
             with suppress(OSError):
                 yield path.stat().st_mtime_ns
+
+    def _files(self) -> Iterator[Path]:
+        """Yield what the run writes, without the samples that are taken whatever it does."""
+        for job in JOBS:
+            yield self._experiment / LOGS / f"out-{self._run}-{job}.txt"
         for place, _, names in os.walk(self._experiment / RUNS / self._run):
-            for name in names:
-                with suppress(OSError):
-                    yield Path(place, name).stat().st_mtime_ns
+            yield from (Path(place, name) for name in names if name != MONITOR)

@@ -1,6 +1,6 @@
 """The spool directory, through which Snakemake's commands, the pilot and the tiles communicate.
 
-ended           whoever came first told Snakemake that the sidecar has died
+ended           Snakemake has been told that its sidecar died
 served          touched now and then by the dispatcher, as a sign of life
 pid             process id of the sidecar, when it started, process id of its Snakemake
 new/ID          a submitted run: the path of its script

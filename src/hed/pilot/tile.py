@@ -77,6 +77,7 @@ def environment(tiles: Tiles, rank: int, environ: Mapping[str, str] = os.environ
         variables.DEVICE_VARIABLE: tiles.variable,
         variables.ENVIRONMENT: tiles.environment,
         "TMPDIR": tiles.local,
+        "PYTHONUNBUFFERED": "1",  # what a run prints shows that it does not hang
     }
     if tiles.variable:
         own[tiles.variable] = mask

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hed import variables, warm
 from hed.pilot import forks, node, processes, tile
-from hed.pilot.guard import BLOCK, STATUS, TROUBLE
+from hed.pilot.guard import STATUS, TROUBLE
 from hed.pilot.spool import End, Spool
 from hed.pilot.tile import Tiles
 from hed.pilot.timers import TIMERS
@@ -94,9 +94,11 @@ def _report(spool: Spool, environment: Mapping[str, str], error: Exception) -> N
     """Say why no run starts on this node, if that is so and the spool can be written from here."""
     log.warning("%s cannot attend a run: %s", os.uname().nodename, error)
     with suppress(OSError):
-        fault = str(error) if isinstance(error, cores.Unusable) else node.find_fault(environment)
-        if fault:
-            spool.report_node(environment.get(BLOCK, ""), os.uname().nodename, fault)
+        if isinstance(error, cores.Unusable):
+            where = environment.get(node.BLOCK, ""), os.uname().nodename
+            spool.report_node(*where, str(error))
+        else:
+            node.leave_if_faulty(spool, environment)
 
 
 def _warm(tiles: Tiles, environment: dict[str, str]) -> None:

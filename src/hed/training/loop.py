@@ -74,7 +74,7 @@ def train(
         InputError: if the loss is not finite, or a checkpoint holds another network.
     """
     resumed = _resume(trainer, checkpoint.find(ckpts, policy), policy.save_best_metric)
-    state = _measure(resumed, policy)
+    state = _forget_other_measures(resumed, policy)
     predicted: dict[int, np.ndarray] = {}
     with Saver(ckpts, policy) as saver:
         while state.epoch < rules.epochs and not state.schedule.stopped:
@@ -182,7 +182,7 @@ def _resume(trainer: Trainer, place: Path | None, metric: str) -> State:
     return replace(state, best_epoch=state.epoch, best_metric=math.inf if value is None else value)
 
 
-def _measure(state: State, policy: checkpoint.Policy) -> State:
+def _forget_other_measures(state: State, policy: checkpoint.Policy) -> State:
     """Return a state whose best values are of this training's metric and loss.
 
     Values of another loss tell neither which epoch is the best nor when to stop.
@@ -191,10 +191,12 @@ def _measure(state: State, policy: checkpoint.Policy) -> State:
     earlier = tuple(state.measured or measured)
     if earlier == measured:
         return replace(state, measured=measured)
-    print(f"the best epoch so far is forgotten: it was that of the least {' of '.join(earlier)}")
-    rules = state.schedule
-    if earlier[1] != loss:
-        rules = replace(schedule.first(), share=rules.share)
+    print(f"the best epoch so far was that of the least {' of '.join(earlier)}: compared anew")
+    if earlier[1] == loss:
+        values = state.history[metric][state.best_epoch - 1 : state.best_epoch]
+        best = math.inf if not values or values[0] is None else values[0]
+        return replace(state, best_metric=best, measured=measured)
+    rules = replace(schedule.first(), share=state.schedule.share)
     return replace(state, schedule=rules, best_metric=math.inf, measured=measured)
 
 

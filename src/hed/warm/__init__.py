@@ -15,7 +15,6 @@ import shlex
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from hed.warm import client
@@ -83,5 +82,8 @@ class Server:
         """Kill the server, whatever it is doing; the next `ensure` starts another."""
         if self._process is not None:
             self._process.kill()
-            with suppress(subprocess.TimeoutExpired):  # a device's driver may hold it
+            try:
                 self._process.wait(KILL_SECONDS)
+            except subprocess.TimeoutExpired:  # held by a device's driver, but its socket is open
+                self._process = None
+                Path(self.place, f"{SLOT}.socket").unlink(missing_ok=True)

@@ -100,7 +100,7 @@ class Executor(HighThroughputExecutor):  # type: ignore[misc]
         return float(self.heartbeat_period)
 
     @property
-    def silence(self) -> float:
+    def heartbeat_limit(self) -> float:
         """Seconds without a heartbeat after which a worker pool is lost."""
         return float(self.heartbeat_threshold)
 
