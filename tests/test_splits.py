@@ -127,6 +127,13 @@ def test_rows_keep_their_numbers_when_some_are_chosen(tmp_path: Path) -> None:
     assert chosen.rows[AUC].to_list() == whole[AUC][1::2].to_list()
     assert NUMBER not in whole.columns
     assert chosen.file_rows is None
+    # At the start of an experiment, splits of other data are refused whatever was chosen.
+    found = responses.of_raw(raw.read(data, raw.Choice(sources=("GDSCv2",))))
+    assert found.file_rows == len(whole)
+    write_splits(tmp_path / "splits", len(whole) + 9)
+    files = splits.find(NAME, "", tmp_path, tmp_path).files(0)
+    with pytest.raises(InputError, match="these are splits of other data"):
+        row_lists.unused(found, files)
 
 
 def test_the_command_splits_as_files_prescribe(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ class Tables:
     dropped: how many "cells" and "drugs" had a missing or infinite feature, and how many response
         "rows" cannot be used, since their cell or drug has no features.
     notes: sentences about the format of the files, where it is not IMPROVE's.
+    file_rows: rows of the response's file, of which `response` may have a part.
     """
 
     response: pl.DataFrame
@@ -32,6 +33,7 @@ class Tables:
     descriptors: pl.DataFrame
     dropped: dict[str, int]
     notes: tuple[str, ...] = ()
+    file_rows: int | None = None
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ def read(directory: Path, choice: Choice = ALL) -> Tables:
             response row has features.
     """
     paths = [layout.find(directory, name) for name in layout.FILES]
-    response, notes = _response(paths[0], choice)
+    whole, notes = _response(paths[0], choice)
+    response = _chosen(whole, paths[0], choice)
     cells, of_cells = features.read(paths[1], EXPRESSION)
     drugs, of_drugs = features.read(paths[2], DESCRIPTORS)
     if choice.genes:
@@ -90,6 +93,7 @@ def read(directory: Path, choice: Choice = ALL) -> Tables:
             "rows": response.height - kept.height,
         },
         notes=(*notes, *of_cells, *of_drugs),
+        file_rows=whole.height,
     )
 
 
@@ -149,7 +153,8 @@ def _genes(cells: pl.DataFrame, listed: Path, path: Path) -> pl.DataFrame:
 def _chosen(response: pl.DataFrame, path: Path, choice: Choice) -> pl.DataFrame:
     """Return the rows of the chosen sources, with the chosen column as the AUC.
 
-    If rows are selected, each keeps its number in the file, by which splits name it.
+    If rows are selected, each keeps its number in the file, by which splits name it. The table
+    passes the checks that a preprocessed one passes.
     """
     if choice.leaves_rows_out:
         response = response.with_row_index(tables.NUMBER)
@@ -168,13 +173,14 @@ def _chosen(response: pl.DataFrame, path: Path, choice: Choice) -> pl.DataFrame:
         fit = pl.col(FIT).cast(pl.Float64, strict=False)
         # NaN, which counts as more than any number, is that of a curve that was not fitted.
         response = response.filter(fit.is_finite() & (fit >= choice.min_r2fit))
-    if choice.y_column == AUC:
-        return response
-    return response.drop(AUC, strict=False).rename({choice.y_column: AUC})
+    if choice.y_column != AUC:
+        response = response.drop(AUC, strict=False).rename({choice.y_column: AUC})
+    tables.check_response(response, path)
+    return response.with_columns(pl.col(AUC).cast(pl.Float64))
 
 
 def _response(path: Path, choice: Choice) -> tuple[pl.DataFrame, list[str]]:
-    """Return the response table after the checks that a preprocessed one also passes, and notes."""
+    """Return the whole response table, with the columns that count as numbers, and notes."""
     form = text.recognise(path)
     columns = features.leading_rows(path, form)[0]
     tables.require_columns(columns, [CELL, DRUG, choice.y_column], path)
@@ -188,6 +194,4 @@ def _response(path: Path, choice: Choice) -> tuple[pl.DataFrame, list[str]]:
     if words := [name for name in used if response.schema[name] == pl.String]:
         response, more = numbers.parse(response, words, path=path, first_line=2)
         notes += more
-    response = _chosen(response, path, choice)
-    tables.check_response(response, path)
-    return response.with_columns(pl.col(AUC).cast(pl.Float64)), notes
+    return response, notes

@@ -5,7 +5,7 @@ and drugs without features. Indices count them, or a UPF would hold out other dr
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -76,7 +76,9 @@ def beside(table: Path) -> Responses:
 
 def of_raw(data: raw.Tables) -> Responses:
     """Return the responses of raw tables."""
-    return select(data.response, {CELL: data.expression[CELL], DRUG: data.descriptors[DRUG]})
+    found = select(data.response, {CELL: data.expression[CELL], DRUG: data.descriptors[DRUG]})
+    # Tables that were not read from files have all their rows.
+    return replace(found, file_rows=data.file_rows or found.file_rows)
 
 
 def read_checked(data: Path) -> Responses:
