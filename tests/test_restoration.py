@@ -61,3 +61,7 @@ def test_what_a_run_deletes_or_replaces_does_not_come_back(tmp_path: Path) -> No
     restoration.continue_from(source, run)
     assert (run / "save/weights.npy").read_text() == "newer"
     assert not (run / "notes.txt").exists()
+    # As in a run that was started before this was noted.
+    (run / ".adopted").unlink()
+    restoration.continue_from(source, run)
+    assert (run / "save/weights.npy").read_text() == "newer"

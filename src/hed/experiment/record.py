@@ -174,7 +174,7 @@ def _refuse_changed_run(directory: Path, line: UpfLine, planned: Plan) -> None:
 
 def _counted_otherwise(record: Mapping[str, Any], planned: Plan) -> list[PlannedRun]:
     """Return the runs whose index is another drug (or cell, or group) than it was."""
-    known = {run["id"]: run["held_out"] for run in record["runs"]}
+    known = {run["id"]: run["held_out"] for run in record["runs"] if "held_out" in run}
     return [run for run in planned.runs if known.get(run.id, run.held_out) != run.held_out]
 
 

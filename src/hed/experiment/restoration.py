@@ -69,21 +69,21 @@ def continue_from(source: Path, run: Path) -> None:
     _copy_directories(source, run)
     for path in sorted(source.iterdir()):
         is_ours = any(fnmatch(path.name, name) for name in OWN)
-        if path.is_file() and not is_ours and not path.name.startswith("."):
-            _copy_bytes(path, run / path.name)
+        copy = run / path.name
+        if path.is_file() and not (is_ours or path.name.startswith(".") or copy.exists()):
+            _copy_bytes(path, copy)
     write_text(run / ADOPTED, f"{source.resolve()}\n")
 
 
 def _copy_directories(source: Path, run: Path) -> None:
-    """Copy the directories of a run, but for `ckpts/`, with their links and times."""
+    """Copy the directories of a run that are not there, but for `ckpts/`, with links and times."""
     for path in sorted(source.iterdir()):
-        if not path.is_dir() or path.name == CHECKPOINTS or path.name.startswith("."):
-            continue
-        work = run / f".{path.name}.tmp"
-        shutil.rmtree(work, ignore_errors=True)
-        shutil.copytree(path, work, symlinks=True)
-        shutil.rmtree(run / path.name, ignore_errors=True)  # of a copy that was interrupted
-        work.rename(run / path.name)
+        copy, work = run / path.name, run / f".{path.name}.tmp"
+        is_ours = path.name == CHECKPOINTS or path.name.startswith(".")
+        if path.is_dir() and not is_ours and not copy.exists():
+            shutil.rmtree(work, ignore_errors=True)  # of a copy that was interrupted
+            shutil.copytree(path, work, symlinks=True)
+            work.rename(copy)
 
 
 def _copy(path: Path, copy: Path) -> None:
