@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from threading import Timer
@@ -128,6 +129,31 @@ def test_a_dead_sidecar_takes_no_job_and_lets_none_run_for_ever(spool: Spool) ->
     os.utime(spool.directory / "ended", (0, 0))
     assert status(spool, job) == "failed"
     assert spool.orphaned_snakemake() is None
+
+
+def test_of_several_that_find_the_sidecar_dead_one_stops_snakemake(spool: Spool) -> None:
+    job = call("submit", spool, "/x/snakejob.run.sh").stdout.strip()
+    for _ in range(5):
+        (spool.directory / "ended").unlink(missing_ok=True)
+        (spool.directory / "pid").write_text(f"{os.getpid()} 1 {2**22 + 1}\n")
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda _: call("status", spool, job), range(8)))
+        assert "".join(each.stderr for each in answers).count("the pilot has ended") == 1
+        assert spool.orphaned_snakemake() is None
+
+
+def test_a_second_signal_does_not_kill_a_snakemake_that_ends(tmp_path: Path) -> None:
+    (tmp_path / "site.yaml").touch()
+    text = (
+        "import os, pathlib, sys, time\n"
+        "from hed.site import profile\n"
+        "profile._enter(pathlib.Path(sys.argv[1]))\n"
+        "try:\n    os.kill(os.getpid(), profile.STOP); time.sleep(60)\n"
+        "except KeyboardInterrupt:\n    os.kill(os.getpid(), profile.STOP); print('ended')\n"
+    )
+    command = [sys.executable, "-c", text, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ended\n", "")
 
 
 def test_a_job_that_nobody_knows_has_failed(spool: Spool) -> None:

@@ -66,10 +66,12 @@ class Spool:
     def orphaned_snakemake(self) -> int | None:
         """Return the process id of a Snakemake whose sidecar has died, once; otherwise None."""
         process, born, snakemake = (self.directory / "pid").read_text().split()
-        told = self.directory / "ended"
-        if processes.born(int(process)) == born or told.exists():
+        if processes.born(int(process)) == born:
             return None
-        told.touch()
+        try:
+            (self.directory / "ended").touch(exist_ok=False)
+        except FileExistsError:
+            return None
         return int(snakemake)
 
     def take(self) -> Iterator[tuple[str, str]]:

@@ -5,6 +5,8 @@ import os
 import signal
 from contextlib import suppress
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 import hed
 from hed import variables
@@ -41,5 +43,11 @@ def _enter(directory: Path) -> Path:
         raise InputError(f"{directory} has no {SITE}: copy that of the profile it was made from")
     os.environ[variables.PROFILE] = str(directory)
     with suppress(ValueError):  # not in the main thread, so a program has started Snakemake
-        signal.signal(STOP, signal.default_int_handler)
+        signal.signal(STOP, _stop)
     return directory
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    """Stop this process as Ctrl-C does, once: while it ends, a second signal would kill it."""
+    signal.signal(STOP, signal.SIG_IGN)
+    raise KeyboardInterrupt
