@@ -86,7 +86,7 @@ def test_after_a_killed_sidecar_and_a_killed_command_the_same_command_finishes(
     project.let(min(held.values()))
     project.sidecar().kill()
     printed = command.communicate(timeout=PATIENCE)[0]
-    assert command.returncode == 1
+    assert command.returncode == 1, printed
     assert "the pilot has ended; start Snakemake again" in printed
 
     command = project.start()

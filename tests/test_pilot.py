@@ -142,18 +142,32 @@ def test_of_several_that_find_the_sidecar_dead_one_stops_snakemake(spool: Spool)
         assert spool.orphaned_snakemake() is None
 
 
-def test_a_second_signal_does_not_kill_a_snakemake_that_ends(tmp_path: Path) -> None:
+STOPPED = """
+import asyncio, os, pathlib, sys, time
+from hed.site import profile
+
+async def finish():
+    os.kill(os.getpid(), profile.STOP)
+    await asyncio.sleep(0.3)
+    print("finished")
+
+profile._enter(pathlib.Path(sys.argv[1]))
+try:
+    asyncio.run(finish())
+    time.sleep(60)
+except KeyboardInterrupt:
+    os.kill(os.getpid(), profile.STOP)
+    print("ended")
+"""
+
+
+def test_a_snakemake_that_is_stopped_finishes_what_it_does_and_is_not_stopped_again(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "site.yaml").touch()
-    text = (
-        "import os, pathlib, sys, time\n"
-        "from hed.site import profile\n"
-        "profile._enter(pathlib.Path(sys.argv[1]))\n"
-        "try:\n    os.kill(os.getpid(), profile.STOP); time.sleep(60)\n"
-        "except KeyboardInterrupt:\n    os.kill(os.getpid(), profile.STOP); print('ended')\n"
-    )
-    command = [sys.executable, "-c", text, str(tmp_path)]
+    command = [sys.executable, "-c", STOPPED, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "ended\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "finished\nended\n", "")
 
 
 def test_a_job_that_nobody_knows_has_failed(spool: Spool) -> None:

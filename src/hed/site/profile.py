@@ -3,10 +3,10 @@
 import inspect
 import os
 import signal
+import threading
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
 
 import hed
 from hed import variables
@@ -18,6 +18,8 @@ PILOT = Path(hed.__file__).parent / "pilot" / "tools"
 # With which the pilot stops Snakemake, as Ctrl-C does. Not SIGINT: Snakemake ignores it where a
 # script has started it in the background. `tools/alive` spells it.
 STOP = signal.SIGUSR2
+# Seconds until the next attempt, where the first has come at a bad moment.
+AGAIN = 0.05
 
 
 def enter() -> Path:
@@ -47,7 +49,19 @@ def _enter(directory: Path) -> Path:
     return directory
 
 
-def _stop(number: int, frame: FrameType | None) -> NoReturn:
-    """Stop this process as Ctrl-C does, once: while it ends, a second signal would kill it."""
-    signal.signal(STOP, signal.SIG_IGN)
-    raise KeyboardInterrupt
+def _stop(number: int, frame: FrameType | None) -> None:
+    """Stop this process as Ctrl-C does.
+
+    Once, for while it ends a second signal would kill it. And not amid the coroutines with which
+    Snakemake finishes a job: they would go on later, and end Snakemake a second time.
+    """
+    from asyncio import get_running_loop  # Snakemake has it, other users of this module need not
+
+    try:
+        get_running_loop()
+    except RuntimeError:
+        signal.signal(STOP, signal.SIG_IGN)
+        raise KeyboardInterrupt from None
+    again = threading.Timer(AGAIN, os.kill, (os.getpid(), STOP))
+    again.daemon = True
+    again.start()
