@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hed import command, output
 from hed.answers import inventory
-from hed.data import options, preprocess, tables
+from hed.data import options, tables
 from hed.errors import InputError
 
 
@@ -37,9 +37,8 @@ def main() -> None:
     options.add_choice(parser)
     output.add_format(parser, original=True)
     args = parser.parse_args()
-    choice = preprocess.choice({**vars(args), "genes": ""})
+    choice = inventory.chosen(args.path, vars(args))
     if inventory.is_experiment(args.path):
-        inventory.refuse_choice(args.path, choice)
         if args.indices:
             raise InputError(f"the cells of {args.path} have no indices: give its DATA_SOURCE")
         cells = inventory.predicted_cells(args.path)

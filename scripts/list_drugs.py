@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hed import command, output
 from hed.answers import inventory
-from hed.data import options, preprocess, tables
+from hed.data import options, tables
 
 
 def main() -> None:
@@ -39,9 +39,8 @@ def main() -> None:
     output.add_format(parser, original=True)
     args = parser.parse_args()
     indices = [*args.indices, *args.index]
-    choice = preprocess.choice({**vars(args), "genes": ""})
+    choice = inventory.chosen(args.path, vars(args))
     if inventory.is_experiment(args.path):
-        inventory.refuse_choice(args.path, choice)
         drugs = inventory.held_out_drugs(args.path, indices)
     else:
         ids = inventory.names(args.path, tables.DRUG, choice)

@@ -2,16 +2,21 @@
 
 import fcntl
 import os
+import re
 import shutil
 import socket
 import time
+from pathlib import Path
 
 import pytest
 from experiments import call_script, write_experiment
 
 from hed import lock
 from hed.experiment.runs import read_runs
+from hed.names import PHASES
 from hed.watching import health
+
+ROOT = Path(__file__).parents[1]
 
 HOUR = 3600.0
 TRACEBACK = "Traceback (most recent call last):\n  File 'a.py'\nValueError: no rows\n"
@@ -162,3 +167,8 @@ def test_the_epochs_command_tells_who_failed_and_why(tmp_path, capsys):
         "run,index,drug,epochs_done,epochs_planned,state,reason",
         "RUN000,0,Drug-0,7,20,failed,ValueError: no rows",
     ]
+
+
+def test_the_logs_of_a_run_are_those_of_its_rules():
+    rules = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
+    assert set(re.findall(r"out/out-\{run\}-(\w+)\.txt", rules)) == set(PHASES)

@@ -20,6 +20,8 @@ RUNS, MARKERS, LOGS, FIGURES, DATA = "run", "markers", "out", "figures", "data"
 # Files of a run.
 PARAMETERS, RANK, TIMINGS = "parameters.txt", "rank.txt", "timings.json"
 MONITOR = "monitor.csv"
+# The jobs of a run, and the log of each: run, phase.
+PHASES, LOG_OF = ("restore", "partition", "train", "score"), "out-{}-{}.txt"
 # The last one after early stopping alone.
 HISTORY, RESULT, STOPPED = "history.txt", "result.txt", "stop.marker"
 SCORES_OF, PREDICTED_OF = "{}_scores.json", "{}_y_data_predicted.csv"  # a stage

@@ -1,12 +1,13 @@
 """What a response table, or an experiment, contains: its drugs, its cells, and their counts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from hed.answers import heldout
-from hed.data import layout, numbers, raw, responses, tables, text
+from hed.data import layout, numbers, preprocess, raw, responses, tables, text
 from hed.data.raw import Choice
 from hed.data.tables import CELL, DRUG, NOUN
 from hed.errors import InputError
@@ -26,15 +27,15 @@ def names(path: Path, column: str, choice: Choice = raw.ALL) -> list[str]:
     Those without features count, too, since indices are those of the table.
 
     Args:
+        path: the table or directory.
+        column: `CELL` or `DRUG`.
         choice: the part of raw tables that an experiment uses, whose indices these are.
 
     Raises:
-        InputError: if there is no table, it lacks `column`, a row has no id there, or something is
-            chosen of a table that is not raw.
+        InputError: if there is no table, it lacks `column`, or a row has no id there.
     """
     if layout.is_raw(path):
         return tables.distinct(raw.read(path, choice).response[column])
-    refuse_choice(path, choice)
     table = path / tables.RESPONSE_FILE if path.is_dir() else path
     ids = tables.scan(table, [column]).select(column).collect()[column]
     if ids.null_count():
@@ -42,14 +43,16 @@ def names(path: Path, column: str, choice: Choice = raw.ALL) -> list[str]:
     return tables.distinct(ids)
 
 
-def refuse_choice(path: Path, choice: Choice) -> None:
-    """Refuse to choose a part of what is no raw table.
+def chosen(path: Path, given: Mapping[str, Any]) -> Choice:
+    """Return the part of raw tables that the options of `options.add_choice` select.
 
     Raises:
-        InputError: if something is chosen.
+        InputError: if they select a part of what is no raw table.
     """
-    if choice != raw.ALL:
+    choice = preprocess.choice({**given, "genes": ""})  # which cells have features does not matter
+    if choice != raw.ALL and not layout.is_raw(path):
         raise InputError(f"{path} has no raw tables of which a part could be chosen")
+    return choice
 
 
 def numbered(ids: Sequence[str], column: str, indices: Iterable[int]) -> pl.DataFrame:

@@ -39,8 +39,8 @@ RESERVED = frozenset(
     + [PRECISION, HIGH_ERRORS, RANKING, REPORT]
 )
 
-# What must agree for the finished runs of one experiment to belong to another; DFLTS need not.
 SPLITS = "splits"
+# What must agree for the finished runs of one experiment to belong to another; DFLTS need not.
 OF_A_RUN = ("data_source", "seed", "partition", "preprocess", SPLITS)
 
 

@@ -11,7 +11,7 @@ from queue import SimpleQueue
 from hed.pilot import scaling
 from hed.pilot.parsl.executor import Block, Executor, Pool, Unwritable
 from hed.pilot.refusals import Kind, Refused
-from hed.pilot.reminder import Reminder
+from hed.pilot.reminder import Complaint, Reminder
 from hed.pilot.scaling import Limits
 from hed.pilot.spool import Spool
 from hed.pilot.timers import TIMERS
@@ -50,7 +50,7 @@ class Blocks:
         self.ended: SimpleQueue[str] = SimpleQueue()
         self._refusals = self._rejections = 0
         self._next_try = 0.0
-        self._refusal = Reminder("", 0.0, 0.0)
+        self._refusal = Complaint()
         self._queued: dict[str, Reminder] = {}
         self._told: set[str] = set()
         self._lost: set[str] = set()
@@ -200,7 +200,7 @@ class Blocks:
         for block in self._live():
             if block.state != "waiting":
                 continue
-            reminder = self._queued.setdefault(block.id, Reminder("", now, TIMERS.first_reminder))
+            reminder = self._queued.setdefault(block.id, Reminder(now, TIMERS.first_reminder))
             why = self.executor.comment(block)
             if why and reminder.is_due(now):
                 log.warning("%s waits in the queue: %s", block, why)
@@ -230,7 +230,7 @@ class Blocks:
                 continue
             log.info("block %s requested as job %s", block.id, block.job)
             self._refusals = self._rejections = 0
-            self._refusal = Reminder("", 0.0, 0.0)
+            self._refusal = Complaint()
 
     def _wait(self) -> float:
         """Delay the next request, the longer the more failures in a row; return the seconds."""
@@ -248,10 +248,7 @@ class Blocks:
         if (kind == "final" or self._rejections >= TIMERS.useless_blocks) and not self._working():
             self._give_up(str(error))
             return
-        now = time.monotonic()
-        why = getattr(error, "why", "") or str(error)
-        self._refusal = self._refusal.about(why, wait)
-        if self._refusal.is_due(now):
+        if self._refusal.is_due(getattr(error, "why", "") or str(error), wait):
             log.warning("%s; waiting, and trying again in %.0f s", error, wait)
 
     def _judge_unused(self) -> None:

@@ -107,7 +107,7 @@ def _balance(blocks: Blocks, trouble: Complaint) -> None:
     try:
         blocks.balance()
     except Exception as error:
-        if trouble.is_due(str(error) or repr(error)):
+        if trouble.is_due(str(error)):
             log.warning("the blocks cannot be managed: %s", error)
             log.info("details", exc_info=True)
 

@@ -12,18 +12,12 @@ class Reminder:
     """When to repeat a message about something that lasts: after `gap` seconds, then doubled.
 
     Attributes:
-        text: the message.
         since: when it was last said, in monotonic seconds.
         gap: seconds until it is said again.
     """
 
-    text: str
     since: float
     gap: float
-
-    def about(self, text: str, gap: float) -> "Reminder":
-        """Return the reminder of a message: this one, or if it is another's one that is due now."""
-        return self if self.text == text else Reminder(text, -math.inf, gap)
 
     def is_due(self, now: float) -> bool:
         """Return whether the message is due now; if so, schedule the next one."""
@@ -34,13 +28,15 @@ class Reminder:
 
 
 class Complaint:
-    """What is said about something that goes wrong again and again."""
+    """What is said about something that goes wrong again and again: another text at once."""
 
     def __init__(self) -> None:
         """Start without any."""
-        self._reminder = Reminder("", 0.0, 0.0)
+        self._text: str | None = None
+        self._reminder = Reminder(-math.inf, 0.0)
 
-    def is_due(self, text: str) -> bool:
-        """Return whether to say now what is wrong."""
-        self._reminder = self._reminder.about(text, TIMERS.first_reminder)
+    def is_due(self, text: str, gap: float = TIMERS.first_reminder) -> bool:
+        """Return whether to say now what is wrong, and the same again after `gap` seconds."""
+        if text != self._text:
+            self._text, self._reminder = text, Reminder(-math.inf, gap)
         return self._reminder.is_due(time.monotonic())

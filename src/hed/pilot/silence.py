@@ -6,10 +6,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from hed.names import LOGS, MONITOR, RUNS
+from hed.names import LOG_OF, LOGS, MONITOR, PHASES, RUNS
 
-# The jobs of a run, each of which has a log.
-JOBS = ("partition", "train", "score", "restore")
 # Looks at a run's files within the time that it may write nothing: each asks the file system.
 LOOKS = 20
 
@@ -49,7 +47,7 @@ class Silence:
 
     def _files(self) -> Iterator[Path]:
         """Yield what the run writes, without the samples that are taken whatever it does."""
-        for job in JOBS:
-            yield self._experiment / LOGS / f"out-{self._run}-{job}.txt"
+        for phase in PHASES:
+            yield self._experiment / LOGS / LOG_OF.format(self._run, phase)
         for place, _, names in os.walk(self._experiment / RUNS / self._run):
             yield from (Path(place, name) for name in names if name != MONITOR)

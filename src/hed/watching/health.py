@@ -32,7 +32,7 @@ import polars as pl
 
 from hed.experiment.runs import TrackedRun, checkpoint_infos, epoch_seconds, read_object
 from hed.lock import LOCK_FILE, is_locked
-from hed.names import CHECKPOINTS, HISTORY, LOGS, RANK
+from hed.names import CHECKPOINTS, HISTORY, LOG_OF, LOGS, PHASES, RANK
 from hed.watching.logs import last_error
 
 State = Literal["done", "running", "waiting", "failed"]
@@ -54,8 +54,6 @@ SCHEMA: dict[str, type[pl.DataType]] = {
     "state": pl.String,
     "reason": pl.String,
 }
-
-PHASES = ("restore", "partition", "train", "score")
 
 
 @dataclass(frozen=True)
@@ -140,7 +138,7 @@ def _error_since(written: float, run: TrackedRun) -> str | None:
 def _own_logs(run: TrackedRun) -> list[Path]:
     """Return the logs of a run's jobs."""
     out = run.directory.parent.parent / LOGS
-    paths = [out / f"out-{run.id}-{phase}.txt" for phase in PHASES]
+    paths = [out / LOG_OF.format(run.id, phase) for phase in PHASES]
     return [path for path in paths if path.is_file()]
 
 

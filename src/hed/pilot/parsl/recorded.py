@@ -58,7 +58,7 @@ class Recorded:
             return
         now = time.monotonic()
         # An answer that fails once may come the next time.
-        self._unknown = self._unknown or Reminder("", now, TIMERS.first_reminder / 4)
+        self._unknown = self._unknown or Reminder(now, TIMERS.first_reminder / 4)
         if self._unknown.is_due(now):
             why = " ".join(text.split()) or f"exit status {status}"
             log.warning("the scheduler does not say how the blocks are: %s", why)
