@@ -1,72 +1,41 @@
-"""The parts of the pilot, each alone: commands, spool, guard, tile, blocks and their providers."""
+"""The parts of the pilot, each alone: commands, spool, tile, blocks and their scripts."""
 
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import tarfile
 import time
 from dataclasses import replace
 from pathlib import Path
-from threading import Timer
 
-import psutil
 import pytest
-from parsl.jobs.states import JobState, JobStatus
+import spools
+from spools import call, read_site
 from waiting import wait_for
 
 from hed.data import layout
 from hed.errors import InputError
-from hed.pilot import (
-    allocation,
-    guard,
-    processes,
-    release,
-    scaling,
-    script,
-    sidecar,
-    tile,
-)
-from hed.pilot.parsl import providers, recorded, setup
+from hed.pilot import allocation, processes, scaling, script, sidecar, tile
+from hed.pilot.parsl import setup
 from hed.pilot.parsl.executor import Pool
 from hed.pilot.parsl.launcher import PerNode
-from hed.pilot.parsl.providers import Pbs, Slurm
 from hed.pilot.scaling import Limits
-from hed.pilot.silence import Silence
-from hed.pilot.spool import End, Spool, State
-from hed.pilot.tile import Tiles
+from hed.pilot.spool import Spool
 from hed.pilot.timers import TIMERS
-from hed.site import site as sites
 from hed.site.profile import PILOT, STOP
 from hed.site.site import Site
 
 
 @pytest.fixture
 def spool(tmp_path: Path) -> Spool:
-    """A spool whose sidecar is this process."""
-    made = Spool.make(tmp_path / ".pilot")
-    made.tell_nodes(Tiles(("5",), "", "", False, "", "/tmp"))
-    made.tell_sidecar(os.getpid(), os.getppid())
-    return made
+    return spools.make(tmp_path)
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    path = tmp_path / "site.yaml"
-    path.write_text(
-        "scheduler: local\nwalltime: '01:00:00'\ntiles_per_node: 12\n"
-        "device_variable: ZE_AFFINITY_MASK\ndevice_hierarchy: COMPOSITE\nlocal_dir: /tmp\n"
-    )
-    return sites.read(path, {})
-
-
-def call(name: str, spool: Spool, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    """Call one of Snakemake's commands as Snakemake does."""
-    environment = {**os.environ, "SNAKEMAKE_CLUSTER_SIDECAR_VARS": str(spool.directory), **more}
-    command = [str(PILOT / name), *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return read_site(tmp_path)
 
 
 def status(spool: Spool, job: str) -> str:
@@ -202,159 +171,6 @@ def test_a_spool_is_closed_to_others_even_if_it_was_open(tmp_path: Path) -> None
     assert made.directory.stat().st_mode & 0o077 == 0
 
 
-def start_guard(spool: Spool, text: str, **environment: str) -> subprocess.Popen[bytes]:
-    """Start the guard of a job with this script."""
-    path = spool.directory / "job.sh"
-    path.write_text(text)
-    command = [sys.executable, "-m", "hed.pilot.guard", str(os.getpid()), str(spool.directory)]
-    return subprocess.Popen([*command, "job", "0", str(path)], env={**os.environ, **environment})
-
-
-@pytest.mark.parametrize(("end", "state"), [("true", "success"), ("false", "failed")])
-def test_a_guard_records_how_its_run_ended_and_where(spool: Spool, end: str, state: str) -> None:
-    text = (
-        f"snakemake() {{ {end}; }}\nsnakemake --target-jobs 'train:run=RUN007' && exit 0 || exit 1"
-    )
-    start_guard(spool, text, HED_TILE="5", HED_BLOCK="17.server").wait()
-    assert spool.state("job") == state
-    (record,) = spool.tiles()
-    assert (record["run"], record["tile"], record["block"]) == ("RUN007", "5", "17.server")
-    assert (record["node"], record["state"]) == (os.uname().nodename, state)
-    assert 0 <= record["end"] - record["start"] < 60
-
-
-def test_a_guard_ends_processes_that_ran_away_from_their_session(spool: Spool) -> None:
-    away = spool.directory / "away"
-    text = f"setsid sh -c 'echo $$ >{away}; exec sleep 300' &\nwhile ! [ -s {away} ]; do :; done"
-    start_guard(spool, text).wait()
-    assert spool.state("job") == "success"
-    assert not psutil.pid_exists(int(away.read_text()))
-
-
-@pytest.mark.parametrize(
-    ("is_cancelled", "end", "state"), [(False, "lost", None), (True, "cancelled", "failed")]
-)
-def test_a_run_whose_guard_is_told_to_end_may_go_on_elsewhere_unless_it_is_cancelled(
-    spool: Spool, is_cancelled: bool, end: End, state: State | None
-) -> None:
-    started = spool.directory / "started"
-    process = start_guard(spool, f"sleep 300 &\necho $! >{started}\nwait")
-    wait_for(lambda: started.exists() and started.read_text())
-    if is_cancelled:
-        call("cancel", spool, "job")
-    process.send_signal(signal.SIGTERM)
-    assert process.wait() == guard.STATUS[end]
-    assert spool.state("job") == state
-    assert not psutil.pid_exists(int(started.read_text()))
-
-
-def test_a_run_that_the_end_of_its_block_signals_before_its_guard_may_go_on_elsewhere(
-    spool: Spool,
-) -> None:
-    process = start_guard(spool, "kill $$")
-    wait_for(lambda: psutil.Process(process.pid).children() == [] and spool.begun())
-    process.send_signal(signal.SIGTERM)
-    assert process.wait() == guard.STATUS["lost"]
-    assert spool.state("job") is None
-
-
-def test_a_guard_ends_a_cancelled_run(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "TIMERS", replace(TIMERS, guard_look=0.05))
-    path = spool.directory / "job.sh"
-    path.write_text(f"{PILOT}/cancel job\nexec sleep 300\n")
-    monkeypatch.setenv("SNAKEMAKE_CLUSTER_SIDECAR_VARS", str(spool.directory))
-    start = time.monotonic()
-    assert guard._run(spool, "job", str(path), 0) == "cancelled"
-    processes.kill_descendants()
-    assert time.monotonic() - start < 60
-
-
-@pytest.mark.parametrize(("silence", "end"), [(1, "silent"), (0, "success")])
-def test_a_guard_ends_a_run_that_has_written_nothing_for_too_long(
-    spool: Spool, monkeypatch: pytest.MonkeyPatch, silence: int, end: End
-) -> None:
-    monkeypatch.setattr(guard, "TIMERS", replace(TIMERS, guard_look=0.05))
-    spool.tell_nodes(Tiles(("5",), "", "", False, "", "/tmp", silence=silence))
-    path = spool.directory / "job.sh"
-    path.write_text(f"sleep {60 * silence}\n: snakemake --target-jobs 'train:run=RUN0'\n")
-    assert guard._run(spool, "job", str(path), 0) == end
-    processes.kill_descendants()
-    assert spool.finish("job", 0, end) == end
-    assert spool.state("job") == (None if end == "silent" else "success")
-
-
-def test_a_run_hangs_if_neither_its_logs_nor_its_files_have_changed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = [1000.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    names = ("out/out-RUN0-train.txt", "run/RUN0/save/model")
-    others = ("out/out-RUN0-2-train.txt", "run/RUN0-2/model", "run/RUN0/monitor.csv")
-    for name in (*names, *others):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    watched = Silence(tmp_path, "RUN0", 100)
-
-    def look(seconds: float, *written: str) -> bool:
-        now[0] += seconds
-        for name in written:
-            os.utime(tmp_path / name, (now[0] + 1e9, now[0] + 1e9))
-        return watched.look()
-
-    assert not look(60)
-    assert not look(60, names[0])
-    assert not look(60, names[1])
-    assert not look(90, *others)
-    assert look(20, *others)
-    never = Silence(tmp_path, "RUN0", 0)
-    now[0] += 1e9
-    assert not never.look()
-
-
-def test_a_run_that_was_given_to_another_tile_ends_on_the_first_without_a_word(
-    spool: Spool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(guard, "TIMERS", replace(TIMERS, guard_look=0.05))
-    path = spool.directory / "job.sh"
-    path.write_text("exec sleep 300\n")
-    Timer(1, spool.lose, ["job"]).start()
-    assert guard._run(spool, "job", str(path), 0) == "lost"
-    processes.kill_descendants()
-    assert spool.finish("job", 0, "failed") == "lost"
-    assert spool.state("job") is None
-    assert spool.finish("job", 1, "success") == "success"
-    assert spool.state("job") == "success"
-
-
-def test_a_job_that_was_cancelled_while_it_waited_never_starts(spool: Spool) -> None:
-    call("cancel", spool, "job", "other")
-    start_guard(spool, f"touch {spool.directory}/ran").wait()
-    assert spool.state("job") == "failed"
-    assert not (spool.directory / "ran").exists()
-
-
-def test_a_process_that_cannot_be_killed_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    with subprocess.Popen(["sleep", "300"]) as child:
-        with monkeypatch.context() as patch:
-            patch.setattr(processes, "TIMERS", replace(TIMERS, kill_grace=0.05))
-            patch.setattr(processes, "_kill", lambda process: None)
-            assert not processes.kill_descendants()
-        assert child.poll() is None
-        assert processes.kill_descendants()
-
-
-def test_a_mortal_command_dies_with_its_parent(tmp_path: Path) -> None:
-    born = tmp_path / "born"
-    text = (
-        "import os, subprocess, sys\n"
-        "command = [sys.executable, '-m', 'hed.pilot.processes', 'mortal', str(os.getpid())]\n"
-        f"subprocess.Popen([*command, 'sh', '-c', 'echo $$ >{born}; exec sleep 300'])\n"
-        f"while not os.path.exists({str(born)!r}) or not os.path.getsize({str(born)!r}): pass\n"
-    )
-    subprocess.run([sys.executable, "-c", text], check=True)
-    wait_for(lambda: not processes.born(int(born.read_text())))
-
-
 def test_a_tile_is_named_in_the_words_of_the_site(site: Site) -> None:
     tiles = tile.of(site)
     found = tile.environment(tiles, 11, {"PBS_JOBID": "17.server", "PATH": "/bin"})
@@ -453,146 +269,6 @@ def test_a_block_whose_pools_are_gone_has_no_free_tile_whatever_its_state() -> N
 
 def test_a_block_near_its_end_has_no_free_tile() -> None:
     assert scaling.free_tiles([pool(1, draining=True), pool()], 24, seconds=10) == 0
-
-
-def test_a_job_that_pbs_holds_for_ever_is_known() -> None:
-    never = {"job_state": "Q", "comment": "Can Never Run: Not enough nodes"}
-    assert providers.hopeless(never) == "Can Never Run: Not enough nodes"
-    assert "PBS holds it" in providers.hopeless({"job_state": "H", "Hold_Types": "s"})
-    assert providers.hopeless({"job_state": "H", "Hold_Types": "u"}) == ""
-    assert providers.hopeless({"job_state": "Q", "comment": "Not Running: no nodes"}) == ""
-
-
-def test_a_job_that_pbs_has_forgotten_has_ended(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "qstat").write_text("#!/bin/sh\necho unknown >&2\nexit 153\n")
-    (tmp_path / "qstat").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    made = Pbs()
-    made.spool = Spool.make(tmp_path / "spool")
-    known = {"status": JobStatus(JobState.RUNNING), "job_stdout_path": "", "job_stderr_path": ""}
-    made.resources["17.server"] = known
-    made.spool.add_block("17.server", {"command": "qdel"})
-    assert made.status(["17.server"])[0].state == JobState.COMPLETED
-    assert made.spool.blocks() == {}
-
-
-def write_commands(directory: Path, **scripts: str) -> None:
-    """Write executable shell scripts."""
-    for name, text in scripts.items():
-        (directory / name).write_text(f"#!/bin/sh\n{text}\n")
-        (directory / name).chmod(0o755)
-
-
-def test_blocks_stay_as_they_were_while_pbs_does_not_say_how_they_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Also if one job cannot be looked at, or its comment is in Latin-1."""
-    answer = '{"Jobs": {"18.server": {"job_state": "R", "comment": "Z\\374rich"}}}'
-    last = "for job; do :; done"
-    refused = "[ $job != 17.server ] || { echo 'No Permission' >&2; exit 159; }"
-    garbled = "[ $job != 19.server ] || { echo maintenance; exit 0; }"
-    write_commands(tmp_path, qstat=f"{last}; {garbled}; {refused}; printf '{answer}'")
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    made = Pbs()
-    made.spool = Spool.make(tmp_path / "spool")
-    monkeypatch.setattr(recorded, "TIMERS", replace(TIMERS, first_reminder=0.0))
-    jobs = ["19.server", "17.server", "18.server"]
-    for job in jobs:
-        state = JobStatus(JobState.PENDING)
-        made.resources[job] = {"status": state, "job_stdout_path": "", "job_stderr_path": ""}
-    found = made.status(jobs)
-    waits, runs = JobState.PENDING, JobState.RUNNING
-    assert [status.state for status in found] == [waits, waits, runs]
-    assert made.comment("18.server") == "Z\ufffdrich"
-    assert "the scheduler does not say how the blocks are: No Permission" in caplog.text
-
-
-def test_what_a_site_s_wrapper_of_qsub_prints_is_no_job(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_commands(tmp_path, qsub="echo 'Welcome to 4.site! 3 jobs are yours.'; echo 17.server")
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    made = Pbs(launcher=PerNode("", "", inside=False))
-    made.spool, made.jobs = Spool.make(tmp_path / "spool"), tmp_path / "jobid.txt"
-    made.script_dir = str(tmp_path)
-    assert made.submit("true", 1) == "17.server"
-    assert list(made.resources) == ["17.server"]
-
-
-def test_slurm_s_accounting_which_has_not_heard_of_a_new_block_is_not_asked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_commands(tmp_path, sacct="exit 0", squeue="echo CLUSTER: big; echo 17 PD")
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    made = Slurm()
-    made.spool = Spool.make(tmp_path / "spool")
-    status = JobStatus(JobState.PENDING)
-    made.resources["17"] = {"status": status, "job_stdout_path": "", "job_stderr_path": ""}
-    assert made.status(["17"])[0].state == JobState.PENDING
-
-
-def test_a_block_that_pbs_will_never_start_is_given_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    answer = {"Jobs": {"17.server": {"job_state": "Q", "comment": "Can Never Run: too large"}}}
-    write_commands(tmp_path, qstat=f"echo '{json.dumps(answer)}'", qdel="exit 162")
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    made = Pbs()
-    made.spool = Spool.make(tmp_path / "spool")
-    known = {"status": JobStatus(JobState.PENDING), "job_stdout_path": "", "job_stderr_path": ""}
-    made.resources["17.server"] = known
-    made.spool.add_block("17.server", {"command": "qdel"})
-    # While PBS does not take it back, it may start after all.
-    assert made.status(["17.server"])[0].state == JobState.PENDING
-    assert list(made.spool.blocks()) == ["17.server"]
-    write_commands(tmp_path, qdel=f"echo $1 >{tmp_path}/deleted")
-    (found,) = made.status(["17.server"])
-    assert (found.state, found.message) == (JobState.FAILED, "Can Never Run: too large")
-    assert (tmp_path / "deleted").read_text() == "17.server\n"
-
-
-@pytest.mark.parametrize(
-    ("code", "state"),
-    [
-        ("R", JobState.RUNNING),
-        ("CG", JobState.COMPLETED),
-        ("OOM", JobState.FAILED),
-        ("PR", JobState.TIMEOUT),
-        ("S", JobState.PENDING),
-    ],
-)
-def test_a_block_that_slurm_is_ending_has_ended(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, state: JobState
-) -> None:
-    write_commands(tmp_path, sacct="exit 1", squeue=f"echo 17 {code}")
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    made = Slurm()
-    made.spool = Spool.make(tmp_path / "spool")
-    known = {"status": JobStatus(JobState.RUNNING), "job_stdout_path": "", "job_stderr_path": ""}
-    made.resources["17"] = known
-    assert made.status(["17"])[0].state == state
-
-
-def test_a_local_block_is_given_back_unless_its_number_is_another_s_by_now() -> None:
-    sleeping = subprocess.Popen(["sleep", "300"], start_new_session=True)
-    how = {"process": str(sleeping.pid), "group": str(sleeping.pid), "born": "1"}
-    assert release.give_back(how["process"], how)
-    assert sleeping.poll() is None
-    assert release.give_back(how["process"], {**how, "born": processes.born(sleeping.pid)})
-    assert sleeping.wait(60) == -signal.SIGKILL
-
-
-@pytest.mark.parametrize(("status", "gone"), [(0, True), (35, True), (153, True), (255, False)])
-def test_a_block_counts_as_given_back_when_pbs_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, gone: bool
-) -> None:
-    (tmp_path / "qdel").write_text(f"#!/bin/sh\necho $1 >{tmp_path}/deleted\nexit {status}\n")
-    (tmp_path / "qdel").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert release.give_back("17.server", {"command": "qdel"}) is gone
-    assert (tmp_path / "deleted").read_text() == "17.server\n"
 
 
 def test_workers_are_started_once_on_each_node() -> None:
@@ -729,19 +405,6 @@ def test_a_worker_takes_no_new_run_in_the_reserve(tmp_path: Path, site: Site) ->
     assert 2990 - site.reserve <= made.drain_period <= 3000 - site.reserve
     (began,) = re.findall("HED_BLOCK_START=([0-9]+)", made.provider.worker_init)
     assert abs(int(began) - time.time()) < 60
-
-
-def test_a_node_of_pbs_has_what_its_site_selects(
-    tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_commands(tmp_path, qsub=f"cp $1 {tmp_path}/given; echo 17.server")
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    here = replace(site, scheduler="pbs", nodes_per_block=2, select="ngpus=4:system=polaris")
-    spool = Spool.make(tmp_path / "spool")
-    made = setup.make(here, spool, "EXP000", PILOT, inside=False)
-    made.provider.submit("true", 1)
-    (line,) = re.findall("-l select=.*", (tmp_path / "given").read_text())
-    assert re.fullmatch("-l select=2:ncpus=[0-9]+:ngpus=4:system=polaris", line)
 
 
 def test_connections_are_encrypted_and_stay_on_this_machine_if_the_blocks_do(
