@@ -1,172 +1,38 @@
 """Staging brings data and software whole to every node, and reads each byte once."""
 
-import gzip
-import hashlib
 import io
 import json
 import os
 import shlex
 import shutil
 import subprocess
-import sys
-import tarfile
-import types
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from staged import (
+    BROKEN,
+    CORRUPT,
+    COUNT,
+    LIMITED,
+    MIB,
+    SLOW,
+    alone,
+    command,
+    leftovers,
+    on_nodes,
+    packed,
+    run,
+    tree,
+)
 from waiting import PATIENCE, wait_for
 
 from hed import lock
-from hed.staging import checksums, local, sinks, stage, transfer, unpack
+from hed.staging import checksums, local, sinks, transfer
 from hed.staging.nodes import Alone, NoSpace, StageError, started_by_mpi
-
-SCRIPT = Path(__file__).parents[1] / "scripts/stage.py"
-MIB = 2**20
-
-# Prepended to the command in a process of its own.
-PRELUDE = """
-import os, runpy, sys, time
-from hed.staging import nodes, sinks
-{prelude}
-sys.argv = sys.argv[1:]
-try:
-    runpy.run_path(sys.argv[0], run_name="__main__")
-finally:
-    {finally_}
-"""
-# What this thread alone has read, which is the one that reads the source. Processes share the
-# stream, hence whole lines at once.
-COUNT = """os.write(2, b"read %s" % open("/proc/thread-self/io", "rb").readline().split(b" ")[1])"""
-SLOW = """
-import tarfile
-def slowly(module, name):
-    write = getattr(module, name)
-    def slow(*arguments, **options):
-        write(*arguments, **options)
-        os.write(2, b"written\\n")
-        time.sleep(60)
-    setattr(module, name, slow)
-slowly(sinks, "write_all")
-slowly(tarfile, "copyfileobj")
-"""
-BROKEN = """
-def broken(*arguments):
-    raise ZeroDivisionError
-if os.environ["PMI_RANK"] == "2":
-    sinks.FileSink.write = broken
-"""
-# MPI has to start first: it needs larger files in memory.
-LIMITED = """
-import resource
-import hed.staging.mpi
-if os.environ["PMI_RANK"] == "2":
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))
-"""
-CORRUPT = """
-from hed.staging import mpi
-exchange = mpi.Leaders.exchange
-def corrupting(self, buffer, counts):
-    arrive = exchange(self, buffer, counts)
-    def damage():
-        arrive()
-        if self.rank == 1:
-            buffer[0] ^= 1
-    return damage
-mpi.Leaders.exchange = corrupting
-"""
-
-
-@pytest.fixture
-def data(tmp_path):
-    """Return a source directory: files larger and smaller than a block, empty ones, links."""
-    directory = tmp_path / "source" / "data"
-    (directory / "empty").mkdir(parents=True)
-    (directory / "sub").mkdir()
-    (directory / "large").write_bytes(os.urandom(5 * MIB + 7))
-    (directory / "sub" / "tiny").write_bytes(b"abc")
-    (directory / "sub" / "nothing").write_bytes(b"")
-    (directory / "run.sh").write_text("#!/bin/sh\n")
-    (directory / "run.sh").chmod(0o755)
-    (directory / "link").symlink_to("sub/tiny")
-    return directory
-
-
-@pytest.fixture
-def tar(tmp_path):
-    """Return a tarball of an environment, with a hard link and symlinks to inside and outside."""
-    root = tmp_path / "environment"
-    (root / "bin").mkdir(parents=True)
-    (root / "lib").mkdir()
-    (root / "lib" / "module.py").write_text("answer = 42\n")
-    (root / "lib" / "big.so").write_bytes(os.urandom(3 * MIB + 1))
-    os.link(root / "lib" / "big.so", root / "lib" / "hard.so")
-    (root / "lib64").symlink_to("lib")
-    (root / "bin" / "python3").symlink_to(sys.executable)
-    (root / "bin" / "tool").write_text("#!/bin/sh\n")
-    (root / "bin" / "tool").chmod(0o755)
-    (root / "lib" / "nothing").write_bytes(b"")
-    return packed(root, tmp_path / "env.tar.gz")
-
-
-def packed(root, path):
-    """Pack the content of a directory."""
-    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as archive:
-        archive.add(root, ".")
-    return path
-
-
-def command(*arguments, prelude="", finally_="pass"):
-    """Return the command line of a staging, which runs `prelude` first."""
-    if not prelude and finally_ == "pass":
-        return [sys.executable, str(SCRIPT), *map(str, arguments)]
-    program = PRELUDE.format(prelude=prelude, finally_=finally_)
-    return [sys.executable, "-c", program, str(SCRIPT), *map(str, arguments)]
-
-
-def on_nodes(to, *arguments, count=4, **options):
-    """Return the command line of a staging on several nodes, to the directories `to`/RANK."""
-    staging = command("--ranks-are-nodes", "--to", to / "{rank}", *arguments, **options)
-    return ["mpiexec", "-n", str(count), *staging]
-
-
-def run(line, status=0):
-    """Run a command line to its end and return its output and errors."""
-    done = subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE)
-    assert done.returncode == status, done.stdout + done.stderr
-    return done.stdout, done.stderr
-
-
-def tree(directory):
-    """Return all final files, directories and links below a directory, and what they hold."""
-    found = {}
-    for path in sorted(directory.rglob("*")):
-        name = str(path.relative_to(directory))
-        if not name.startswith(local.HIDDEN):
-            found[name] = describe(path)
-    return found
-
-
-def describe(path):
-    if path.is_symlink():
-        return os.readlink(path)
-    if path.is_dir():
-        return None
-    content = hashlib.sha256(path.read_bytes()).hexdigest()
-    return content, path.stat().st_mode & 0o111, path.stat().st_mtime
-
-
-def leftovers(directory):
-    return list(directory.glob(f"{local.HIDDEN}/work-*"))
-
-
-def alone(to, *sources, unpack=(), nodes=None, **options):
-    """Stage in this process, without MPI."""
-    return stage.stage(nodes or Alone(), sources, unpack=unpack, to=to, **options)
 
 
 @given(st.integers(1, 300 * MIB), st.integers(1, 300))
@@ -194,24 +60,6 @@ def test_four_nodes_get_every_file_and_read_each_byte_once(tmp_path, data):
     for rank in range(4):
         assert tree(tmp_path / str(rank) / "data") == expected
         assert not leftovers(tmp_path / str(rank))
-
-
-def test_a_tarball_is_unpacked_as_tar_does_on_every_node(tmp_path, tar):
-    run(on_nodes(tmp_path, "--chunk", 1, "--unpack", tar, count=2))
-    (tmp_path / "expected").mkdir()
-    subprocess.run(["tar", "-xf", tar, "-C", tmp_path / "expected"], check=True)
-    for rank in range(2):
-        got = tmp_path / str(rank) / "env"
-        assert tree(got).keys() == tree(tmp_path / "expected").keys()
-        assert_same_but_for_fractions_of_seconds(tree(got), tree(tmp_path / "expected"))
-        assert (got / "lib/hard.so").samefile(got / "lib/big.so")
-        assert sorted(os.listdir(got.parent)) == [local.HIDDEN, "env"]
-
-
-def assert_same_but_for_fractions_of_seconds(got, expected):
-    for name, what in expected.items():
-        same = what if not isinstance(what, tuple) else (*what[:2], pytest.approx(what[2], abs=1))
-        assert got[name] == same
 
 
 def test_what_is_there_and_whole_is_left_alone_and_not_read(tmp_path, data, tar):
@@ -244,30 +92,6 @@ def test_a_node_that_does_not_start_its_process_keeps_the_others_for_a_while_onl
     done = subprocess.run(line, env=environment, capture_output=True, timeout=PATIENCE)
     assert done.returncode != 0
     assert not (tmp_path / "to").exists()
-
-
-@pytest.mark.parametrize("python", ["this", "Debian 12's"])
-def test_a_python_that_has_no_safe_way_to_unpack_unpacks_safely(tmp_path, tar, python):
-    # Before 3.10.12 and 3.11.4 its tarfile has no filters.
-    prelude = "import tarfile; [delattr(tarfile, n) for n in ('data_filter', 'tar_filter')]"
-    line = command("--to", tmp_path / "to", "--unpack", tar, prelude=prelude)
-    if python != "this":
-        line = command("--to", tmp_path / "to", "--unpack", tar)
-        line[0] = "/usr/bin/python3"
-        if "3.11.2" not in subprocess.run([line[0], "-V"], capture_output=True, text=True).stdout:
-            pytest.skip("this machine has another Python than Debian 12's")
-    packages = Path(psutil.__file__).parents[1]
-    paths = {"PYTHONPATH": f"{SCRIPT.parents[1] / 'src'}:{packages}"}
-    subprocess.run(line, env={**os.environ, **paths}, check=True, timeout=PATIENCE)
-    assert (tmp_path / "to" / "env" / "bin" / "tool").stat().st_mode & 0o111
-    with tarfile.open(tmp_path / "bad.tar", "w") as archive:
-        member = tarfile.TarInfo("../outside")
-        archive.addfile(member)
-    line[line.index(str(tar))] = str(tmp_path / "bad.tar")
-    done = subprocess.run(line, env={**os.environ, **paths}, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert "bad.tar cannot be unpacked: '../outside'" in done.stderr
-    assert not (tmp_path / "to" / "outside").exists()
 
 
 def await_line(stream, text):
@@ -425,15 +249,6 @@ def test_a_changed_source_or_a_damaged_copy_is_staged_again(tmp_path, data, chan
     assert alone(to, source, data).staged == []
 
 
-def test_an_environment_that_lost_a_file_is_unpacked_again_but_may_grow(tmp_path, tar):
-    alone(tmp_path / "to", unpack=[tar])
-    (tmp_path / "to/env/lib/__pycache__").mkdir()
-    assert alone(tmp_path / "to", unpack=[tar]).skipped == ["env"]
-    (tmp_path / "to/env/lib/module.py").unlink()
-    assert alone(tmp_path / "to", unpack=[tar]).staged == ["env"]
-    assert (tmp_path / "to/env/lib/module.py").exists()
-
-
 class Changing(Alone):
     """A node that sees a source change when it opens it."""
 
@@ -487,92 +302,6 @@ def test_the_second_of_two_stagings_keeps_what_the_first_has_finished(tmp_path, 
     assert (to / "env").stat().st_ino == second.inode and not leftovers(to)
 
 
-def member(name, kind=tarfile.REGTYPE, link=""):
-    """Return a member of a tarball without content."""
-    info = tarfile.TarInfo(name)
-    info.type, info.linkname = kind, link
-    return info
-
-
-@pytest.mark.parametrize(
-    "members",
-    [
-        [member("../escaped")],
-        [member("out", tarfile.SYMTYPE, "/{outside}"), member("out/escaped")],
-        [member("hard", tarfile.LNKTYPE, "../../../{outside}/precious")],
-        [member("null", tarfile.CHRTYPE)],
-    ],
-    ids=["parent", "through a link", "hard link", "device"],
-)
-def test_a_tarball_that_would_leave_its_directory_is_refused(tmp_path, members):
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    (outside / "precious").write_text("precious")
-    with tarfile.open(tmp_path / "env.tar", "w") as archive:
-        for info in members:
-            info.linkname = info.linkname.format(outside=str(outside).lstrip("/"))
-            archive.addfile(info)
-    with pytest.raises(StageError):
-        alone(tmp_path / "to", unpack=[tmp_path / "env.tar"])
-    assert not tree(tmp_path / "to") and not leftovers(tmp_path / "to")
-    assert os.listdir(outside) == ["precious"] and (outside / "precious").stat().st_nlink == 1
-
-
-@pytest.mark.parametrize(
-    ("content", "text"),
-    [
-        (b"", "too early"),
-        (b"no tarball" * 1000, "invalid header"),
-        (unpack.ZSTD_MAGIC + bytes(2000), "zst"),
-        (None, "end"),
-    ],
-    ids=["empty", "other", "zstd", "truncated"],
-)
-def test_a_tarball_that_cannot_be_read_is_refused(tmp_path, tar, content, text):
-    broken = tmp_path / "broken.tar.gz"
-    broken.write_bytes(tar.read_bytes()[:-MIB] if content is None else content)
-    with pytest.raises(StageError, match=f"broken.tar.gz cannot be unpacked: .*{text}"):
-        alone(tmp_path / "to", unpack=[broken], chunk=MIB)
-    assert not tree(tmp_path / "to") and not leftovers(tmp_path / "to")
-
-
-def test_the_checksum_at_the_end_of_a_compressed_tarball_is_read(tmp_path, tar):
-    padded = gzip.compress(gzip.decompress(tar.read_bytes()) + bytes(5 * MIB))
-    tar.write_bytes(padded[:-8] + bytes(4) + padded[-4:])
-    with pytest.raises(StageError, match="CRC check failed"):
-        alone(tmp_path / "to", unpack=[tar])
-    assert not tree(tmp_path / "to")
-
-
-def test_a_tarball_cut_between_two_members_is_refused(tmp_path):
-    with tarfile.open(tmp_path / "env.tar", "w") as archive:
-        archive.addfile(member("first"))
-        archive.addfile(member("second"))
-    os.truncate(tmp_path / "env.tar", tarfile.BLOCKSIZE)
-    with pytest.raises(StageError, match="ends too early"):
-        alone(tmp_path / "to", unpack=[tmp_path / "env.tar"])
-
-
-def test_a_tarball_of_many_gzip_members_is_unpacked_to_its_end(tmp_path, tar):
-    content = gzip.decompress(tar.read_bytes())
-    parts = [content[i : i + MIB // 2] for i in range(0, len(content), MIB // 2)]
-    tar.write_bytes(b"".join(map(gzip.compress, parts)))
-    alone(tmp_path / "to", unpack=[tar])
-    assert tree(tmp_path / "to/env").keys() == tree(tmp_path / "environment").keys()
-
-
-def test_zstd_is_unpacked_where_python_can(tmp_path, tar, monkeypatch):
-    class ZstdFile(io.BytesIO):
-        def __init__(self, packed):
-            super().__init__(packed.read()[4:])
-
-    monkeypatch.setitem(sys.modules, "compression.zstd", types.SimpleNamespace(ZstdFile=ZstdFile))
-    packed_by_zstd = tmp_path / "env.tar.zst"
-    packed_by_zstd.write_bytes(unpack.ZSTD_MAGIC + gzip.decompress(tar.read_bytes()))
-    alone(tmp_path / "to", unpack=[packed_by_zstd])
-    assert tree(tmp_path / "to/env").keys() == tree(tmp_path / "environment").keys()
-
-
 def test_a_write_that_failed_once_is_not_forgotten_and_stops_the_reading(
     tmp_path, data, monkeypatch
 ):
@@ -593,15 +322,6 @@ def test_a_write_that_failed_once_is_not_forgotten_and_stops_the_reading(
     with pytest.raises(StageError, match="Input/output error"):
         alone(tmp_path / "to", data / "large", nodes=Counting(), chunk=MIB)
     assert sum(read) <= transfer.BUFFERS * MIB
-
-
-def test_bytes_after_the_end_of_a_tarball_are_read_too(tmp_path, tar):
-    plain = packed(tmp_path / "environment", tmp_path / "plain.tar")
-    with plain.open("ab") as stream:
-        stream.write(bytes(9 * MIB))
-    report = alone(tmp_path / "to", unpack=[plain], chunk=MIB)
-    assert report.phases["read"].bytes == plain.stat().st_size
-    assert (tmp_path / "to/plain/lib/module.py").read_text() == "answer = 42\n"
 
 
 def test_a_file_that_takes_its_bytes_in_parts_has_all_of_them(tmp_path):
