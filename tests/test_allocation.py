@@ -1,5 +1,6 @@
 """Submit and leave: the whole experiment within an allocation, continued in the next one."""
 
+import re
 import shlex
 import sys
 import time
@@ -29,7 +30,7 @@ exec {command}
 
 
 # Seconds of an allocation before its reserve.
-USABLE = 40
+USABLE = 60
 
 
 class Inside(Held):
@@ -61,6 +62,16 @@ class Inside(Held):
         found = wait_for(lambda: condition() or job.state == "F")
         assert job.state != "F", self.printed()
         return found
+
+    def takes_no_more(self) -> bool:
+        """Return whether the reserve has begun for the pools of all nodes.
+
+        ASSUME: Parsl's manager logs when that is; it counts from the pool's own start.
+        """
+        logs = (self.experiment / ".pilot" / "parsl").glob("*/block-0/*/manager.log")
+        found = [at for log in logs for at in re.findall(r"drain at ([\d.]+)", log.read_text())]
+        ready = len(found) == len(self.cluster.nodes.names)
+        return ready and time.time() > max(map(float, found))
 
     def await_end(self) -> int | None:
         """Wait for the end of the last job and return its exit status."""
@@ -97,8 +108,7 @@ def test_in_the_reserve_of_an_allocation_the_command_ends_and_starts_no_other_bl
     with Cluster(tmp_path / "pbs", nodes=2, tiles=2) as cluster:
         inside = Inside(tmp_path, cluster, walltime="02:00:00", reserve=3600 - USABLE)
         inside.submit("01:00:00")
-        # However slow this machine is, the reserve has begun by then.
-        time.sleep(USABLE)
+        inside.reach(inside.takes_no_more)
         inside.let_all()
         status = inside.await_end()
         printed = inside.printed()
