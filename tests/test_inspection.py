@@ -1,12 +1,13 @@
 """What a train job would refuse in the modules of DFLTS and UPF is refused before any job."""
 
+import gc
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hed import variables
+from hed import modules, variables
 from hed.config.hyperparameters import UpfLine
 from hed.errors import InputError
 from hed.experiment import inspection
@@ -106,3 +107,14 @@ def test_what_only_the_nodes_of_a_cluster_can_import_is_a_note(
     monkeypatch.setenv(variables.PROFILE, "/profiles/aurora")
     (note,) = inspect({"model": "deep", "depht": 1}).notes
     assert note.startswith("model 'deep' cannot be imported here (No module named 'of_the_nodes_al")
+
+
+@pytest.mark.parametrize("end", ["", "raise ValueError"])
+def test_garbage_is_looked_for_again_once_a_model_is_imported(module: Write, end: str) -> None:
+    module(f"own{bool(end)}", f"import gc\nmet = gc.isenabled()\ngc.met = met\n{end}\n")
+    try:
+        modules.load(f"own{bool(end)}")
+    except ValueError:
+        assert end
+    assert gc.isenabled()
+    assert not vars(gc).pop("met")
