@@ -199,6 +199,14 @@ def test_a_full_disk_is_one_sentence_and_the_old_file_stays():
     assert done.returncode == 1
 
 
+@pytest.mark.parametrize(("goes_on", "kept"), [(False, True), (True, False)])
+def test_only_a_process_that_goes_on_looks_for_garbage_after_a_command(goes_on, kept):
+    code = "import gc; from hed import command, modules; modules.SERVED.set(GOES_ON); "
+    code += "command.run(lambda: None); print(gc.get_freeze_count() > 0)"
+    line = [sys.executable, "-c", code.replace("GOES_ON", str(goes_on))]
+    assert subprocess.run(line, capture_output=True, text=True).stdout == f"{kept}\n"
+
+
 def test_of_several_processes_that_agree_the_first_decides(tmp_path):
     path = tmp_path / "decided.json"
     code = "import sys; from pathlib import Path; from hed import files; sys.stdin.read(); "

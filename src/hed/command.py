@@ -1,11 +1,13 @@
 """What every command of `scripts/` has in common: it reports mistakes and stops quietly."""
 
 import errno
+import gc
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
 
+from hed import modules
 from hed.errors import InputError
 
 # The system does not say which file these are about.
@@ -21,6 +23,7 @@ def run(main: Callable[[], None]) -> None:
     where Python would not see it for minutes.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _keep()
     try:
         main()
         sys.stdout.flush()
@@ -33,6 +36,17 @@ def run(main: Callable[[], None]) -> None:
         if error.filename is None and error.errno not in FULL:
             raise
         sys.exit(f"error: {sentence(error)}")
+    finally:
+        _keep()
+
+
+def _keep() -> None:
+    """Never look for garbage in what there is by now, which in large libraries takes a second.
+
+    A process that goes on to other commands has to.
+    """
+    if not modules.SERVED.get():
+        gc.freeze()
 
 
 def sentence(error: OSError) -> str:
