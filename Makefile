@@ -4,6 +4,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ACTIVATE := . $(BIN)/activate
+# Containers forbid bytecode, and each of a run's many processes then compiles this project again.
+export PYTHONDONTWRITEBYTECODE :=
 # Bytecode is compiled at installation; without it each start of TensorFlow takes 20 s.
 UV := $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version
