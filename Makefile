@@ -14,8 +14,8 @@ AURORA := .venv-tf2.15
 # Aurora's own Python where this machine has it, so that the training is tested on it.
 AURORA_PYTHON ?= $(shell for p in python3.10 "$$(pyenv root 2>/dev/null)"/versions/3.10.*/bin/python3 \
     $(PYTHON); do $$p -m venv -h >/dev/null 2>&1 && echo $$p && break; done)
-AURORA_TESTS := $(patsubst %,tests/test_%.py,architecture checkpoint dataset epoch losses network optimizer \
-    precision resume sampling saving schedule training warm)
+AURORA_TESTS := $(patsubst %,tests/test_%.py,architecture checkpoint choice dataset epoch losses \
+    network optimizer precision resume sampling saving schedule training warm)
 
 # Strict: a broken link is an error. The variable silences an advertisement.
 SITE := $(ACTIVATE) && NO_MKDOCS_2_WARNING=1 mkdocs build --quiet

@@ -1,4 +1,4 @@
-"""Checkpoints: layout, what is kept, and what is found again after anything."""
+"""Checkpoints: layout, what is kept, what is adopted, and that a kill leaves one that loads."""
 
 import io
 import json
@@ -12,71 +12,15 @@ import sys
 import time
 import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from checkpoints import found, make_original, policy, save, save_all
 from experiments import digest_tree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hed.config import hyperparameters, schema
-from hed.errors import InputError
-from hed.training import checkpoint
-from hed.training.checkpoint import Policy
-
-DEFAULTS = schema.defaults(hyperparameters.definition())
-
-
-def policy(**changes: Any) -> Policy:
-    names = {f"ckpt_{name}": value for name, value in changes.items()}
-    return checkpoint.policy({**DEFAULTS, "epochs": 10, **names})
-
-
-def write_for(epoch: int) -> Any:
-    def write(place: Path) -> None:
-        (place / "model.h5").write_bytes(b"weights of epoch %d" % epoch)
-        with (place / "optimizer.npz").open("wb") as stream:
-            np.savez(stream, step=np.array(epoch))
-
-    return write
-
-
-def save(directory: Path, epoch: int, *, best: int = 1, rules: Policy | None = None) -> None:
-    state = {"epoch": epoch, "best_epoch": best, "best_metric": 0.5 / best}
-    checkpoint.save(directory, rules or policy(), epoch, write=write_for(epoch), state=state)
-
-
-def save_all(directory: Path, *epochs: int, best: int = 1, rules: Policy | None = None) -> Path:
-    for epoch in epochs:
-        save(directory, epoch, best=min(best, epoch), rules=rules)
-    return directory
-
-
-def found(directory: Path, **changes: Any) -> str | None:
-    place = checkpoint.find(directory, policy(**changes))
-    return place.name if place else None
-
-
-def damage(directory: Path, epoch: int, name: str = "model.h5") -> None:
-    path = checkpoint.place_of(directory, epoch) / name
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-def make_original(directory: Path, *epochs: int, best: int) -> Path:
-    """Write checkpoints as the original does, with absolute links and without our own files."""
-    for epoch in epochs:
-        place = directory / "epochs" / f"{epoch:03d}"
-        place.mkdir(parents=True)
-        (place / "model.h5").write_bytes(b"original %d" % epoch)
-        crc = str(zlib.crc32(b"original %d" % epoch))
-        info = {"epoch": epoch, "best_metric_last": 0.01, "checksum": crc}
-        (place / "ckpt-info.json").write_text(json.dumps(info))
-    (directory / "best").symlink_to(directory.resolve() / f"epochs/{best:03d}")
-    (directory / "last").symlink_to(directory.resolve() / f"epochs/{epochs[-1]:03d}")
-    return directory
+from hed.training import checkpoint, choice
 
 
 def test_a_checkpoint_has_the_layout_of_candle(tmp_path: Path) -> None:
@@ -115,17 +59,10 @@ def test_a_checksum_that_is_not_wanted_is_marked_so(tmp_path: Path) -> None:
 
 def test_every_step_is_noted_in_the_log(tmp_path: Path) -> None:
     save_all(tmp_path, 1, 2, rules=policy(keep_limit=1), best=2)
-    checkpoint.find(tmp_path, policy())
+    choice.find(tmp_path, policy())
     lines = (tmp_path / "ckpt.log").read_text().splitlines()
     texts = [line.split(" ", 2)[2] for line in lines]
     assert texts == ["saved epoch 1", "saved epoch 2", "removed epoch 1", "resuming from epoch 2"]
-
-
-def test_a_moved_experiment_still_finds_its_checkpoints(tmp_path: Path) -> None:
-    save_all(tmp_path / "old", 1, 2, 3, best=2)
-    (tmp_path / "old").rename(tmp_path / "new")
-    assert checkpoint.best(tmp_path / "new").name == "002"
-    assert found(tmp_path / "new") == "003"
 
 
 @given(
@@ -183,75 +120,10 @@ def test_the_first_epochs_can_be_skipped_but_not_the_final_one() -> None:
     assert checkpoint.due(rules, 2, improved=False, final=True)
 
 
-def test_training_resumes_from_where_last_points(tmp_path: Path) -> None:
-    save_all(tmp_path, 1, 2, 3)
-    assert found(tmp_path) == "003"
-
-
-def test_without_a_link_the_newest_checkpoint_counts(tmp_path: Path) -> None:
-    save_all(tmp_path, 1, 2)
-    (tmp_path / "last").unlink()
-    assert found(tmp_path) == "002"
-
-
-def test_nothing_is_found_where_nothing_was_saved(tmp_path: Path) -> None:
-    assert found(tmp_path / "none") is None
-
-
-def test_mode_off_starts_anew(tmp_path: Path) -> None:
-    save_all(tmp_path, 1)
-    assert found(tmp_path, restart_mode="off") is None
-
-
 def test_starting_anew_over_old_checkpoints_ends_with_the_new_ones(tmp_path: Path) -> None:
     save_all(tmp_path, 1, 2, 3, 4, 5, best=4)
     save(tmp_path, 1, best=1)
     assert os.readlink(tmp_path / "best") == os.readlink(tmp_path / "last") == "epochs/001"
-    assert found(tmp_path) == "001"
-
-
-def test_mode_required_refuses_to_start_anew(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="required, but there is no checkpoint in"):
-        found(tmp_path, restart_mode="required")
-    save_all(tmp_path, 1)
-    assert found(tmp_path, restart_mode="required") == "001"
-
-
-@pytest.mark.parametrize("name", ["model.h5", "optimizer.npz"])
-def test_a_damaged_checkpoint_gives_way_to_an_older_one(
-    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    save_all(tmp_path, 1, 2, 3)
-    damage(tmp_path, 3, name)
-    assert found(tmp_path) == "002"
-    assert "is damaged; trying an older one" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("name", ["state.json", "ckpt-info.json", "optimizer.npz"])
-def test_a_checkpoint_that_is_cut_off_gives_way_to_an_older_one(tmp_path: Path, name: str) -> None:
-    save_all(tmp_path, 1, 2)
-    path = tmp_path / "epochs/002" / name
-    path.write_bytes(path.read_bytes()[:40])
-    assert found(tmp_path) == "001"
-    path.unlink()
-    assert found(tmp_path) == ("002" if name == "state.json" else "001")
-
-
-def test_checkpoints_that_are_all_damaged_count_as_none(tmp_path: Path) -> None:
-    save_all(tmp_path, 1)
-    damage(tmp_path, 1)
-    assert found(tmp_path) is None
-    assert found(tmp_path, checksum=False) == "001"
-    with pytest.raises(InputError, match="required"):
-        found(tmp_path, restart_mode="required")
-
-
-def test_pointing_last_elsewhere_rolls_back(tmp_path: Path) -> None:
-    save_all(tmp_path, 1, 2, 3, 4)
-    (tmp_path / "last").unlink()
-    (tmp_path / "last").symlink_to("epochs/002")
-    assert found(tmp_path) == "002"
-    damage(tmp_path, 2)
     assert found(tmp_path) == "001"
 
 
@@ -262,39 +134,6 @@ def test_after_a_rollback_later_epochs_neither_count_nor_push_out_new_ones(tmp_p
     save_all(tmp_path, 3, 4, rules=policy(keep_limit=2))
     assert checkpoint.saved_epochs(tmp_path) == [1, 3, 4, 5, 6]
     assert found(tmp_path) == "004"
-
-
-@pytest.mark.parametrize("name", ["best", "last"])
-def test_a_damaged_best_model_predicts_nothing(tmp_path: Path, name: str) -> None:
-    save_all(tmp_path, 1, 2, best=1 if name == "best" else 2)
-    damage(tmp_path, 1 if name == "best" else 2)
-    with pytest.raises(InputError, match=r"model.h5 is damaged: .* train it anew"):
-        checkpoint.best(tmp_path)
-
-
-def test_a_model_without_a_checksum_is_trusted(tmp_path: Path) -> None:
-    save_all(tmp_path, 1, rules=policy(checksum=False))
-    damage(tmp_path, 1)
-    assert checkpoint.best(tmp_path).name == "001"
-
-
-def test_the_best_is_the_last_where_none_is_marked(tmp_path: Path) -> None:
-    save_all(tmp_path, 1, 2)
-    (tmp_path / "best").unlink()
-    assert checkpoint.best(tmp_path).name == "002"
-    shutil.rmtree(tmp_path / "epochs")
-    with pytest.raises(InputError, match="train the run first"):
-        checkpoint.best(tmp_path)
-
-
-def test_the_last_epoch_predicts_where_asked_for_unless_the_training_stopped_early(
-    tmp_path: Path,
-) -> None:
-    save_all(tmp_path / "ckpts", 1, 2, 3, best=2)
-    chosen = [checkpoint.predicting(tmp_path, name).name for name in ("best", "last")]
-    assert chosen == ["002", "003"]
-    (tmp_path / "stop.marker").touch()
-    assert checkpoint.predicting(tmp_path, "last").name == "002"
 
 
 @pytest.mark.parametrize("best", [2, 5])
@@ -309,7 +148,7 @@ def test_checkpoints_of_the_original_are_copied_and_left_as_they_are(
     assert os.readlink(tmp_path / "new/best") == f"epochs/{best:03d}"
     shutil.rmtree(source)
     assert found(tmp_path / "new") == "005"
-    assert checkpoint.best(tmp_path / "new").name == f"{best:03d}"
+    assert choice.best(tmp_path / "new").name == f"{best:03d}"
 
 
 def test_a_moved_original_is_adopted_although_its_links_are_absolute(tmp_path: Path) -> None:
@@ -359,10 +198,10 @@ def test_an_interrupted_copy_is_begun_again(
 LOOP = """
 import json, sys
 from pathlib import Path
-from test_checkpoint import checkpoint, policy, save
+from checkpoints import choice, policy, save
 directory, rules = Path(sys.argv[1]), policy(keep_limit=2)
 while True:
-    place = checkpoint.find(directory, rules)
+    place = choice.find(directory, rules)
     epoch = json.loads((place / "state.json").read_text())["epoch"] if place else 0
     for epoch in range(epoch + 1, epoch + 40):
         save(directory, epoch, best=max(1, epoch - epoch % 5), rules=rules)
@@ -372,7 +211,7 @@ while True:
 
 FORKS = """
 import os, sys
-import test_checkpoint
+import checkpoints
 def serve(loop):
     for _ in sys.stdin:
         child = os.fork()

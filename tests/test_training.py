@@ -13,7 +13,7 @@ from hed import uno
 from hed.data import controls, dataset
 from hed.data.dataset import Rows
 from hed.errors import InputError
-from hed.training import backend, checkpoint, loop, weights
+from hed.training import backend, checkpoint, choice, loop, weights
 from hed.training.backend import keras
 from hed.training.trainer import Trainer
 
@@ -100,7 +100,7 @@ def test_the_model_of_the_chosen_epoch_predicts(
     val_loss = [float(loss or 0) for loss in uno.run(params)["val_loss"]]
     best = int(np.argmin(val_loss)) + 1
     assert best < 8
-    assert checkpoint.best(tmp_path / "ckpts").name == f"{best:03d}"
+    assert choice.best(tmp_path / "ckpts").name == f"{best:03d}"
     chosen = best if predict_with == "best" else 8
     scores = json.loads((tmp_path / "val_scores.json").read_text())
     assert scores["mse"] == pytest.approx(val_loss[chosen - 1], rel=1e-5)

@@ -19,6 +19,7 @@ from hed.training import (
     architecture,
     backend,
     checkpoint,
+    choice,
     losses,
     network,
     precision,
@@ -95,7 +96,7 @@ class Run:
     @property
     def checkpoint(self) -> Path:
         """The checkpoint that predicts."""
-        return checkpoint.predicting(self.directory, self.predicts_with)
+        return choice.predicting(self.directory, self.predicts_with)
 
     @property
     def model(self) -> Path:

@@ -17,16 +17,14 @@ import os
 import re
 import shutil
 import time
-import zipfile
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hed.errors import InputError
-from hed.files import read_json, sync, write_json
-from hed.names import CHECKPOINT_INFO, CHECKPOINTS, STOPPED
+from hed.files import sync, write_json
+from hed.names import CHECKPOINT_INFO
 
 MODEL = "model.h5"
 STATE = "state.json"
@@ -114,7 +112,7 @@ def save(
     _place(directory, work, epoch)
     _link(directory / "best", state["best_epoch"])
     _link(directory / "last", epoch)
-    _note(directory, f"saved epoch {epoch}")
+    note(directory, f"saved epoch {epoch}")
     _clean(directory, rules, epoch, keep=state["best_epoch"])
 
 
@@ -200,7 +198,7 @@ def _clean(directory: Path, rules: Policy, last: int, *, keep: int) -> None:
     for epoch in done[: -rules.keep_limit]:
         if epoch != keep:
             empty(place_of(directory, epoch))
-            _note(directory, f"removed epoch {epoch}")
+            note(directory, f"removed epoch {epoch}")
 
 
 def empty(place: Path) -> None:
@@ -218,35 +216,10 @@ def removable(place: Path) -> list[Path]:
     return sorted(files, key=lambda path: path.name != MODEL)
 
 
-def _note(directory: Path, text: str) -> None:
+def note(directory: Path, text: str) -> None:
+    """Add a line with the time to `ckpt.log`."""
     with (directory / "ckpt.log").open("a") as log:
         log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
-
-
-def find(directory: Path, rules: Policy) -> Path | None:
-    """Return the checkpoint to resume from, or None to start anew.
-
-    It is the one that `last` points to; if that is damaged, the newest older one that is intact.
-
-    Raises:
-        InputError: if the mode is `required` and there is none.
-    """
-    if rules.restart_mode == "off":
-        return None
-    last = linked_epoch(directory / "last")
-    candidates = [epoch for epoch in saved_epochs(directory) if last is None or epoch <= last]
-    for epoch in reversed(candidates):
-        place = place_of(directory, epoch)
-        if _whole(place, rules):
-            _note(directory, f"resuming from epoch {epoch}")
-            return place
-        _note(directory, f"epoch {epoch} is damaged, trying an older one")
-        print(f"warning: checkpoint {place} is damaged; trying an older one")
-    if rules.restart_mode == "required":
-        raise InputError(
-            f"ckpt_restart_mode is required, but there is no checkpoint in {directory}"
-        )
-    return None
 
 
 def linked_epoch(link: Path) -> int | None:
@@ -255,69 +228,6 @@ def linked_epoch(link: Path) -> int | None:
         return None
     name = os.readlink(link).rstrip("/").rpartition("/")[2]
     return int(name) if name.isdigit() else None
-
-
-def best(directory: Path) -> Path:
-    """Return the checkpoint with the best metric, or the last if none is marked.
-
-    Raises:
-        InputError: if there is no checkpoint, or its model is not what was written.
-    """
-    for name in ("best", "last"):
-        epoch = linked_epoch(directory / name)
-        if epoch is not None and (place_of(directory, epoch) / MODEL).exists():
-            return _intact(place_of(directory, epoch))
-    raise InputError(f"there is no checkpoint in {directory}: train the run first")
-
-
-def predicting(run: Path, predict_with: str) -> Path:
-    """Return the checkpoint of the epoch that predicts.
-
-    Args:
-        run: directory of the run.
-        predict_with: `best`, or `last`, which is also the best if training stopped early.
-
-    Raises:
-        InputError: as `best` does.
-    """
-    directory = run / CHECKPOINTS
-    epoch = linked_epoch(directory / "last")
-    if predict_with == "best" or (run / STOPPED).exists() or epoch is None:
-        return best(directory)
-    return _intact(place_of(directory, epoch))
-
-
-def _intact(place: Path) -> Path:
-    """Return a checkpoint's directory, after checking its model if a checksum was written."""
-    info = read_json(place / CHECKPOINT_INFO) if (place / CHECKPOINT_INFO).exists() else {}
-    if not _is_as_told(place, info.get("checksum", DISABLED)):
-        raise InputError(
-            f"{place / MODEL} is damaged: its checksum is not that of {CHECKPOINT_INFO}; remove "
-            "the run's directory and its marker to train it anew"
-        )
-    return place
-
-
-def _is_as_told(place: Path, stored: str) -> bool:
-    """Return whether a model has the checksum that was stored, if one was."""
-    return stored in (DISABLED, checksum(place / MODEL))
-
-
-def _whole(place: Path, rules: Policy) -> bool:
-    """Return whether a checkpoint is what was written."""
-    try:
-        stored = read_json(place / CHECKPOINT_INFO)["checksum"]
-        if not rules.checksum:
-            return True
-        if not _is_as_told(place, stored):
-            return False
-        if not (place / STATE).exists():  # of the original
-            return True
-        read_json(place / STATE)
-        with zipfile.ZipFile(place / OPTIMIZER) as arrays:  # an npz has checksums of its own
-            return arrays.testzip() is None
-    except (InputError, KeyError, OSError, zipfile.BadZipFile):
-        return False
 
 
 def adopt(source: Path, directory: Path) -> None:
@@ -338,7 +248,7 @@ def adopt(source: Path, directory: Path) -> None:
         shutil.copytree(place_of(source, epoch), work)
         _place(directory, work, epoch)
         _link(directory / name, epoch)
-        _note(directory, f"copied epoch {epoch} of {source} ({name})")
+        note(directory, f"copied epoch {epoch} of {source} ({name})")
 
 
 def _adopt_descriptions(source: Path, directory: Path) -> None:

@@ -12,7 +12,7 @@ from hed.data.dataset import Data
 from hed.errors import InputError
 from hed.files import read_json
 from hed.names import CHECKPOINT_INFO
-from hed.training import checkpoint, optimizer, schedule, weights
+from hed.training import checkpoint, choice, optimizer, schedule, weights
 from hed.training.saving import Copy, Saver
 from hed.training.trainer import Trainer
 from hed.words import clock
@@ -73,7 +73,7 @@ def train(
     Raises:
         InputError: if the loss is not finite, or a checkpoint holds another network.
     """
-    resumed = _resume(trainer, checkpoint.find(ckpts, policy), policy.save_best_metric)
+    resumed = _resume(trainer, choice.find(ckpts, policy), policy.save_best_metric)
     state = _forget_other_measures(resumed, policy)
     predicted: dict[int, np.ndarray] = {}
     with Saver(ckpts, policy) as saver:
