@@ -28,12 +28,17 @@ def test_a_default_that_is_written_out_is_the_same_setting(run):
         {"seed": 1},
         {"partition": {"mode": "by_cell"}},
         {"partition": {"validation": 0.25}},
-        {"partition": {"test": 0.2}},
+        {"partition": {"mode": "random"}},
         {"dflts": ""},
     ],
 )
 def test_other_settings_are_another_experiment(run, change):
     assert [run(), run(**change)] == ["EXP000", "EXP001"]
+
+
+def test_another_share_of_random_test_rows_is_another_experiment(run):
+    shares = [{"mode": "random", **more} for more in ({}, {"test": 0.2}, {"test": 0.1})]
+    assert [run(partition=share) for share in shares] == ["EXP000", "EXP001", "EXP000"]
 
 
 @pytest.mark.parametrize(
@@ -110,8 +115,14 @@ def test_how_features_are_scaled_matters_for_raw_data_only(run, raw_data):
     [
         ({"preprocess": {"sources": ["CCLE"]}}, "preprocess: sources selects from raw tables"),
         ({"preprocess": {"min_r2fit": 0.3}}, "preprocess: min_r2fit selects from raw tables"),
-        ({"partition": {"splits": "{index}_{stage}.txt"}}, "partition: splits needs mode: file"),
-        ({"partition": {"test_rows": "all.txt"}}, "partition: test_rows needs mode: file"),
+        ({"partition": {"splits": "{index}_{stage}.txt"}}, "set mode to file"),
+        ({"partition": {"test_rows": "all.txt"}}, "set mode to file"),
+        ({"partition": {"groups": "groups.tsv"}}, "set mode to by_group"),
+        ({"partition": {"test": 0.2}}, "partition: test has no effect in mode by_drug: leave it"),
+        (
+            {"partition": {"mode": "file", "validation": 0.1}},
+            "validation has no effect in mode file",
+        ),
     ],
 )
 def test_a_setting_that_would_have_no_effect_is_refused(refuse, keys, sentence):

@@ -37,7 +37,7 @@ def complete(config: Mapping[str, Any], root: Path) -> dict[str, Any]:
         root: the project's top directory, which holds `config/schema.yaml`.
 
     Raises:
-        InputError: if a key is unknown or a value is not allowed.
+        InputError: if a key is unknown, or a value is not allowed or has no effect.
     """
     definition = yaml.safe_load((root / "config" / "schema.yaml").read_text())
     # `--config upf=` on the command line is null: it stands for an empty text, or is left out.
@@ -51,12 +51,25 @@ def complete(config: Mapping[str, Any], root: Path) -> dict[str, Any]:
             given[key] = text == "true"
     schema.check(given, definition, source="the configuration")
     completed = schema.complete(given, definition)
+    _check_mode(completed["partition"], definition["properties"]["partition"])
     if groups := completed["partition"]["groups"]:
         completed["partition"]["groups"] = str(_path(groups, root))
     genes = completed["preprocess"]["genes"]
     if genes not in ("", LANDMARK):
         completed["preprocess"]["genes"] = str(_path(genes, root))  # for jobs too
     return completed
+
+
+def _check_mode(partition: Mapping[str, Any], definition: schema.Schema) -> None:
+    """Refuse what has no effect in the mode of the partition, as the `modes` of its schema tell."""
+    mode = partition["mode"]
+    for name, part in definition["properties"].items():
+        modes = part.get("modes", [mode])
+        if mode not in modes and partition[name] != part["default"]:
+            raise InputError(
+                f"partition: {name} has no effect in mode {mode}: leave it out, or set mode to "
+                + " or ".join(modes)
+            )
 
 
 def read(config: Mapping[str, Any], root: Path) -> Settings:

@@ -96,21 +96,18 @@ def make(settings: Settings) -> Plan:
 
 def _groups(settings: Settings) -> Groups | None:
     """Return the groups that are held out together, if the rows are split by group."""
-    path = settings.partition["groups"]
-    if (settings.partition["mode"] == partition.BY_GROUP) != bool(path):
+    if settings.partition["mode"] != partition.BY_GROUP:
+        return None
+    if not (path := settings.partition["groups"]):
         raise InputError(
-            "partition: mode by_group needs groups, a table of the group of each drug or cell, "
-            "and no other mode has any"
+            "partition: mode by_group needs groups, a table of the group of each drug or cell"
         )
-    return groups.read(Path(path)) if path else None
+    return groups.read(Path(path))
 
 
 def _splits(settings: Settings) -> Splits | None:
     """Return the files that prescribe the splits, if files do."""
     if settings.partition["mode"] != partition.BY_FILE:
-        for name in ("splits", "test_rows"):
-            if settings.partition[name]:
-                raise InputError(f"partition: {name} needs mode: file, and no other mode has any")
         return None
     name, test_rows = settings.partition["splits"], settings.partition["test_rows"]
     return splits.find(name, test_rows, settings.data_source, settings.root)
