@@ -1,7 +1,13 @@
 """The shape of Uno from its hyperparameters."""
 
+import re
+from collections import UserDict
+from typing import Any
+
+import pytest
+
 from hed.config import hyperparameters, schema
-from hed.training.architecture import BLOCKS, Layer, architecture
+from hed.training.architecture import BLOCKS, Layer, architecture, unread
 
 DEFAULTS = schema.defaults(hyperparameters.definition())
 
@@ -52,3 +58,25 @@ def test_space_layer_reads_as_many_layers_as_are_counted() -> None:
 def test_the_output_has_the_activation_of_the_regression() -> None:
     assert architecture(DEFAULTS).output == "sigmoid"
     assert architecture({**DEFAULTS, "regression_activation": "linear"}).output == "linear"
+
+
+class Noted(UserDict[str, Any]):
+    """Hyperparameters that note which of them are read."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.read: set[str] = set()
+        super().__init__(values)
+
+    def __getitem__(self, name: str) -> Any:
+        self.read.add(name)
+        return super().__getitem__(name)
+
+
+@pytest.mark.parametrize("space", ["global", "block", "layer"])
+def test_unread_are_the_hyperparameters_of_layers_that_a_space_does_not_read(space: str) -> None:
+    counts = {f"{name}_num_layers": 9 for name in BLOCKS}
+    noted = Noted({**DEFAULTS, "hyperparam_space": space, **counts})
+    architecture(noted)
+    layers = {n for n in DEFAULTS if re.match(f"({'|'.join(BLOCKS)})_|dropout$|activation$", n)}
+    assert layers > noted.read - {"hyperparam_space", "regression_activation"}
+    assert set(unread(DEFAULTS, space)) == layers - noted.read

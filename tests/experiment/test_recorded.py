@@ -127,3 +127,19 @@ def test_a_file_of_the_original_is_taken_as_it_is(look, capsys):
         "note: ignored in dflts-e20.json: input_dir, input_dir_1, input_dir_2, calc_infer_scores, "
         "pre_module, post_module\n"
     )
+
+
+def test_layers_of_another_space_are_told_if_they_differ_from_the_defaults(
+    look, upf, tmp_path, capsys
+):
+    dflts = tmp_path / "wide.json"
+    dflts.write_text(
+        '{"interaction_arch": [2000], "canc_arch": [1000, 1000, 1000], "dropout": 0.2}'
+    )
+    space = ("hyperparam_space", "layer")
+    look(dflts=dflts, upf=upf(("a", 0), ("b", 1, ("canc_layer_1_size", 9)), ("c", 2, space)))
+    assert capsys.readouterr().err == (
+        "note: without effect while hyperparam_space is global: interaction_arch, "
+        "canc_layer_1_size\n"
+        "note: without effect while hyperparam_space is layer: interaction_arch, dropout\n"
+    )

@@ -29,6 +29,10 @@ from hed.data.splits import Splits
 from hed.errors import InputError
 from hed.experiment import inspection
 from hed.experiment.opening import PlannedRun
+from hed.training.architecture import unread
+
+# Decides which hyperparameters describe the layers.
+SPACE = "hyperparam_space"
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ def make(settings: Settings) -> Plan:
         identity=identity,
         splits=prescribed,
         data=(responses.summary(data), *doubts),
-        notes=(*ignored, *found.notes, *doubts),
+        notes=(*ignored, *_without_effect(dflts, lines), *found.notes, *doubts),
     )
 
 
@@ -162,6 +166,23 @@ def _upf(path: Path | None, counted: Counted, model: str) -> list[UpfLine]:
         for line in upf:
             tables.check_index(line.index, len(counted.ids), counted.noun)
     return upf
+
+
+def _without_effect(dflts: Parameters, upf: Sequence[UpfLine]) -> list[str]:
+    """Return a sentence for each space of layers in which a run sets those of another one."""
+    found: dict[str, dict[str, None]] = {}
+    for line in upf:
+        given = {**dflts, **line.overrides}
+        if hyperparameters.model_of(given) != hyperparameters.OURS:
+            continue
+        space = given.get(SPACE, hyperparameters.default(SPACE))
+        changed = [n for n in unread(given, space) if given[n] != hyperparameters.default(n)]
+        found.setdefault(space, {}).update(dict.fromkeys(changed))
+    return [
+        f"without effect while {SPACE} is {space}: {', '.join(names)}"
+        for space, names in found.items()
+        if names
+    ]
 
 
 def _counted(

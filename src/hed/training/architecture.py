@@ -1,6 +1,7 @@
 """The shape of Uno: two towers, whose outputs are concatenated and passed through more layers."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,3 +68,16 @@ def _layer(parameters: Mapping[str, Any], name: str) -> tuple[Layer, ...]:
 
 
 _SPACES = {"global": _global, "block": _block, "layer": _layer}
+# The hyperparameters of layers that each space reads.
+_BLOCK = "|".join(BLOCKS)
+_READ = {
+    "global": re.compile("dropout|activation"),
+    "block": re.compile(rf"({_BLOCK})_(arch|num_layers|dropout|activation)"),
+    "layer": re.compile(rf"({_BLOCK})_(num_layers|layer_\d_\w+)"),
+}
+
+
+def unread(names: Collection[str], space: str) -> list[str]:
+    """Return those of some hyperparameters that are of layers, but not in that space."""
+    of_layers = (name for name in names if any(read.fullmatch(name) for read in _READ.values()))
+    return [name for name in of_layers if not _READ[space].fullmatch(name)]
