@@ -79,6 +79,17 @@ def test_where_all_are_alike_no_pair_differs():
     assert wrong <= 5
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("drugs", [6, 8, 10, 24])
+@pytest.mark.parametrize(
+    ("values", "letters"),
+    [((0.1, 0.1, 0.3), "aab"), ((0.1, 0.2, 0.3), "abc"), ((0.4, 0.1, 0.2, 0.4), "abcc")],
+)
+def test_the_same_ranks_on_every_drug_are_certain_also_where_two_are_equal(values, letters, drugs):
+    found = mean_ranks.contest(paired(*([value] * drugs for value in values)), "rmse")
+    assert "".join(found.table["letters"]) == letters
+
+
 @given(st.lists(st.sampled_from([0.001, 0.2, 1.0]), min_size=15, max_size=15))
 def test_two_share_a_letter_if_and_only_if_they_do_not_differ(values):
     p_values = np.ones((6, 6))

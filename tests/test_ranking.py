@@ -17,6 +17,7 @@ from sklearn.metrics import ndcg_score, precision_recall_fscore_support
 
 from hed.answers import classification, order, ranking
 from hed.errors import InputError
+from hed.watching.aggregate import BASELINES
 
 values = st.integers(0, 6).map(lambda value: value / 8)
 lists = st.lists(st.tuples(values, values), min_size=2, max_size=40)
@@ -285,6 +286,14 @@ def test_random_calls_are_as_many_as_the_models_and_hit_by_prevalence():
     )
     assert chance["predicted"] == model["predicted"]
     assert chance["precision"] == pytest.approx(model["prevalence"])
+
+
+def test_a_method_that_knows_no_value_calls_nothing_wrong():
+    table = classification.classify(hold(draw(1, 8)), threshold=0.55)
+    alone = table.filter(pl.col("cell").is_null(), pl.col("method").is_in(BASELINES))
+    assert alone["pairs"].to_list() == [0] * len(BASELINES)
+    assert alone["recall"].null_count() == alone["prevalence"].null_count() == len(BASELINES)
+    assert set(alone["reason"]) == {"no other run tells"}
 
 
 @pytest.mark.parametrize("options", [{"beta": 0.0}, {"threshold": math.nan}])

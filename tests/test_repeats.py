@@ -94,6 +94,24 @@ def test_what_some_repeats_do_not_predict_is_averaged_over_the_others():
     assert place.tolist() == [0, 1, 0]
 
 
+def test_rows_of_several_drugs_are_averaged_by_drug_whatever_a_repeat_lacks():
+    drugs = [f"D{number}" for number in range(5)] * 2  # each with a replicate
+    true = [0.1 * number for number in range(10)]
+    one = pl.DataFrame({"run": "A", "drug": drugs, "cell": "C", "true": true, "predicted": true})
+    both = pl.concat([one, one[1:].with_columns(run=pl.lit("A-2"))])
+    rows, _ = repeats.average(both, arrange(both, by="run"), {"A-2": "A"})
+    exact = rows.filter(pl.col("drug") != "D0")
+    assert exact["predicted"].to_list() == pytest.approx(exact["true"].to_list())
+    assert len(rows) == 10
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_repeats_are_judged_by_their_skill(name):
+    held = repeat(draw(4, 12, decimals=4), 2)
+    found = tabulate(held, Rule(metric=f"skill_{name}"), how=QUICK)
+    assert found["high_repeats"].to_list() == [0.0] * 4
+
+
 def test_what_repeats_share_is_not_changed_by_another_training():
     held = repeat(draw(5, 12, decimals=4), 4, noise=0.2)
     same = repeats.find(held.by_run.drugs, held.repeat_of)
@@ -234,6 +252,20 @@ def test_summary_and_scores_have_a_row_per_drug(repeated):
     shown = run_script("summary.py", repeated).stdout
     assert "RUN000-2" not in shown
     assert run_script("compare.py", repeated, repeated.parent / "again").returncode == 0
+
+
+def test_what_is_undefined_of_a_mean_prediction_is_not_that_of_the_first_training():
+    held = repeat({0: [("A", 0.5, 0.4), ("B", 0.5, 0.6)]}, 2)
+    each = pl.DataFrame(
+        {
+            "run": ["RUN000", "RUN000-2"],
+            "rmse": [0.1, 0.1],
+            "pcc": [0.5, 0.5],
+            "seconds": [None] * 2,
+        },
+        schema_overrides={"seconds": pl.Float64},
+    )
+    assert scores.together(each, held)["pcc", "seconds"].rows() == [(None, None)]
 
 
 def test_without_its_first_repeat_a_drug_is_judged_by_the_others(repeated):

@@ -51,22 +51,27 @@ def classify(held: HeldOut, *, threshold: float = 0.5, beta: float = 1.0) -> pl.
     rows = with_baselines(held)
     grid = held.grid
     values = {name: grid.mean(rows[name].to_numpy()) for name in ("true", "predicted", *BASELINES)}
-    known = np.isfinite(values["true"])
-    sensitive = values["true"] < threshold
-    calls = {
-        "model": values["predicted"] < threshold,
-        "drug_mean": drug_means(values["true"]) < threshold,
-        **{name: values[name] < threshold for name in BASELINES},
+    by_method = {
+        "model": values["predicted"],
+        "drug_mean": drug_means(values["true"]),
+        **{name: values[name] for name in BASELINES},
     }
-    counts = {name: _counts(known, sensitive, called) for name, called in calls.items()}
+    counts = {
+        name: _counts(values["true"], predicted, threshold) for name, predicted in by_method.items()
+    }
     counts["random"] = _by_chance(counts["model"])
     tables = [_table([None, *grid.cells], name, counts[name], beta=beta) for name in METHODS]
     return pl.concat(tables).sort("cell", pl.col("method").cast(pl.Enum(METHODS)))
 
 
-def _counts(known: np.ndarray, sensitive: np.ndarray, called: np.ndarray) -> Floats:
-    """Return pairs, sensitive, predicted and hits, of all cells together and of each."""
-    kinds = (known, known & sensitive, known & called, known & sensitive & called)
+def _counts(true: Floats, predicted: Floats, threshold: float) -> Floats:
+    """Return pairs, sensitive, predicted and hits, of all cells together and of each.
+
+    A pair for which a method has no value, NaN, is none of its pairs.
+    """
+    known = np.isfinite(true) & np.isfinite(predicted)
+    sensitive, called = known & (true < threshold), known & (predicted < threshold)
+    kinds = (known, sensitive, called, sensitive & called)
     cells = np.array([kind.sum(axis=0) for kind in kinds], dtype=np.float64)
     return np.column_stack([cells.sum(axis=1), cells])
 
@@ -74,14 +79,15 @@ def _counts(known: np.ndarray, sensitive: np.ndarray, called: np.ndarray) -> Flo
 def _by_chance(counts: Floats) -> Floats:
     """Return the counts of equally many random calls, with the expected hits."""
     pairs, sensitive, predicted, _ = counts
-    return np.array([pairs, sensitive, predicted, sensitive * predicted / pairs])
+    hits = sensitive * predicted / np.maximum(pairs, 1)
+    return np.array([pairs, sensitive, predicted, hits])
 
 
 def _table(cells: list[str | None], method: str, counts: Floats, *, beta: float) -> pl.DataFrame:
     """Return the rows of one method."""
     names = ("pairs", "sensitive", "predicted", "hits")
     table = pl.DataFrame({"cell": cells, **dict(zip(names, counts, strict=True))})
-    hits, predicted, sensitive = pl.col("hits"), pl.col("predicted"), pl.col("sensitive")
+    pairs, sensitive, predicted, hits = map(pl.col, names)
     weighted = beta**2 * sensitive + predicted
     ratios = {
         "precision": (hits, predicted),
@@ -89,8 +95,9 @@ def _table(cells: list[str | None], method: str, counts: Floats, *, beta: float)
         "f_beta": ((1 + beta**2) * hits, weighted),
     }
     reasons = [
-        pl.when(sensitive == 0).then(pl.lit("no pair is sensitive")),
-        pl.when(predicted == 0).then(pl.lit("no pair is predicted so")),
+        pl.when(pairs == 0).then(pl.lit("no other run tells")),
+        pl.when((sensitive == 0) & (pairs > 0)).then(pl.lit("no pair is sensitive")),
+        pl.when((predicted == 0) & (pairs > 0)).then(pl.lit("no pair is predicted so")),
     ]
     reason = pl.concat_str(reasons, separator="; ", ignore_nulls=True)
     return table.select(
@@ -99,7 +106,7 @@ def _table(cells: list[str | None], method: str, counts: Floats, *, beta: float)
         pl.col("pairs", "sensitive").cast(pl.Int64),
         predicted,
         hits,
-        prevalence=sensitive / pl.col("pairs"),
+        prevalence=pl.when(pairs > 0).then(sensitive / pairs),
         **{name: pl.when(below > 0).then(above / below) for name, (above, below) in ratios.items()},
         reason=pl.when(reason != "").then(reason),
     )

@@ -144,7 +144,7 @@ def _repeats(table: pl.DataFrame, parts: pl.DataFrame, held: HeldOut, rule: Rule
         number=pl.col("run").replace_strict(repeats.number(held.runs)),
     )
     if rule.metric.startswith("skill"):
-        baselines = table.select(pl.col("run").alias("first"), pl.selectors.ends_with("mean_mse"))
+        baselines = table.select(*(f"{name}_mse" for name in BASELINES), first="run")
         own = own.join(baselines, on="first", maintain_order="left").with_columns(errors.skills())
     judged = own.with_columns(
         high=pl.col(rule.metric).map_batches(partial(_high, rule=rule)).over("number")

@@ -25,7 +25,8 @@ class Contest:
         metric: by which they are ranked.
         table: a row per experiment, the best first: experiment, rank (mean over drugs; 1 is the
             best, ties share), best (drugs of which it is the best; ties by shares), mean, median
-            (of the metric), letters (experiments that share one do not differ at `LEVEL`).
+            (of the metric), letters (between experiments that share one no
+            difference is shown at `LEVEL`).
         drugs: how many all experiments have.
         statistic, p_value: of Friedman's test.
     """
@@ -85,7 +86,7 @@ def contest(paired: pl.DataFrame, metric: str) -> Contest:
 
 
 def letter(p_values: Floats) -> list[str]:
-    """Return letters for each of n things: two that share one do not differ at `LEVEL`.
+    """Return letters for each of n things: two that share one are not told apart at `LEVEL`.
 
     Args:
         p_values: adjusted, n x n.
@@ -97,12 +98,16 @@ def letter(p_values: Floats) -> list[str]:
 
 
 def pairwise(badness: Floats) -> Floats:
-    """Return the adjusted p-value of each pair of n columns, n x n."""
+    """Return the adjusted p-value of each pair of n columns, n x n.
+
+    Where all drugs rank the columns alike, nothing varies: any difference is certain.
+    """
     # The import takes seconds, and most commands do not need it.
     import scikit_posthocs
 
-    # If one is the best on every drug, the statistic is infinite.
-    with np.errstate(divide="ignore"):
-        found = scikit_posthocs.posthoc_conover_friedman(badness, p_adjust="holm")
+    ranks = scipy.stats.rankdata(badness, axis=1)
+    if (ranks == ranks[0]).all():
+        return np.equal.outer(ranks[0], ranks[0]).astype(np.float64)
+    found = scikit_posthocs.posthoc_conover_friedman(badness, p_adjust="holm")
     adjusted: Floats = found.to_numpy()
     return adjusted

@@ -89,8 +89,8 @@ def average(
 ) -> tuple[pl.DataFrame, Integers]:
     """Return predictions averaged over repeats, and for each single one the row of its average.
 
-    Repeats are tested on the same rows in the same order. What only some of them predict is
-    averaged over those.
+    Repeats are tested on the same rows; replicates (of the same drug and cell) are in the same
+    order. What only some of them predict is averaged over those.
 
     Args:
         parts: as `heldout.HeldOut.parts`.
@@ -99,8 +99,11 @@ def average(
     firsts = [repeat_of.get(run, run) for run in grid.drugs]
     number_of = {first: number for number, first in enumerate(dict.fromkeys(firsts))}
     of_run = np.array([number_of[first] for first in firsts])
-    copy = _copies(grid.pair)
-    key = of_run[grid.drug] * len(grid.cells) + grid.cell
+    own, key = grid.pair, of_run[grid.drug] * len(grid.cells) + grid.cell
+    if parts.select("run", "drug").n_unique() > len(grid.drugs):
+        drug = parts.select(pl.col("drug").rank("dense").fill_null(0)).to_series().to_numpy()
+        own, key = (_numbered(each, drug) for each in (own, key))
+    copy = _copies(own)
     key = key * (copy.max() + 1) + copy
     total, count = np.bincount(key, parts["predicted"].to_numpy()), np.bincount(key)
     # Of several rows with the same key, the last one written stays: the first of the table.
@@ -112,6 +115,12 @@ def average(
     mean = pl.Series("predicted", (total / np.maximum(count, 1))[key[chosen]])
     names = pl.Series("run", firsts)[grid.drug[chosen]]
     return parts[chosen].with_columns(names, mean), number[key]
+
+
+def _numbered(one: Integers, other: Integers) -> Integers:
+    """Return a number for each distinct pair of two values, for one after the other."""
+    number: Integers = np.unique(one * (other.max() + 1) + other, return_inverse=True)[1]
+    return number
 
 
 def _copies(pair: Integers) -> Integers:

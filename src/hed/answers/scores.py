@@ -60,8 +60,10 @@ def together(each: pl.DataFrame, held: HeldOut) -> pl.DataFrame:
     metrics = [name for name in METRICS if name in each.columns]
     found = errors.describe(held.rows, metrics).select("run", *metrics)
     first = each.with_columns(pl.col("run").replace(held.repeat_of))
-    added = pl.selectors.by_name("epochs", "seconds", require_all=False)
+    added = [name for name in ("epochs", "seconds") if name in each.columns]
     merged = first.group_by("run", maintain_order=True).agg(
-        (pl.selectors.all() - added).first(), added.sum()
+        pl.exclude("run", *added).first(),
+        *(pl.when(pl.col(name).count() > 0).then(pl.col(name).sum()) for name in added),
     )
-    return merged.update(found, on="run").select(each.columns)
+    # What is undefined of the mean prediction, as a correlation may be, is not that of the first.
+    return merged.update(found, on="run", include_nulls=True).select(each.columns)
