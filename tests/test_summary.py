@@ -47,6 +47,14 @@ def test_mean_and_median_stand_beside_the_baselines(finished, capsys):
     assert ["median", "0.1350", "0.0900", "0.1500"] in lines
 
 
+def test_errors_and_baselines_are_means_over_the_same_runs(finished, capsys):
+    for run in range(4, 12):  # as those that another experiment of the original had finished
+        write_json(finished / f"run/RUN{run:03d}/baseline_scores.json", {})
+    text = shown(finished, capsys)
+    assert "rmse over 4 of 12 runs" in text
+    assert ["mean", "0.0950", "0.0900", "0.1500"] in [line.split() for line in text.splitlines()]
+
+
 def test_the_runs_that_beat_the_cell_mean_are_counted(finished, capsys):
     assert "better than that in 1 of 12 runs" in shown(finished, capsys)
 

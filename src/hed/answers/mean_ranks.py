@@ -107,7 +107,8 @@ def pairwise(badness: Floats) -> Floats:
 
     ranks = scipy.stats.rankdata(badness, axis=1)
     if (ranks == ranks[0]).all():
-        return np.equal.outer(ranks[0], ranks[0]).astype(np.float64)
+        certain: Floats = np.equal.outer(ranks[0], ranks[0]).astype(np.float64)
+        return certain
     found = scikit_posthocs.posthoc_conover_friedman(badness, p_adjust="holm")
     adjusted: Floats = found.to_numpy()
     return adjusted

@@ -151,11 +151,13 @@ def _cells(row: Mapping[str, Any], baseline: str) -> Iterator[str]:
 
 
 def _levels(table: pl.DataFrame, kind: Kind) -> Table:
-    """Return mean and median error over runs, of the model and of the baselines."""
-    columns = {name: table[LEVELS[name]].drop_nulls() for name in ("model", *kind.baselines)}
-    errors = {name: column for name, column in columns.items() if len(column)}
+    """Return mean and median error of the model and of the baselines, over the runs of all."""
+    known = [name for name in ("model", *kind.baselines) if table[LEVELS[name]].count()]
+    both = table.drop_nulls([LEVELS[name] for name in known])
+    errors = {name: both[LEVELS[name]] for name in known}
+    number = f"{len(both):,} of {len(table):,} runs" if len(both) < len(table) else "runs"
     lines = Table(box=RULED, show_edge=False)
-    lines.add_column("rmse over runs")
+    lines.add_column(f"rmse over {number}", no_wrap=True)
     for name in errors:
         lines.add_column(name, justify="right")
     lines.add_row("mean", *(_fixed(column.mean(), 4) for column in errors.values()))
