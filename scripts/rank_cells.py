@@ -43,7 +43,7 @@ def rank(held: HeldOut, args: argparse.Namespace) -> pl.DataFrame:
     cells = ranking.rank_cells(held, k=args.top)
     for note in ranking.undefined(cells):
         output.say(note)
-    return cells if args.cells else ranking.summarise(cells)
+    return cells if args.cells else ranking.summarise(cells, ranking.one_order(held, k=args.top))
 
 
 def classify(held: HeldOut, args: argparse.Namespace) -> pl.DataFrame:

@@ -185,7 +185,7 @@ def test_an_undefined_correlation_is_null_with_a_reason_and_no_warning(pairs, re
         warnings.simplefilter("error")
         held = one_cell(pairs)
         found = cell_of(held, k=1)
-        ranking.summarise(ranking.rank_cells(held, k=1))
+        ranking.summarise(ranking.rank_cells(held, k=1), ranking.one_order(held, k=1))
     assert (found["spearman"], found["kendall"]) == (None, None)
     assert reason in found["reason"]
 
@@ -225,7 +225,7 @@ def test_the_summary_is_over_the_cells_in_which_a_measure_is_defined():
     rows = draw(12, 6)
     rows[12] = [("single", 0.5, 0.5)]
     cells = ranking.rank_cells(hold(rows), k=3)
-    found = ranking.summarise(cells).row(0, named=True)
+    found = ranking.summarise(cells, ranking.one_order(hold(rows), k=3)).row(0, named=True)
     defined = cells.filter(method="model")["spearman"].drop_nulls()
     assert (found["method"], found["measure"]) == ("model", "spearman")
     assert (found["cells"], found["undefined"]) == (6, 1)
@@ -235,17 +235,42 @@ def test_the_summary_is_over_the_cells_in_which_a_measure_is_defined():
     assert found["median_low"] <= found["median"] <= found["median_high"] <= defined.max()
 
 
-def test_random_predictions_lie_within_the_interval_of_random_orders():
+@settings(max_examples=20)
+@given(true=st.lists(st.lists(values, min_size=5, max_size=5), min_size=1, max_size=4))
+def test_the_mean_over_cells_of_one_random_order_has_the_spread_over_all_permutations(true):
+    x, known = order.arrange(np.array(true)), np.ones((len(true), 5), dtype=bool)
+    gain, first, falling = 1 - np.array(true), order.first(5, 2), order.discounts(5, 2)
+    ways = [order.arrange(np.tile(w, (len(true), 1))) for w in itertools.permutations(range(5))]
+    for ordered, (_, deviation), each in (
+        (x.ranks(), order.random_spearman(x), [order.spearman(x, w) for w in ways]),
+        (x.spread(first), order.random_recall(x, first), [order.recall(x, w, first) for w in ways]),
+        (
+            gain,
+            order.random_ndcg(gain, x, falling),
+            [order.ndcg(gain, x, w, falling) for w in ways],
+        ),
+    ):
+        defined = np.isfinite(deviation)
+        expected = np.array(each)[:, defined].mean(axis=1).std() if defined.any() else 0.0
+        found = order.random_mean(ordered, known, deviation)
+        assert found == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_model_that_knows_no_drug_is_within_the_interval_of_random_orders_in_95_percent():
     rng = np.random.default_rng(1)
-    rows = {d: [(f"C{c}", *pair) for c, pair in enumerate(rng.random((40, 2)))] for d in range(50)}
-    summary = ranking.summarise(ranking.rank_cells(hold(rows), k=5))
-    for measure in ranking.MEASURES:
-        model, chance = (
-            summary.filter(method=m, measure=measure).row(0, named=True)
-            for m in ("model", "random")
-        )
-        assert chance["mean_low"] < model["mean"] < chance["mean_high"]
-        assert model["above_random"] < 0.2
+    drugs, cells, experiments = 30, 40, 200
+    base = rng.normal(0.6, 0.1, (drugs, 1)) + rng.normal(0, 0.05, (1, cells))
+    true = base + rng.normal(0, 0.03, (drugs, cells))
+    rows = {d: [(f"C{c:02d}", true[d, c], 0.0) for c in range(cells)] for d in range(drugs)}
+    spread = ranking.one_order(hold(rows), k=5)
+    x, first = order.arrange(true.T), order.first(drugs, 5)
+    outside = dict.fromkeys(("spearman", "kendall", "recall"), 0)
+    for _ in range(experiments):
+        y = order.arrange(np.tile(rng.random(drugs), (cells, 1)))
+        found = order.spearman(x, y), order.kendall(x, y), order.recall(x, y, first) - 5 / drugs
+        for name, values in zip(outside, found, strict=True):
+            outside[name] += abs(values.mean()) > ranking.TWO_SIDED * spread[name]
+    assert all(2 <= count <= 20 for count in outside.values()), outside
 
 
 def test_no_top_at_all_is_refused():

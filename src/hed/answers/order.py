@@ -234,6 +234,25 @@ def random_ndcg(gain: Floats, true: Order, cumulative: Floats) -> tuple[Floats, 
     return _ratio(mean, most), _ratio(deviation, most)
 
 
+def random_mean(values: Floats, known: Booleans, deviation: Floats) -> float:
+    """Return the standard deviation of a mean over lists, if one random order is that of all.
+
+    Exact for sums of values with weights, in lists that have the same places; for tau-b, whose
+    values are ranks, an approximation.
+
+    Args:
+        values: whose order matters, k x n.
+        known: where lists have values, k x n.
+        deviation: of each list by itself, k; NaN where it has none.
+    """
+    defined = np.isfinite(deviation)
+    size = np.maximum(known.sum(axis=1), 1)
+    around = np.where(known, values - ((values * known).sum(axis=1) / size)[:, None], 0.0)
+    length = np.sqrt(_dot(around, around))
+    scale = np.divide(deviation, length, out=np.zeros(len(length)), where=defined & (length > 0))
+    return float(np.linalg.norm(scale @ around)) / max(int(defined.sum()), 1)
+
+
 def _dot(x: Floats, y: Floats) -> Floats:
     """Return the product sum of each list."""
     product: Floats = np.einsum("ij,ij->i", x, y)

@@ -62,6 +62,11 @@ class Weights:
     top: Floats
     all: Floats
 
+    @classmethod
+    def of(cls, k: int, size: int) -> Weights:
+        """Return the weights of the top k among that many drugs."""
+        return cls(k, order.first(size, k), order.discounts(size, k), order.discounts(size))
+
 
 @dataclass(frozen=True)
 class Lists:
@@ -101,10 +106,8 @@ def rank_cells(held: HeldOut, *, k: int = 10) -> pl.DataFrame:
     grid = held.grid
     true, predicted = (grid.mean(held.rows[c].to_numpy()) for c in ("true", "predicted"))
     oracle = np.where(np.isfinite(true), drug_means(true), np.nan)
-    size = len(grid.drugs)
-    weights = Weights(k, order.first(size, k), order.discounts(size, k), order.discounts(size))
     # Each cell is a list of drugs.
-    lists = Lists.of(true.T)
+    lists, weights = Lists.of(true.T), Weights.of(k, len(grid.drugs))
     alike = lists.where(np.isfinite(oracle.T))
     tables = [
         _measured("model", lists, order.arrange(predicted.T), weights),
@@ -146,22 +149,36 @@ def _measured(method: str, lists: Lists, predicted: Order, how: Weights) -> pl.D
     return _table(method, lists, named, _reasons(lists, predicted, k=how.k))
 
 
+def one_order(held: HeldOut, *, k: int = 10) -> dict[str, float]:
+    """Return how far the mean over cells of each measure varies with one random order for all.
+
+    A standard deviation. All cells rank the same drugs: a model that knows nothing of drugs has
+    one order of them for all cells, not one for each.
+    """
+    lists = Lists.of(held.grid.mean(held.rows["true"].to_numpy()).T)
+    return {
+        name: order.random_mean(values, lists.order.known, deviation)
+        for name, (values, _, deviation) in _chance(lists, Weights.of(k, len(held.grid.drugs)))
+    }
+
+
 def _random(lists: Lists, how: Weights) -> pl.DataFrame:
     """Return what a random order reaches in each cell: means, and standard deviations."""
-    true, gain = lists.order, lists.gain
-    found = (
-        order.random_spearman(true),
-        order.random_kendall(true),
-        order.random_recall(true, how.first),
-        order.random_ndcg(gain, true, how.top),
-        order.random_ndcg(gain, true, how.all),
-    )
-    named = {
-        name: values
-        for measure, pair in zip(MEASURES, found, strict=True)
-        for name, values in zip((measure, f"{measure}_sd"), pair, strict=True)
-    }
+    named: dict[str, Floats] = {}
+    for name, (_, mean, deviation) in _chance(lists, how):
+        named |= {name: mean, f"{name}_sd": deviation}
     return _table("random", lists, named, _reasons(lists, None, k=how.k))
+
+
+def _chance(lists: Lists, how: Weights) -> Iterator[tuple[str, tuple[Floats, Floats, Floats]]]:
+    """Yield each measure, and of random orders: the values that are ordered, mean, deviation."""
+    true, gain = lists.order, lists.gain
+    ranks, top = true.ranks(), true.spread(how.first)
+    yield "spearman", (ranks, *order.random_spearman(true))
+    yield "kendall", (ranks, *order.random_kendall(true))
+    yield "recall", (top, *order.random_recall(true, how.first))
+    yield "ndcg", (gain, *order.random_ndcg(gain, true, how.top))
+    yield "ndcg_all", (gain, *order.random_ndcg(gain, true, how.all))
 
 
 def _by_effects(held: HeldOut, lists: Lists, how: Weights) -> pl.DataFrame:
@@ -215,18 +232,25 @@ def undefined(cells: pl.DataFrame) -> Iterator[str]:
         yield f"in {count} of {len(model)} cells measures are undefined: {reason}"
 
 
-def summarise(cells: pl.DataFrame, *, how: Resampling = DEFAULT) -> pl.DataFrame:
+def summarise(
+    cells: pl.DataFrame, spread: Mapping[str, float], *, how: Resampling = DEFAULT
+) -> pl.DataFrame:
     """Return a row per method and measure over the cells of `rank_cells`.
+
+    Args:
+        spread: `one_order`, with the same k.
 
     Columns:
         method, measure, cells (where it is defined), undefined (cells where it is not);
         mean, mean_low, mean_high, median, median_low, median_high: with percentile bootstrap
         intervals over cells; q05, q25, q75, q95: quantiles over cells;
         above_random: share of cells that are above 95 % of random orders (by a normal
-        approximation).
+        approximation); 0.05 is expected of a random order, and as all cells rank the same drugs, it
+        may have much more or less.
 
-    The drugs are the same in all cells, so the intervals hold for these drugs. For `random`, the
-    interval of the mean contains that of 95 % of random orders, and there are no quantiles.
+    The drugs are the same in all cells, so the intervals hold for these drugs, and do not tell a
+    model from chance. That of `random` does: it has the mean of 95 % of random orders, each one for
+    all cells. There are no quantiles of it.
     """
     random = cells.filter(method="random")
     rows = []
@@ -234,7 +258,7 @@ def summarise(cells: pl.DataFrame, *, how: Resampling = DEFAULT) -> pl.DataFrame
         for measure in MEASURES:
             numbers = _spread(part[measure], how)
             if method == "random":
-                numbers = _random_spread(random[measure], random[f"{measure}_sd"])
+                numbers = _random_spread(random[measure], spread[measure])
             else:
                 joined = part.join(random, on="cell", suffix="_random")
                 numbers["above_random"] = _share_above(joined, measure)
@@ -260,12 +284,12 @@ def _spread(column: pl.Series, how: Resampling) -> dict[str, float | None]:
     return {**numbers, **{k: float(np.quantile(values, q)) for k, q in QUANTILES.items()}}
 
 
-def _random_spread(means: pl.Series, deviations: pl.Series) -> dict[str, float | None]:
+def _random_spread(means: pl.Series, deviation: float) -> dict[str, float | None]:
     """Return the mean over cells of a measure of random orders, and where 95 % of them have it."""
-    values, spread = means.drop_nulls().to_numpy(), deviations.drop_nulls().to_numpy()
+    values = means.drop_nulls().to_numpy()
     if not len(values):
         return {}
-    mean, margin = values.mean(), TWO_SIDED * np.sqrt((spread**2).sum()) / len(values)
+    mean, margin = values.mean(), TWO_SIDED * deviation
     return {"mean": mean, "mean_low": mean - margin, "mean_high": mean + margin}
 
 

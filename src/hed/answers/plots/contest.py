@@ -40,7 +40,7 @@ def plot(found: Contest, *, noun: str = "drug") -> p9.ggplot:
 
 
 def bars(found: Contest, right: float) -> pl.DataFrame:
-    """Return the bars that join models that do not differ: x, low, high; one for each letter."""
+    """Return the bars that join models of which no difference is shown: x, low, high; one for each letter."""
     letters = found.table["letters"].to_list()
     rows = []
     for number, letter in enumerate(sorted(set("".join(letters)))):
@@ -54,7 +54,7 @@ def _labels(found: Contest, noun: str) -> p9.labs:
     """Return title, axes and what the marks are."""
     explained = (
         f"a dot: the mean rank over {noun}s, beside it the mean {found.metric}; joined by a bar at "
-        f"the right: do not differ at {LEVEL:g} (Conover's test, adjusted by Holm); Friedman's "
+        f"the right: no difference is shown at {LEVEL:g} (Conover's test, adjusted by Holm); Friedman's "
         f"test of all: p = {found.p_value:.2g}"
     )
     return p9.labs(

@@ -100,7 +100,7 @@ def read(directory: Path, sources: Sources = NO_OTHER, others: Sequence[Path] = 
         facts=(
             *facts.of_errors(judged, held),
             *facts.beside(compared, held.kind.noun),
-            *facts.of_ranks(cells),
+            *facts.of_ranks(cells, held),
             *facts.of_training(trained),
         ),
         figures=tuple(drawn),

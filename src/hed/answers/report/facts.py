@@ -39,9 +39,9 @@ def of_errors(judged: pl.DataFrame, held: heldout.HeldOut) -> Iterator[Fact]:
     yield Fact(f"high error {noun}s", f"{int(judged['high'].sum()):,}", Rule().text)
 
 
-def of_ranks(cells: pl.DataFrame) -> Iterator[Fact]:
-    """Yield how well drugs are ranked for a cell."""
-    summary = ranking.summarise(cells)
+def of_ranks(cells: pl.DataFrame, held: heldout.HeldOut) -> Iterator[Fact]:
+    """Yield how well drugs are ranked for a cell, and what chance would do."""
+    summary = ranking.summarise(cells, ranking.one_order(held))
     titles = {"spearman": "Spearman over cells, mean", "recall": "recall of the top 10, mean"}
     for measure, title in titles.items():
         model, effects, random = (
@@ -49,11 +49,14 @@ def of_ranks(cells: pl.DataFrame) -> Iterator[Fact]:
             for method in ("model", ranking.BY_EFFECTS, "random")
         )
         if model["mean"] is not None:
-            ends = f"{shown(model['mean_low'], 3)} to {shown(model['mean_high'], 3)}"
-            ranked = (
-                "" if effects["mean"] is None else f"mean effects {shown(effects['mean'], 3)}, "
+            within, chance = (
+                f"{shown(row['mean_low'], 3)} to {shown(row['mean_high'], 3)}"
+                for row in (model, random)
             )
-            detail = f"95 %: {ends}; {ranked}random order {shown(random['mean'], 3)}"
+            ranked = (
+                "" if effects["mean"] is None else f"mean effects {shown(effects['mean'], 3)}; "
+            )
+            detail = f"{within} over cells; {ranked}{chance} by a random order of the drugs (95 %)"
             yield Fact(title, shown(model["mean"], 3), detail)
 
 
