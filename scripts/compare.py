@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 from hed import command, output
-from hed.answers import compare, mean_ranks
+from hed.answers import compare, likeness, mean_ranks, pairing
 from hed.experiment import kind
 from hed.watching import aggregate
 
@@ -22,17 +22,19 @@ def main() -> None:
     tables = compare.read(args.experiments, args.metric)
     held_out = kind.kind_of(args.experiments[0])
     paired = compare.pair(tables, args.metric, held_out.noun)
-    for note in compare.unmatched(paired, held_out.noun):
+    doubts = likeness.doubts(compare.name(args.experiments))
+    for note in (*compare.unmatched(paired, held_out.noun), *doubts):
         output.say(note)
     if args.drugs:
         output.show(held_out.columns(paired), args.format)
         return
+    dependent = pairing.share_rows(args.experiments[0])
     if args.ranks:
-        found = mean_ranks.contest(paired, args.metric)
+        found = mean_ranks.contest(paired, args.metric, dependent=dependent)
         output.say(found.text(held_out.noun))
         output.show(found.table, args.format)
         return
-    tests = compare.test(paired, args.metric, held_out.noun)
+    tests = compare.test(paired, args.metric, held_out.noun, dependent=dependent)
     # One comparison has many numbers: a line for each.
     output.show(compare.upright(tests) if args.format == "table" else tests, args.format)
 

@@ -47,6 +47,8 @@ def main() -> None:
     listed = table if args.all else table.filter("high")
     if others:
         listed = others.join(listed)
+        for note in others.notes:
+            output.say(note)
         over = f"over the {others.common} {kind.noun}s that all have"
         for row in others.levels().iter_rows(named=True):
             output.say(f"{row['experiment']}: {beside.METRIC} {row['mean']:.4f} {over}")

@@ -6,8 +6,9 @@ error drugs named; reasons: what goes with the error of a drug (--smiles, --data
 predictions: true against predicted AUC; ranking: of drugs for each cell; convergence: loss by epoch
 over all runs; tiles: which run was on which tile when, of experiments on a cluster; comparison:
 each drug's score in several experiments against that in the first; contest: three or more
-experiments by their mean rank over drugs, joined where no difference is shown (a critical difference
-diagram); epochs: test scores by the number of trained epochs, of one or several experiments.
+experiments by their mean rank over drugs, joined where no difference is shown (a critical
+difference diagram); epochs: test scores by the number of trained epochs, of one or several
+experiments.
 """
 
 import argparse

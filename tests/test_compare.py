@@ -3,6 +3,7 @@
 import json
 import warnings
 
+import answers
 import numpy as np
 import polars as pl
 import pytest
@@ -14,12 +15,13 @@ from experiments import (
     run_script,
     scatter_errors,
     write_experiment,
+    write_json,
 )
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from hed.answers import compare
+from hed.answers import compare, pairing
 from hed.errors import InputError
 from hed.watching import aggregate
 
@@ -224,6 +226,44 @@ def test_the_command_says_what_it_compares_if_it_is_not_drugs(two):
     assert "\ncells" in result.stdout and "drug" not in result.stdout
     each = run_script("compare.py", *two, "--drugs", "--format", "csv").stdout
     assert each.startswith("cell,index,")
+
+
+def test_random_splits_that_share_rows_are_compared_without_a_test(tmp_path):
+    true = [(f"C{cell}", cell / 10) for cell in range(10)]
+    paths = []
+    for name, noise in (("one", 0.1), ("two", 0.2), ("three", 0.3)):
+        rows = {s: [(c, t, t + noise * (s + 1) / 9) for c, t in true] for s in range(6)}
+        paths.append(partition_by(answers.write(tmp_path / name, rows), "random"))
+    row = json.loads(run_script("compare.py", *paths[:2], "--format", "json").stdout)[0]
+    assert (row["worse"], row["wilcoxon_p"], row["low"]) == (6, None, None)
+    assert "splits share test rows" in row["reason"]
+    ranks = run_script("compare.py", *paths, "--ranks", "--format", "csv")
+    assert "no test: splits share test rows" in ranks.stderr
+    assert ranks.stdout.splitlines()[1].startswith("one,1.0,6.0,")
+    drawn = run_script("plot.py", "contest", *paths, tmp_path / "contest.svg")
+    assert drawn.returncode == 0, drawn.stderr
+    # Splits of other rows are a sample, as drugs are.
+    rows = {s: [(f"C{s}-{c}", 0.5, 0.4) for c in range(10)] for s in range(6)}
+    assert not pairing.share_rows(partition_by(answers.write(tmp_path / "x", rows), "random"))
+
+
+def test_what_differs_besides_the_model_is_told(two):
+    record = json.loads((two[0] / "experiment.json").read_text())
+    again = {**record["runs"][0], "id": "RUN000-2", "marker": "000-RUN000-2"}
+    first = {"partition": {"mode": "by_drug"}, "data_source": "a", "preprocess": {}}
+    other = {**first, "data_source": "b", "preprocess": {"y_column": "auc1", "ge_scaling": "none"}}
+    write_json(two[0] / "experiment.json", {**record, "identity": first})
+    write_json(
+        two[1] / "experiment.json",
+        {**record, "identity": other, "runs": [*record["runs"], again]},
+    )
+    (two[1] / "run" / "RUN000-2").mkdir()
+    lines = [json.dumps({"id": run["id"], "index": run["index"]}) for run in record["runs"]]
+    lines.append(json.dumps({"id": "RUN000-2", "index": 0, "rng_seed": 1}))
+    (two[1] / record["upf"]).write_text("\n".join(lines) + "\n")
+    told = run_script("compare.py", *two).stderr
+    assert "EXP011 has other data than EXP010 (data_source, y_column): where test rows" in told
+    assert "EXP011 has another number of repeats than EXP010 (2 and 1)" in told
 
 
 def test_ranks_and_drugs_are_two_tables(two):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from hed.answers import compare, mean_ranks, pairing
+from hed.answers import compare, likeness, mean_ranks, pairing
 from hed.answers.mean_ranks import Contest
 from hed.answers.scores import LEVELS
 from hed.errors import InputError
@@ -26,11 +26,13 @@ class Beside:
         by: drug or index, whatever matches their drugs.
         paired: drug, index, and the `METRIC` of each experiment by its name.
         contest: their ranks; None if there are fewer than three.
+        notes: sentences on what else than the model differs.
     """
 
     by: str
     paired: pl.DataFrame
     contest: Contest | None
+    notes: tuple[str, ...] = ()
 
     @property
     def others(self) -> list[str]:
@@ -111,12 +113,17 @@ def read(directory: Path, others: Sequence[Path]) -> Beside | None:
     if paired.drop_nulls(paired.columns[2:]).is_empty():
         raise InputError(f"no {noun} has scores in all of {', '.join(tables)}")
     by = pairing.key(list(tables.values()))
-    return Beside(by, paired, _contest(paired))
+    return Beside(
+        by=by,
+        paired=paired,
+        contest=_contest(paired, dependent=pairing.share_rows(directory)),
+        notes=tuple(likeness.doubts(compare.name([directory, *others]))),
+    )
 
 
-def _contest(paired: pl.DataFrame) -> Contest | None:
+def _contest(paired: pl.DataFrame, *, dependent: bool) -> Contest | None:
     """Return the ranks of experiments; None if too few have any, or none differ."""
     try:
-        return mean_ranks.contest(paired, METRIC)
+        return mean_ranks.contest(paired, METRIC, dependent=dependent)
     except InputError:
         return None

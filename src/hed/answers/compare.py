@@ -118,10 +118,16 @@ def differences(paired: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(parts)
 
 
-def test(paired: pl.DataFrame, metric: str, noun: str = "drug") -> pl.DataFrame:
+def test(
+    paired: pl.DataFrame, metric: str, noun: str = "drug", *, dependent: bool = False
+) -> pl.DataFrame:
     """Return a row per comparison of an experiment with the first one, over the drugs of both.
 
-    Other nouns than `drug` stand in the column's name and in reasons.
+    Args:
+        paired: as `pair` returns it.
+        metric: of these errors.
+        noun: what is held out; another one than `drug` stands in the column's name and in reasons.
+        dependent: no test, since the rows share test rows (`pairing.share_rows`).
 
     Columns:
         experiment, reference, metric, drugs (in both), missing (in one of them only, or without a
@@ -133,7 +139,9 @@ def test(paired: pl.DataFrame, metric: str, noun: str = "drug") -> pl.DataFrame:
         more; cohen_d: mean difference / its standard deviation; reason: why a test is null.
     """
     reference, *others = paired.columns[2:]
-    rows = [_compare(paired, reference, other, metric, noun) for other in others]
+    rows = [
+        _compare(paired, reference, other, metric, noun, dependent=dependent) for other in others
+    ]
     table = pl.DataFrame(rows, schema=SCHEMA)
     adjusted = {f"{t}_holm": holm(table[f"{t}_p"]) for t in TESTS}
     return table.with_columns(**adjusted).rename({"drugs": f"{noun}s"})
@@ -181,7 +189,7 @@ def _reserved(name: str) -> str:
 
 
 def _compare(
-    paired: pl.DataFrame, reference: str, other: str, metric: str, noun: str
+    paired: pl.DataFrame, reference: str, other: str, metric: str, noun: str, *, dependent: bool
 ) -> dict[str, Any]:
     """Return the row of one comparison, without the adjusted p-values."""
     both = paired.select(reference, other).drop_nulls()
@@ -203,7 +211,16 @@ def _compare(
         "reference_mean": both[reference].mean(),
         "difference": float(difference.mean()) if len(both) else None,
         "median_difference": float(np.median(difference)) if len(both) else None,
-        **_tested(difference, noun),
+        **(_untested(difference, noun) if dependent else _tested(difference, noun)),
+    }
+
+
+def _untested(difference: Floats, noun: str) -> dict[str, float | str | None]:
+    """Return what is known of differences that depend on each other."""
+    reason = f"{noun}s share test rows, so that they are no independent sample: no test"
+    return {
+        "rank_biserial": rank_biserial(difference) if difference.any() else None,
+        "reason": reason,
     }
 
 

@@ -14,6 +14,7 @@ from hed.answers import (
     explanation,
     heldout,
     mean_ranks,
+    pairing,
     ranking,
     scores,
 )
@@ -91,7 +92,8 @@ def draw_contest(directories: Sequence[Path], output: Path, *, metric: str) -> N
     theme.check(output)
     tables = compare.read(directories, metric)
     noun = kind_of(directories[0]).noun
-    found = mean_ranks.contest(compare.pair(tables, metric, noun), metric)
+    dependent = pairing.share_rows(directories[0])
+    found = mean_ranks.contest(compare.pair(tables, metric, noun), metric, dependent=dependent)
     theme.save(contest.plot(found, noun=noun), output)
 
 

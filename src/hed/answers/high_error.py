@@ -117,13 +117,22 @@ def unlisted(table: pl.DataFrame, rule: Rule, noun: str = "drug") -> Iterator[st
         yield f"{rule.metric} is undefined for {undefined} of {len(table)} {noun}s: not judged"
     if rule.by in table.columns and table[rule.by].null_count() > undefined:
         yield f"{rule.by} is undefined: too few {noun}s differ in {rule.metric}"
-    if "repeats" in table.columns and table["repeats"].max() != 1:
-        alone = table.filter(repeats=1)
-        if len(alone):
-            yield (
-                f"{len(alone)} of {len(table)} {noun}s have predictions of one training, whose "
-                f"intervals know nothing of others: {listed(alone['drug'].to_list())}"
-            )
+    if "repeats" in table.columns:
+        yield from _uneven(table, noun)
+
+
+def _uneven(table: pl.DataFrame, noun: str) -> Iterator[str]:
+    """Yield sentences on drugs of fewer trainings than others."""
+    most = int(table["repeats"].to_numpy().max(initial=0))
+    fewer = table.filter(pl.col("repeats") < most)
+    alone = fewer.filter(repeats=1)
+    if len(fewer):
+        yield (
+            f"{len(fewer)} of {len(table)} {noun}s have predictions of fewer than {most} "
+            f"trainings, and larger errors for that: {listed(fewer['drug'].to_list())}"
+        )
+    if len(alone):
+        yield f"intervals of {noun}s with one training know nothing of others"
 
 
 def _counts(cells: Sums, same: Repeats) -> list[pl.Series]:

@@ -26,9 +26,9 @@ class Contest:
         table: a row per experiment, the best first: experiment, rank (mean over drugs; 1 is the
             best, ties share), best (drugs of which it is the best; ties by shares), mean, median
             (of the metric), letters (between experiments that share one no
-            difference is shown at `LEVEL`).
+            difference is shown at `LEVEL`; empty without a test).
         drugs: how many all experiments have.
-        statistic, p_value: of Friedman's test.
+        statistic, p_value: of Friedman's test; NaN where it does not apply.
     """
 
     metric: str
@@ -38,7 +38,9 @@ class Contest:
     p_value: float
 
     def text(self, noun: str = "drug") -> str:
-        """Return the test in a sentence."""
+        """Return the test in a sentence, or why there is none."""
+        if np.isnan(self.p_value):
+            return f"no test: {noun}s share test rows, so that they are no independent sample"
         return (
             f"Friedman's test over {self.drugs} {noun}s: chi2 = {self.statistic:.1f}, "
             f"p = {self.p_value:.2g}; between those that share a letter no difference is shown at "
@@ -46,11 +48,13 @@ class Contest:
         )
 
 
-def contest(paired: pl.DataFrame, metric: str) -> Contest:
+def contest(paired: pl.DataFrame, metric: str, *, dependent: bool = False) -> Contest:
     """Rank experiments on each drug that all of them have.
 
     Args:
         paired: as `compare.pair` returns it.
+        metric: of these errors.
+        dependent: no test, since the rows share test rows (`pairing.share_rows`).
 
     Raises:
         InputError: if there are fewer than three experiments, or two drugs that all have.
@@ -66,9 +70,9 @@ def contest(paired: pl.DataFrame, metric: str) -> Contest:
     ranks = scipy.stats.rankdata(badness, axis=1)
     if (ranks == ranks.mean()).all():
         raise InputError("no experiment differs from another on any drug: nothing to rank")
-    statistic, p_value = scipy.stats.friedmanchisquare(*badness.T)
-    # Without a difference over all, none between two is reported.
-    adjusted = pairwise(badness) if p_value < LEVEL else np.ones((len(names), len(names)))
+    statistic, p_value = (
+        (np.nan, np.nan) if dependent else scipy.stats.friedmanchisquare(*badness.T)
+    )
     first = badness == badness.min(axis=1, keepdims=True)
     table = pl.DataFrame(
         {
@@ -80,7 +84,9 @@ def contest(paired: pl.DataFrame, metric: str) -> Contest:
         }
     )
     order = table["rank"].arg_sort().to_numpy()
-    letters = letter(adjusted[np.ix_(order, order)])
+    # Without a difference over all, none between two is reported.
+    adjusted = pairwise(badness) if p_value < LEVEL else np.ones((len(names), len(names)))
+    letters = [""] * len(names) if dependent else letter(adjusted[np.ix_(order, order)])
     table = table[order].with_columns(letters=pl.Series(letters))
     return Contest(metric, table, len(values), float(statistic), float(p_value))
 

@@ -66,6 +66,19 @@ def check_rows(experiments: Mapping[str, Path]) -> None:
                 )
 
 
+def share_rows(directory: Path) -> bool:
+    """Return whether some runs of an experiment were tested on the same rows.
+
+    Their scores are then no independent sample, and tests would find too much.
+    """
+    kind = kind_of(directory)
+    if not kind.overlaps:
+        return False
+    rows = heldout.predictions(list_runs(read_experiment(directory)), kind=kind).rows
+    each = rows.select("held_out", "drug", "cell", "true").unique()
+    return bool(each.select("drug", "cell", "true").is_duplicated().any())
+
+
 def _differ(one: pl.DataFrame, other: pl.DataFrame) -> bool:
     """Return whether both have rows that the other lacks; a model may have failed on some.
 

@@ -81,6 +81,7 @@ def summarise(directory: Path, *, count: int, others: Sequence[Path] = ()) -> Re
     ]
     if found := beside.read(directory, others):
         tables += [_beside(found), ""]
+        notes += [f" {note}" for note in found.notes]
     return Group(*tables, *comparison, *notes)
 
 

@@ -3,6 +3,8 @@
 # plotnine's own functions are mostly without types.
 # mypy: disable-error-code="no-untyped-call, no-any-return"
 
+import math
+
 import plotnine as p9
 import polars as pl
 
@@ -40,7 +42,7 @@ def plot(found: Contest, *, noun: str = "drug") -> p9.ggplot:
 
 
 def bars(found: Contest, right: float) -> pl.DataFrame:
-    """Return the bars that join models of which no difference is shown: x, low, high; one for each letter."""
+    """Return the bars that join models that are not told apart: x, low, high; one a letter."""
     letters = found.table["letters"].to_list()
     rows = []
     for number, letter in enumerate(sorted(set("".join(letters)))):
@@ -52,11 +54,14 @@ def bars(found: Contest, right: float) -> pl.DataFrame:
 
 def _labels(found: Contest, noun: str) -> p9.labs:
     """Return title, axes and what the marks are."""
-    explained = (
-        f"a dot: the mean rank over {noun}s, beside it the mean {found.metric}; joined by a bar at "
-        f"the right: no difference is shown at {LEVEL:g} (Conover's test, adjusted by Holm); Friedman's "
-        f"test of all: p = {found.p_value:.2g}"
-    )
+    explained = f"a dot: the mean rank over {noun}s, beside it the mean {found.metric}; "
+    if math.isnan(found.p_value):
+        explained += found.text(noun)
+    else:
+        explained += (
+            f"joined by a bar at the right: no difference is shown at {LEVEL:g} (Conover's test, "
+            f"adjusted by Holm); Friedman's test of all: p = {found.p_value:.2g}"
+        )
     return p9.labs(
         title="Which model is better",
         subtitle=f"ranked on each of {found.drugs} held-out {noun}s",

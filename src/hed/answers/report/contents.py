@@ -110,7 +110,13 @@ def read(directory: Path, sources: Sources = NO_OTHER, others: Sequence[Path] = 
         predictions=packing.pack(held.rows.with_columns(cell=held.kind.unit)),
         rule=rule.text,
         data=tuple((description.read(directory) or {}).get("about_data", ())),
-        notes=(*held.notes, *unjudged, *left_out, *why_not),
+        notes=(
+            *held.notes,
+            *unjudged,
+            *(compared.notes if compared else ()),
+            *left_out,
+            *why_not,
+        ),
     )
 
 
