@@ -17,6 +17,7 @@ from hed.answers.explanation import Sources
 from hed.answers.high_error import tabulate
 from hed.answers.report import contents
 from hed.answers.rule import Rule
+from hed.data import tables
 from hed.errors import InputError
 
 QUICK = Resampling(replicates=500)
@@ -146,6 +147,23 @@ def test_a_drug_that_several_runs_hold_out_counts_once(tmp_path):
         repeats=1, **dict.fromkeys({*contents.COLUMNS} - {*judged.columns}, 0.0)
     )
     assert len(contents._columns(page, found, None)) == 50
+
+
+def test_a_drug_without_responses_is_no_neighbour(tmp_path):
+    held = hold(draw(4, 12, decimals=4))
+    data = write_descriptors(tmp_path / "data", [0.0, 5.0, 11.0, 18.0, 0.1], ["stranger"])
+    tested = {tables.DRUG: [name_drug(i) for i in range(4)]}
+    pl.DataFrame(tested).write_parquet(data / tables.RESPONSE_FILE)
+    lines = [f"{name_drug(i)}\t{'C' * (3 + i)}O\n" for i in range(4)]
+    (tmp_path / "smiles.tsv").write_text(
+        f"improve_chem_id\tsmiles\n{''.join(lines)}stranger\tCCCO\n"
+    )
+    judged = tabulate(held, Rule(), how=QUICK)
+    for sources in (Sources(data), Sources(data, tmp_path / "smiles.tsv")):
+        found = explanation.explain(tmp_path, held, judged, "rmse", sources)
+        first = found.filter(drug=name_drug(0))
+        assert first["nearest"].to_list() == [[name_drug(i) for i in (1, 2, 3)]]
+        assert first["distance"].to_list() == pytest.approx([5.0])
 
 
 def test_descriptors_that_each_partition_scaled_are_scaled_to_find_the_nearest(tmp_path):

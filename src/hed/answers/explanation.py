@@ -17,7 +17,7 @@ from hed.answers.grid import Floats
 from hed.answers.heldout import HeldOut
 from hed.answers.rule import Rule, to_badness
 from hed.answers.similar import Similar
-from hed.data import scaling, smiles
+from hed.data import scaling, smiles, tables
 from hed.data.options import TRAINING
 from hed.errors import InputError
 from hed.experiment import description
@@ -94,10 +94,14 @@ def explain(
     judged = _each_once(judged.drop_nulls(metric), metric)
     drugs = judged["drug"].to_list()
     data = sources.data or _data_of(directory)
-    near = similar.by_descriptors(data, drugs, method=_left_scaling(directory))
+    # What no run was trained on is nobody's neighbour.
+    among = _with_responses(data)
+    near = similar.by_descriptors(data, drugs, among=among, method=_left_scaling(directory))
     shape = None
     if sources.smiles:
-        shape = similar.by_fingerprints(smiles.read(sources.smiles), drugs)
+        given = smiles.read(sources.smiles)
+        structures = {n: s for n, s in given.items() if among is None or n in among}
+        shape = similar.by_fingerprints(structures, drugs)
     return describe(held, judged, metric, near, shape)
 
 
@@ -121,6 +125,14 @@ def _data_of(directory: Path) -> Path:
     if "data" not in described:
         raise InputError(f"{directory} does not name its data: give them with --data")
     return Path(directory, described["data"])
+
+
+def _with_responses(data: Path) -> set[str] | None:
+    """Return the drugs of a data set that have responses; None if only features are left of it."""
+    path = data / tables.RESPONSE_FILE
+    if not path.exists():
+        return None
+    return set(tables.scan(path, [tables.DRUG]).select(tables.DRUG).unique().collect().to_series())
 
 
 def describe(

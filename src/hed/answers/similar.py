@@ -1,6 +1,6 @@
 """The drugs nearest to a drug, by descriptors or by structure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,14 +27,21 @@ class Similar:
     distance: Floats
 
 
-def by_descriptors(data: Path, drugs: Sequence[str], *, method: str = scaling.NONE) -> Similar:
-    """Return the nearest drugs by the scaled descriptors (Euclidean), among all of a data set.
+def by_descriptors(
+    data: Path,
+    drugs: Sequence[str],
+    *,
+    among: Collection[str] | None = None,
+    method: str = scaling.NONE,
+) -> Similar:
+    """Return the nearest drugs by the scaled descriptors (Euclidean).
 
     A drug without descriptors has none, and no distance.
 
     Args:
         data: directory of the features.
         drugs: those whose neighbours are wanted.
+        among: those that may be neighbours; None for all of the data set.
         method: that scales the descriptors, over all drugs, if they are not scaled yet.
     """
     features = dataset.read_features(data, tables.DESCRIPTORS)
@@ -42,9 +49,11 @@ def by_descriptors(data: Path, drugs: Sequence[str], *, method: str = scaling.NO
     values = features.values.astype(np.float64)
     values = scaling.fitted(values, values, method)
     rows = np.array([place.get(drug, -1) for drug in drugs])
-    distance = _euclidean(values[rows], values)
+    others = features.ids.to_list()
+    counted = [row for row, drug in enumerate(others) if among is None or drug in among]
+    distance = _euclidean(values[rows], values[counted])
     distance[rows < 0] = np.nan
-    return _nearest(distance, drugs, features.ids.to_list())
+    return _nearest(distance, drugs, [others[row] for row in counted])
 
 
 def _euclidean(these: Floats, others: Floats) -> Floats:

@@ -74,8 +74,8 @@ def _labels(title: str, metric: str, count: int) -> p9.labs:
     explained = (
         f"a dot: one of {count:,} held-out drugs; above each panel Spearman's correlation with the "
         "error, and its 95 % interval over drugs, the strongest first; nearest drug: distance "
-        "to it among all of the data set; sensitive: AUC below 0.5; sd: standard deviation; AUC is "
-        "dimensionless, 0 to 1"
+        "to it among all that have responses; sensitive: AUC below 0.5; sd: standard deviation; "
+        "AUC is dimensionless, 0 to 1"
     )
     return p9.labs(
         title="What goes with the error of a drug",
