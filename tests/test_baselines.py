@@ -146,6 +146,15 @@ def test_what_a_run_has_not_seen_is_told_from_its_test_rows() -> None:
     assert len(list(replace(tables_of(4, 6), unseen=None).folds(train))) == 5
 
 
+def test_replicates_are_left_out_together_where_neither_drug_nor_cell_is_new() -> None:
+    given = replace(tables_of(4, 6), unseen=None)
+    twice = [np.tile(getattr(given.train, name), 2) for name in ("cell", "drug", "auc")]
+    rows = Rows(*twice, pl.concat([given.train.labels] * 2))
+    pair = rows.drug * 100 + rows.cell
+    for some, others in given.folds(rows):
+        assert not np.isin(pair[others], pair[some]).any()
+
+
 def test_a_single_training_drug_leaves_nothing_to_choose_settings_by() -> None:
     with pytest.raises(InputError, match="one drug is left to train on"):
         list(tables_of(4, 2).folds(tables_of(4, 2).train))

@@ -51,13 +51,15 @@ class Given:
     def folds(self, rows: Rows) -> Iterator[tuple[Integers, Integers]]:
         """Yield positions of training rows to fit to and to choose settings by, `FOLDS` times.
 
-        As many as there are drugs (cells) to leave out, if they are fewer.
+        As many as there are drugs (cells) to leave out, if they are fewer. Where neither is new,
+        pairs of both are left out, each with its replicates.
         """
-        groups = np.arange(len(rows)) if self.unseen is None else getattr(rows, self.unseen)
+        pair = rows.drug.astype(np.int64) * len(self.cells.ids) + rows.cell
+        groups = pair if self.unseen is None else getattr(rows, self.unseen)
         parts = min(FOLDS, len(np.unique(groups)))
         if parts < 2:
             raise InputError(
-                f"one {self.unseen or 'row'} is left to train on, and none to choose settings by: "
+                f"one {self.unseen or 'pair'} is left to train on, and none to choose settings by: "
                 "take hed.baselines.mean_effects"
             )
         yield from GroupKFold(parts, shuffle=True, random_state=0).split(groups, groups=groups)
