@@ -3,6 +3,7 @@
 Later rules of a run have higher priorities, so that a run is finished before another is started.
 """
 
+import sys
 from pathlib import Path
 
 from hed import variables, warm
@@ -10,6 +11,9 @@ from hed.experiment import messages, opening
 
 ROOT = Path(workflow.basedir)
 SCRIPTS = ROOT / "scripts"
+
+if workflow.is_main_process and workflow.overwrite_workdir is not None:
+    sys.exit("error: --directory has no effect here: set output and experiment")
 
 EXPERIMENT = opening.open_or_exit(config, ROOT, main=workflow.is_main_process)
 DATA = EXPERIMENT.data

@@ -20,6 +20,7 @@ from hed.errors import InputError
 from hed.watching import progress, watch
 
 SECONDS = 10.0
+DAY = 86400
 
 
 def parse() -> argparse.Namespace:
@@ -46,8 +47,10 @@ def main() -> None:
     """Parse the arguments, print the progress and write progress.txt."""
     args = parse()
     if args.watch is not None:
-        if args.watch <= 0:
-            raise InputError(f"--watch takes more than 0 seconds, not {args.watch:g}")
+        if not 0 < args.watch <= DAY:
+            raise InputError(f"--watch takes more than 0 and at most {DAY} s, not {args.watch:g}")
+        if args.format != output.ORIGINAL:
+            raise InputError("--watch shows a screen: leave out --format")
         watch.watch(args.experiment, seconds=args.watch, console=Console())
     found = progress.read_progress(args.experiment)
     if args.watch is None:

@@ -1,5 +1,7 @@
 """The command that says before a submission what it will do, and what it prints."""
 
+import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,6 +11,7 @@ import pytest
 from experiments import assert_is_refused, call_script, run_script, write_experiment
 
 from hed.errors import InputError
+from hed.experiment import outstanding
 from hed.site import capacity, outlook, site
 
 ROOT = Path(__file__).parents[1]
@@ -94,6 +97,17 @@ def test_the_command_adds_up_what_is_left_of_experiments_upfs_and_data(tmp_path)
     data = ROOT / "data" / "gdsc2-demo"
     text = call_script("blocks.py", experiment, upf, data)
     assert f"\nruns        {2 + 3 + 24}\n" in text
+
+
+def test_the_runs_of_a_upf_are_counted_with_the_repeats_and_the_model_of_the_configuration(
+    tmp_path,
+):
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    (tmp_path / "ridge.json").write_text('{"model": "hed.baselines.ridge"}')
+    (tmp_path / "upf.json").write_text('{"id": "A", "index": 0, "rows": 7}\n')
+    keys = {"data_source": str(ROOT / "data" / "gdsc2-demo"), "dflts": "ridge.json", "repeats": 3}
+    (tmp_path / "config" / "config.yaml").write_text(json.dumps(keys))
+    assert outstanding.count(tmp_path / "upf.json", tmp_path) == 3
 
 
 def test_the_command_says_when_nothing_is_left(tmp_path):

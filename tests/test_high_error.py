@@ -225,6 +225,15 @@ def test_an_unknown_rule_is_refused(wrong):
         Rule(**wrong)
 
 
+@pytest.mark.parametrize(
+    ("by", "threshold"),
+    [("z", float("nan")), ("top", -3), ("quantile", 7), ("robust_z", float("inf"))],
+)
+def test_a_threshold_that_no_drug_could_be_at_is_refused(by, threshold):
+    with pytest.raises(InputError, match=f"the threshold of {by} must be a number"):
+        Rule(by=by, threshold=threshold)
+
+
 def lists(first, second):
     """Return the joined lists of two experiments with these rows."""
     rows = {"EXP010": first, "EXP011": second}

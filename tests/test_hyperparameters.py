@@ -246,16 +246,23 @@ def test_what_is_not_json_is_refused(dflts, text):
     assert "dflts.json is not valid JSON: " in refuse(dflts, text)
 
 
+def test_what_is_set_twice_is_refused(dflts, upf):
+    assert refuse(dflts, '{"epochs": 5, "epochs": 50}').endswith("sets epochs twice: keep one")
+    assert "sets index twice" in refuse(upf, '{"id": "a", "index": 0, "index": 3}')
+
+
 @pytest.mark.parametrize("text", ["[]", "20", "null", '"epochs"'])
 def test_json_that_is_no_object_is_refused(dflts, upf, text):
     assert refuse(dflts, text).endswith("dflts.json must be a JSON object")
     assert refuse(upf, text).endswith("upf.json line 1 must be a JSON object")
 
 
-@pytest.mark.parametrize("bad", ["../a", "a/b", "", ".a", "-a", "a b", "a\n", "é", 7, None])
+@pytest.mark.parametrize(
+    "bad", ["../a", "a/b", "", ".a", "-a", "a b", "a\n", "é", 7, None, "a" * 101]
+)
 def test_an_id_that_cannot_name_a_directory_is_refused(upf, bad):
     sentence = refuse(upf, json.dumps({"id": bad, "index": 0}))
-    assert "upf.json line 1 must be a name of letters" in sentence
+    assert "upf.json line 1 must be a name of at most 100 letters" in sentence
     assert sentence.endswith(f"not {json.dumps(bad)}")
 
 

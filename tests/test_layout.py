@@ -89,6 +89,9 @@ def test_genes_of_a_list_alone_are_kept_in_the_order_of_the_table(tmp_path: Path
     listed.write_text(f"{columns[7][3:]}\nNOT-A-GENE\n{columns[3][3:]}\n")
     chosen = raw.read(data, raw.Choice(genes=str(listed)))
     assert chosen.expression.columns == [CELL, columns[3], columns[7]]
+    assert chosen.notes[-1] == (
+        "1 of 3 genes of landmark_genes.txt are not in cancer_gene_expression.tsv: NOT-A-GENE"
+    )
     listed.write_text("NOT-A-GENE\n")
     with pytest.raises(InputError, match="none of the genes of"):
         raw.read(data, raw.Choice(genes=str(listed)))

@@ -329,9 +329,12 @@ def test_an_interrupt_ends_the_watching_with_the_report_written(mixed, monkeypat
     assert "DONE: 2\n" in (mixed / "progress.txt").read_text()
 
 
-def test_an_interval_of_nothing_is_refused(mixed):
-    with pytest.raises(InputError, match="--watch takes more than 0 seconds, not 0"):
-        call_script("progress.py", mixed, "--watch", "0")
+@pytest.mark.parametrize("seconds", ["0", "nan", "1e12"])
+def test_an_interval_that_means_nothing_is_refused(mixed, seconds):
+    with pytest.raises(InputError, match="--watch takes more than 0 and at most 86400 s, not "):
+        call_script("progress.py", mixed, "--watch", seconds)
+    with pytest.raises(InputError, match="leave out --format"):
+        call_script("progress.py", mixed, "--watch", "1", "--format", "json")
 
 
 def test_the_progress_of_an_experiment_of_another_user_is_shown(mixed, monkeypatch, capsys):

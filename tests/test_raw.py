@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -88,6 +89,31 @@ def test_order_ids_and_other_columns_are_those_of_the_files(write: Callable[...,
     assert data.expression.rows() == [("5637", 1.5, -2.0), ("0697", 0.25, 3.0)]
     assert data.expression.columns == [CELL, "ge.TP53", "ge.EGFR"]
     assert data.descriptors.columns == [DRUG, "mordred.ABC", "mordred.nAcid"]
+
+
+@pytest.mark.parametrize(
+    ("header", "choice", "words"),
+    [
+        ("improve_sample_id improve_chem_id auc auc", {}, "several columns 'auc': keep one"),
+        ("improve_sample_id improve_chem_id auc source_row", {}, "a name that is taken"),
+        (
+            "improve_sample_id improve_chem_id auc study",
+            {"y_column": "improve_sample_id"},
+            "names what was tested",
+        ),
+        (
+            "improve_sample_id improve_chem_id auc r2fit",
+            {"min_r2fit": 0.9},
+            "has an r2fit of at least 0.9: lower",
+        ),
+    ],
+)
+def test_columns_that_cannot_be_used_are_refused(
+    write: Callable[..., Path], header: str, choice: dict[str, Any], words: str
+) -> None:
+    source = write(response=f"{header}\n0697 drugB 0.5 0.1\n5637 drugA 0.25 0.2\n")
+    with pytest.raises(InputError, match=words):
+        raw.read(source, raw.Choice(**choice))
 
 
 def test_ids_that_are_all_digits_keep_their_zeros(write: Callable[..., Path]) -> None:

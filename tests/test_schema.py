@@ -1,5 +1,7 @@
 """Schemas are closed: what they refuse is said in one sentence, what is not set has its default."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,6 +61,7 @@ def refuse(value):
         ({"share": {"test": 0}}, "share.test in here must be greater than 0, not 0"),
         ({"share": {"test": 2}}, "share.test in here must be at most 1, not 2"),
         ({"share": None}, "share in here must be of type object, not null"),
+        ({"share": "x"}, 'share in here must be of type object, with keys of its own, not "x"'),
         ([], "here must be of type object, not []"),
     ],
 )
@@ -78,6 +81,11 @@ def test_a_missing_key_is_named():
 
 def test_a_number_with_a_point_is_no_integer_since_no_command_takes_it_for_one():
     assert refuse({"seed": 20.0}) == "seed in here must be of type integer, not 20.0"
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_number_is_finite(value):
+    assert "must be of type number" in refuse({"share": {"test": value}})
 
 
 def test_an_unknown_name_that_is_like_none_is_answered_with_those_there_are():

@@ -183,6 +183,35 @@ def test_an_experiment_does_not_start_from_a_run_of_another_index(run, refuse, u
     assert "a has index 0 in old, not 2" in refuse(restart_from="old", upf=upf(("a", 2)))
 
 
+def test_finished_runs_that_are_copied_with_other_hyperparameters_are_told(
+    run, upf, output, capsys
+):
+    run(experiment="old", upf=upf(("a", 0), ("b", 1)))
+    for name, marker in (("a", "000"), ("b", "001")):
+        (output / "old" / "run" / name).mkdir(parents=True)
+        text = json.dumps({"id": name, "index": int(marker), "epochs": 20, "loss": "mse"})
+        (output / "old" / "run" / name / "parameters.txt").write_text(text)
+    (output / "old" / "markers").mkdir()
+    (output / "old" / "markers" / "marker-000.txt").touch()
+    changed = upf(("a", 0, ("epochs", 30)), ("b", 1, ("loss", "mae")), name="changed.json")
+    run(restart_from="old/", upf=changed)
+    told = capsys.readouterr().err
+    assert "note: 1 finished runs of old are copied, and were trained with another epochs" in told
+    run(restart_from="old", upf=upf(("a", 0), ("b", 1), name="same.json"))
+    assert capsys.readouterr().err == ""
+
+
+def test_an_experiment_that_has_lost_its_upf_says_so(run, refuse, upf, output, capsys):
+    mine = upf(("a", 0), name="mine.json")
+    run(upf=mine)
+    (output / "EXP000" / "mine.json").unlink()
+    assert "EXP000 has lost its UPF: copy yours there as mine.json" in refuse(
+        experiment="EXP000", upf=mine
+    )
+    assert run(upf=mine) == "EXP001"
+    assert "note: EXP000 is not continued:" in capsys.readouterr().err
+
+
 def test_a_marker_that_was_left_behind_is_not_taken_for_another_run_s(run, refuse, upf, output):
     run(experiment="mine", upf=upf(("a", 0)))
     (output / "mine" / "markers").mkdir()

@@ -129,6 +129,25 @@ def test_a_file_of_the_original_is_taken_as_it_is(look, capsys):
     )
 
 
+@pytest.mark.parametrize(
+    ("block", "told"),
+    [
+        (
+            {"canc_arch": [64, 32, 16, 8]},
+            "canc_arch has 4 layers and canc_num_layers is 3: the first 3",
+        ),
+        ({"drug_num_layers": 5}, "drug_arch has 3 layers and drug_num_layers is 5: the first 3"),
+        ({"interaction_arch": [9]}, ""),
+    ],
+)
+def test_sizes_and_layers_that_are_left_out_are_told(look, tmp_path, capsys, block, told):
+    dflts = tmp_path / "block.json"
+    dflts.write_text(json.dumps({"hyperparam_space": "block", **block}))
+    look(dflts=dflts)
+    said = capsys.readouterr().err
+    assert told in said and bool(said) == bool(told)
+
+
 def test_layers_of_another_space_are_told_if_they_differ_from_the_defaults(
     look, upf, tmp_path, capsys
 ):

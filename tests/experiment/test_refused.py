@@ -36,6 +36,11 @@ def test_a_model_that_is_no_name_is_refused_before_any_job(refuse, upf, name, sh
         ({"sede": 1}, "error: unknown key 'sede' in the configuration; did you mean 'seed'?"),
         ({"upf": "none.json"}, f"error: upf: no such file: {ROOT}/none.json"),
         ({"data_source": "src"}, f"error: data_source {ROOT}/src holds neither rsp_merged.parquet"),
+        (
+            {"data_source": "src/{x}"},
+            f"error: data_source: rename {ROOT}/src/{{x}}, which has a {{",
+        ),
+        ({"local_dir": "/dev/null"}, "error: local_dir: /dev/null is a file"),
         ({"output": "pyproject.toml"}, f"error: {ROOT}/pyproject.toml/EXP000: Not a directory"),
     ],
 )
@@ -47,6 +52,35 @@ def test_a_mistake_is_one_sentence(refuse, keys, sentence):
 def test_an_index_that_the_data_do_not_have_is_refused_before_any_job(refuse, upf, mode, count):
     sentence = refuse(upf=upf(("a", 0), ("b", 3)), partition={"mode": mode})
     assert f"at index 3: the response table has {count}" in sentence
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (["z\tA", "b\tA", "a\tA"], "all drugs are in the group 'A'"),
+        (["x\tA", "y\tB"], "no drug of groups has responses"),
+    ],
+)
+def test_groups_that_leave_nothing_to_train_on_or_to_test_are_refused(
+    refuse, tmp_path, lines, words
+):
+    table = tmp_path / "groups.tsv"
+    table.write_text("\n".join(["improve_chem_id\tgroup", *lines]) + "\n")
+    assert words in refuse(partition={"mode": "by_group", "groups": str(table)})
+
+
+def test_of_raw_and_preprocessed_tables_the_raw_ones_are_used_with_a_note(
+    look, data, raw_data, capsys
+):
+    shutil.copy(data / tables.RESPONSE_FILE, raw_data)
+    look(data_source=raw_data)
+    assert "has raw and preprocessed tables: the raw ones are used" in capsys.readouterr().err
+
+
+def test_an_experiment_cannot_have_the_name_of_a_file(refuse, output):
+    output.mkdir()
+    (output / "notes").touch()
+    assert "notes is a file: give another name" in refuse(experiment="notes")
 
 
 def test_drugs_without_features_are_told_before_any_job_and_keep_their_indices(look, data, capsys):

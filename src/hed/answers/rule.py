@@ -1,5 +1,6 @@
 """The rule by which a drug is a high error drug: how far out its error lies among all drugs."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ METRICS = ("rmse", "mse", "mae", "bias", "pcc", "scc", "r2", *SKILLS)
 LARGER_IS_WORSE = ("rmse", "mse", "mae", "bias")
 # Iglewicz and Hoaglin, How to Detect and Handle Outliers (1993), call 3.5 for the robust z-score.
 THRESHOLDS = {"robust_z": 3.5, "z": 3.0, "quantile": 0.95, "top": 10.0}
+RANGES = {"quantile": (0.0, 1.0), "top": (1.0, 1e9)}
 # MAD of a normal distribution / its standard deviation.
 NORMAL_MAD = 0.6745
 
@@ -31,7 +33,7 @@ class Rule:
             `THRESHOLDS`.
 
     Raises:
-        InputError: if there is no such metric or `by`.
+        InputError: if there is no such metric or `by`, or no drug could be at the threshold.
     """
 
     metric: str = "rmse"
@@ -39,10 +41,17 @@ class Rule:
     threshold: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse an unknown metric or `by`."""
+        """Refuse an unknown metric or `by`, and a threshold that means nothing."""
         for value, known in ((self.metric, METRICS), (self.by, THRESHOLDS)):
             if value not in known:
                 raise InputError(f"no rule by {value!r}: choose one of {', '.join(known)}")
+        low, high = RANGES.get(self.by, (-math.inf, math.inf))
+        if not low <= self.least <= high or not math.isfinite(self.least):
+            raise InputError(
+                f"the threshold of {self.by} must be a number"
+                + (f" from {low:g} to {high:g}" if self.by in RANGES else "")
+                + f", not {self.least:g}"
+            )
 
     @property
     def least(self) -> float:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,7 +16,7 @@ from hed.errors import InputError
 from hed.files import read_lines
 
 # A run's id becomes a directory, a log's name and part of a batch job's name.
-RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 
 
 # The model whose hyperparameters are defined here.
@@ -169,7 +170,7 @@ def _upf_line(text: str, source: str, model: str) -> UpfLine:
     run_id, index = value.pop("id", None), value.pop("index", None)
     if not isinstance(run_id, str) or not RUN_ID.fullmatch(run_id):
         raise InputError(
-            f"id in {source} must be a name of letters, digits and . _ + - "
+            f"id in {source} must be a name of at most 100 letters, digits and . _ + - "
             f"(it names a directory), not {json.dumps(run_id)}"
         )
     if not isinstance(index, int) or isinstance(index, bool) or index < 0:
@@ -193,8 +194,15 @@ def _parse(text: str, source: str) -> Parameters:
     def no_constant(name: str) -> None:
         raise InputError(f"{source} holds {name}, which is not JSON")
 
+    def once(pairs: list[tuple[str, Any]]) -> Parameters:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            name = next(name for name, count in Counter(n for n, _ in pairs).items() if count > 1)
+            raise InputError(f"{source} sets {name} twice: keep one")
+        return found
+
     try:
-        value = json.loads(text, parse_constant=no_constant)
+        value = json.loads(text, parse_constant=no_constant, object_pairs_hook=once)
     except json.JSONDecodeError as error:
         raise InputError(f"{source} is not valid JSON: {error}") from None
     if not isinstance(value, dict):

@@ -56,6 +56,9 @@ def _repeat(
     seed = own[SEED]
     if not isinstance(seed, int):
         raise InputError(f"{SEED} of {line.id} must be a whole number to be repeated, not {seed!r}")
+    most = hyperparameters.definition()["properties"][SEED]["maximum"]
+    if model == hyperparameters.OURS and seed + number - 1 > most:
+        raise InputError(f"{SEED} of {line.id} is too large for its repeats: {most} is the most")
     return UpfLine(f"{line.id}-{number}", line.index, {**line.overrides, SEED: seed + number - 1})
 
 

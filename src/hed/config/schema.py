@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -23,12 +24,19 @@ def _is_integer(checker: TypeChecker, value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def _is_number(checker: TypeChecker, value: Any) -> bool:
+    """Tell whether a value is a finite number; YAML has .nan and .inf, too."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
 @cache
 def _validator() -> type[Validator]:
     """Return the class of validators in use."""
     from jsonschema import Draft202012Validator, validators
 
-    checker = Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer)
+    checker = Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {"integer": _is_integer, "number": _is_number}
+    )
     extended: type[Validator] = validators.extend(  # type: ignore[no-untyped-call]
         Draft202012Validator, type_checker=checker
     )
@@ -58,6 +66,10 @@ def _sentence(error: ValidationError, source: str, noun: str) -> str:
     shown = json.dumps(error.instance, default=str)
     limit: Any = error.validator_value
     match error.validator:
+        case "type" if limit == "object" and key and isinstance(error.instance, str):
+            return f"{where} must be of type object, with keys of its own, not {shown}"
+        case "type" if limit == "string" and isinstance(error.instance, int | float):
+            return f"{where} must be of type string, not {shown}: put it in quotes"
         case "type":
             kinds = limit if isinstance(limit, str) else " or ".join(limit)
             return f"{where} must be of type {kinds}, not {shown}"

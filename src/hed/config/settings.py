@@ -1,5 +1,6 @@
 """The configuration of an experiment, checked and with its paths resolved."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +82,7 @@ def read(config: Mapping[str, Any], root: Path) -> Settings:
         InputError: if a file or directory that it names is missing.
     """
     output = _path(config["output"], root)
-    restart_from = config["restart_from"]
+    restart_from = config["restart_from"].rstrip("/")
     settings = Settings(
         root=root,
         output=output,
@@ -109,6 +110,10 @@ def _optional(name: str, base: Path) -> Path | None:
 
 
 def _check_paths(settings: Settings) -> None:
+    for key in ("output", "data_source", "restart_from", "local_dir"):
+        # Snakemake takes them for wildcards.
+        if brace := re.search("[{}]", str(getattr(settings, key))):
+            raise InputError(f"{key}: rename {getattr(settings, key)}, which has a {brace[0]}")
     for key in ("data_source", "restart_from"):
         path = getattr(settings, key)
         if path is not None and not path.is_dir():
@@ -122,5 +127,7 @@ def _check_paths(settings: Settings) -> None:
         if path is not None and not path.is_file():
             problem = "is a directory, not a file:" if path.is_dir() else "no such file:"
             raise InputError(f"{key}: {problem} {path}")
+    if settings.local_dir.exists() and not settings.local_dir.is_dir():
+        raise InputError(f"local_dir: {settings.local_dir} is a file, not a directory")
     if not settings.local_dir.is_absolute():
         raise InputError(f"local_dir must be an absolute path, not {settings.local_dir}")

@@ -46,8 +46,23 @@ class Groups:
         return ids.is_in(chosen)
 
     def unknown(self, ids: pl.Series) -> list[str]:
-        """Return sentences on grouped ids that no response has, and on ids without a group."""
+        """Return sentences on grouped ids that no response has, and on ids without a group.
+
+        Raises:
+            InputError: if no id of the groups has responses, or one group has all of them.
+        """
         used = set(ids.unique())
+        groups = {self.of.get(each) for each in used}
+        if groups == {None}:
+            raise InputError(
+                f"partition: no {NOUN[self.column]} of groups has responses: make the ids of the "
+                "table those of the data"
+            )
+        if len(groups) == 1:
+            raise InputError(
+                f"partition: all {NOUN[self.column]}s are in the group {groups.pop()!r}: without "
+                "them there is nothing to train on"
+            )
         noun = NOUN[self.column]
         absent, apart = [i for i in self.of if i not in used], sorted(used - self.of.keys())
         return [

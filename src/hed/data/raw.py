@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from hed import files
+from hed import files, words
 from hed.data import features, layout, numbers, tables, text
 from hed.data.layout import DESCRIPTOR_TSV, EXPRESSION_TSV, RESPONSE_TSV
 from hed.data.tables import AUC, CELL, DESCRIPTORS, DRUG, EXPRESSION
@@ -77,7 +77,8 @@ def read(directory: Path, choice: Choice = ALL) -> Tables:
     cells, of_cells = features.read(paths[1], EXPRESSION)
     drugs, of_drugs = features.read(paths[2], DESCRIPTORS)
     if choice.genes:
-        cells = _genes(cells, list_of_genes(choice.genes, directory), paths[1])
+        cells, absent = _genes(cells, list_of_genes(choice.genes, directory), paths[1])
+        notes += absent
     expression = features.finite(cells, paths[1], EXPRESSION)
     descriptors = features.finite(drugs, paths[2], DESCRIPTORS)
     kept = response.filter(_among(expression, CELL), _among(descriptors, DRUG))
@@ -141,13 +142,19 @@ def list_of_genes(genes: str, directory: Path) -> Path:
     return listed
 
 
-def _genes(cells: pl.DataFrame, listed: Path, path: Path) -> pl.DataFrame:
-    """Return an expression table with only the genes of a list, in the table's order."""
-    wanted = {f"{EXPRESSION.prefix}{line.strip()}" for line in files.read_lines(listed)}
+def _genes(cells: pl.DataFrame, listed: Path, path: Path) -> tuple[pl.DataFrame, list[str]]:
+    """Return an expression table with only the genes of a list, in the table's order, and notes."""
+    lines = filter(None, (line.strip() for line in files.read_lines(listed)))
+    wanted = {f"{EXPRESSION.prefix}{line}": line for line in lines}
     found = [name for name in cells.columns if name in wanted]
     if not found:
         raise InputError(f"none of the genes of {listed} is a column of {path}")
-    return cells.select(CELL, *found)
+    absent = [symbol for name, symbol in wanted.items() if name not in cells.columns]
+    notes = [
+        f"{len(absent)} of {len(wanted)} genes of {listed.name} are not in {path.name}: "
+        f"{words.listed(absent)}"
+    ]
+    return cells.select(CELL, *found), notes if absent else []
 
 
 def _chosen(response: pl.DataFrame, path: Path, choice: Choice) -> pl.DataFrame:
@@ -173,6 +180,11 @@ def _chosen(response: pl.DataFrame, path: Path, choice: Choice) -> pl.DataFrame:
         fit = pl.col(FIT).cast(pl.Float64, strict=False)
         # NaN, which counts as more than any number, is that of a curve that was not fitted.
         response = response.filter(fit.is_finite() & (fit >= choice.min_r2fit))
+        if response.is_empty():
+            raise InputError(
+                f"no response of {path} has an r2fit of at least {choice.min_r2fit:g}: lower "
+                "preprocess: min_r2fit"
+            )
     if choice.y_column != AUC:
         response = response.drop(AUC, strict=False).rename({choice.y_column: AUC})
     tables.check_response(response, path)
@@ -183,7 +195,14 @@ def _response(path: Path, choice: Choice) -> tuple[pl.DataFrame, list[str]]:
     """Return the whole response table, with the columns that count as numbers, and notes."""
     form = text.recognise(path)
     columns = features.leading_rows(path, form)[0]
-    tables.require_columns(columns, [CELL, DRUG, choice.y_column], path)
+    used = [CELL, DRUG, choice.y_column]
+    tables.require_columns(columns, used, path)
+    if len(set(used)) < len(used):
+        raise InputError(f"y_column: {choice.y_column} names what was tested: give a response")
+    if twice := [name for name in used if columns.count(name) > 1]:
+        raise InputError(f"{path} has several columns {twice[0]!r}: keep one")
+    if tables.NUMBER in columns:
+        raise InputError(f"{path} has a column {tables.NUMBER!r}, a name that is taken: rename it")
     # The other columns may turn from integers to text late in the file: look at every row.
     response = text.read(
         path, form, schema_overrides={CELL: pl.String, DRUG: pl.String}, infer_schema_length=None

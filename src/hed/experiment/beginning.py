@@ -35,10 +35,12 @@ def begin(settings: Settings) -> Opened:
         InputError: one sentence about the first thing that would make the experiment fail.
     """
     planned = plan.make(settings)
-    for note in planned.notes:
-        print(f"note: {note}", file=sys.stderr)
+    notes = [*planned.notes]
     if settings.restart_from:
         record.refuse_source(settings.restart_from, planned)
+        notes += record.kept(settings.restart_from, planned)
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
     directory, locked = _locate(settings, planned)
     recorded = record.with_begun(directory, planned)
     if others := recorded.runs[len(planned.runs) :]:
@@ -136,6 +138,8 @@ def _locate(settings: Settings, planned: Plan) -> tuple[Path, IO[str] | None]:
     """Return the experiment's directory, and its lock if its number was just taken."""
     if settings.experiment:
         directory = settings.output / settings.experiment
+        if directory.exists() and not directory.is_dir():
+            raise InputError(f"experiment: {directory} is a file: give another name")
         # One listing: another start may write the record between two looks.
         entries = _entries(directory)
         if RECORD in entries:

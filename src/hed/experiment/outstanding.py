@@ -5,6 +5,7 @@ from pathlib import Path
 import yaml
 
 from hed.config import hyperparameters, settings
+from hed.config.settings import Settings
 from hed.experiment import plan, runs
 from hed.names import RECORD, RUNS
 
@@ -25,11 +26,18 @@ def count(source: Path | None, root: Path) -> int:
         return sum(run.state != "done" for run in runs.read_runs(source))
     if source.is_dir():
         return _planned(root, {"data_source": str(source.resolve())})
-    return len(hyperparameters.read_upf(source))
+    configured = _configured(root, {})
+    dflts = hyperparameters.read_dflts(configured.dflts) if configured.dflts else {}
+    upf = hyperparameters.read_upf(source, hyperparameters.model_of(dflts))
+    return len(upf) * configured.repeats
 
 
 def _planned(root: Path, changes: dict[str, str]) -> int:
     """Return the number of runs of the project's configuration with some keys changed."""
+    return len(plan.make(_configured(root, changes)).runs)
+
+
+def _configured(root: Path, changes: dict[str, str]) -> Settings:
+    """Return the settings of the project's configuration with some keys changed."""
     config = yaml.safe_load((root / "config" / "config.yaml").read_text())
-    completed = settings.complete({**config, **changes}, root)
-    return len(plan.make(settings.read(completed, root)).runs)
+    return settings.read(settings.complete({**config, **changes}, root), root)

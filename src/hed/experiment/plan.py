@@ -29,6 +29,7 @@ from hed.data.splits import Splits
 from hed.errors import InputError
 from hed.experiment import inspection
 from hed.experiment.opening import PlannedRun
+from hed.training import architecture
 from hed.training.architecture import unread
 
 # Decides which hyperparameters describe the layers.
@@ -137,7 +138,9 @@ def _responses(settings: Settings) -> tuple[Responses, list[str]]:
     source = settings.data_source
     if layout.is_raw(source):
         given = raw.read(source, preprocess.choice(settings.preprocess))
-        return responses.of_raw(given), [*given.notes]
+        both = (source / tables.RESPONSE_FILE).exists()
+        which = f"{source} has raw and preprocessed tables: the raw ones are used"
+        return responses.of_raw(given), [*given.notes, *([which] if both else [])]
     if not (source / tables.RESPONSE_FILE).exists():
         raise InputError(
             f"data_source {source} holds neither {tables.RESPONSE_FILE} (preprocessed) "
@@ -169,8 +172,9 @@ def _upf(path: Path | None, counted: Counted, model: str) -> list[UpfLine]:
 
 
 def _without_effect(dflts: Parameters, upf: Sequence[UpfLine]) -> list[str]:
-    """Return a sentence for each space of layers in which a run sets those of another one."""
+    """Return sentences on layers that a run sets to no avail: of another space, or too many."""
     found: dict[str, dict[str, None]] = {}
+    uneven: dict[str, None] = {}
     for line in upf:
         given = {**dflts, **line.overrides}
         if hyperparameters.model_of(given) != hyperparameters.OURS:
@@ -178,11 +182,13 @@ def _without_effect(dflts: Parameters, upf: Sequence[UpfLine]) -> list[str]:
         space = given.get(SPACE, hyperparameters.default(SPACE))
         changed = [n for n in unread(given, space) if given[n] != hyperparameters.default(n)]
         found.setdefault(space, {}).update(dict.fromkeys(changed))
-    return [
+        uneven |= dict.fromkeys(architecture.uneven(hyperparameters.resolve(dflts, line), given))
+    unset = [
         f"without effect while {SPACE} is {space}: {', '.join(names)}"
         for space, names in found.items()
         if names
     ]
+    return [*unset, *uneven]
 
 
 def _counted(

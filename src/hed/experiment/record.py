@@ -1,6 +1,7 @@
 """The record of an experiment, and which starts may continue it or start from it."""
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from hed.names import (
     SCORES,
     SCORES_TABLE,
 )
+from hed.words import listed
 
 # Other names in an experiment directory, which a copied UPF or DFLTS may not take.
 RESERVED = frozenset(
@@ -67,7 +69,10 @@ def text(record: Mapping[str, Any]) -> str:
 
 
 def same(directory: Path, planned: Plan) -> bool:
-    """Return whether an experiment has exactly the planned settings and runs; not if damaged."""
+    """Return whether an experiment has exactly the planned settings and runs.
+
+    Not if it is damaged, which is told: what it has finished would be trained again.
+    """
     try:
         record = read(directory)
         return (
@@ -76,14 +81,17 @@ def same(directory: Path, planned: Plan) -> bool:
             and _recorded_upf(directory, record, planned) == list(planned.upf)
             and not _counted_otherwise(record, planned)
         )
-    except InputError:
+    except InputError as error:
+        print(f"note: {directory.name} is not continued: {error}", file=sys.stderr)
         return False
 
 
 def _recorded_upf(directory: Path, record: Mapping[str, Any], planned: Plan) -> list[UpfLine]:
     """Return the runs of an experiment as its own UPF has them."""
-    model = hyperparameters.model_of(planned.dflts)
-    return hyperparameters.read_upf(directory / record["upf"], model)
+    path, model = directory / record["upf"], hyperparameters.model_of(planned.dflts)
+    if not path.exists():
+        raise InputError(f"{directory} has lost its UPF: copy yours there as {path.name}")
+    return hyperparameters.read_upf(path, model)
 
 
 def refuse_changes(directory: Path, planned: Plan) -> None:
@@ -160,16 +168,42 @@ def _shown(record: Mapping[str, Any], key: str) -> str:
 def _refuse_changed_run(directory: Path, line: UpfLine, planned: Plan) -> None:
     """Refuse a run that was started with other hyperparameters, even if the UPF hides it."""
     run = directory / RUNS / line.id
-    begun = parameters.read(run)
-    if begun is None or (run / RESTORED).exists():
+    if (run / RESTORED).exists():
         return
-    wanted = hyperparameters.planned(planned.dflts, line)
-    changed = [key for key in wanted if key in begun and wanted[key] not in (begun[key], AUTO)]
-    if changed:
+    for name, value in _changed(run, line, planned).items():
         raise InputError(
-            f"{line.id} of {directory.name} was started with another {changed[0]} "
-            f"({json.dumps(begun[changed[0]])}): give the changed run a new id"
+            f"{line.id} of {directory.name} was started with another {name} "
+            f"({json.dumps(value)}): give the changed run a new id"
         )
+
+
+def _changed(run: Path, line: UpfLine, planned: Plan) -> dict[str, Any]:
+    """Return what a begun run has of the hyperparameters that are to be others."""
+    begun = parameters.read(run) or {}
+    wanted = hyperparameters.planned(planned.dflts, line)
+    return {n: begun[n] for n in wanted if n in begun and wanted[n] not in (begun[n], AUTO)}
+
+
+def kept(source: Path, planned: Plan) -> list[str]:
+    """Return a sentence on finished runs of a source that had other hyperparameters, if any had.
+
+    They are copied as they are.
+    """
+    finished = [
+        line
+        for run, line in zip(planned.runs, planned.upf, strict=True)
+        if (source / MARKERS / f"marker-{run.marker}.txt").exists()
+    ]
+    changed = [
+        names for line in finished if (names := _changed(source / RUNS / line.id, line, planned))
+    ]
+    if not changed:
+        return []
+    names = dict.fromkeys(name for each in changed for name in each)
+    return [
+        f"{len(changed)} finished runs of {source.name} are copied, and were trained with another "
+        f"{listed([*names])}: leave out restart_from to train them anew"
+    ]
 
 
 def _counted_otherwise(record: Mapping[str, Any], planned: Plan) -> list[PlannedRun]:

@@ -77,6 +77,24 @@ _READ = {
 }
 
 
+def uneven(parameters: Mapping[str, Any], given: Collection[str]) -> list[str]:
+    """Return sentences on sizes or layers that are left out, in space `block`.
+
+    Args:
+        parameters: of a run.
+        given: those that the user has set; fewer sizes than the usual number of layers are all.
+    """
+    if parameters["hyperparam_space"] != "block":
+        return []
+    counts = {n: (len(parameters[f"{n}_arch"]), parameters[f"{n}_num_layers"]) for n in BLOCKS}
+    return [
+        f"{name}_arch has {sizes} layers and {name}_num_layers is {layers}: "
+        f"the first {min(sizes, layers)} are built, as in Uno"
+        for name, (sizes, layers) in counts.items()
+        if sizes > layers or (sizes < layers and f"{name}_num_layers" in given)
+    ]
+
+
 def unread(names: Collection[str], space: str) -> list[str]:
     """Return those of some hyperparameters that are of layers, but not in that space."""
     of_layers = (name for name in names if any(read.fullmatch(name) for read in _READ.values()))
