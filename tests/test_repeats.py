@@ -59,6 +59,13 @@ def test_a_seed_that_is_no_number_cannot_be_repeated():
         expand([UpfLine("A", 0, {"rng_seed": "x"})], 2, {})
 
 
+def test_a_run_whose_repeats_could_not_be_read_again_is_refused():
+    with pytest.raises(InputError, match="too long for its repeats"):
+        expand([UpfLine("a" * 99, 0, {})], 2, {})
+    with pytest.raises(InputError, match="rng_seed of A is too large for its repeats"):
+        expand([UpfLine("A", 0, {"rng_seed": 2**32 - 1})], 2, {})
+
+
 def test_runs_repeat_each_other_if_nothing_but_the_seed_differs():
     named = {
         "RUN000": {"id": "RUN000", "index": 0, "held_out": "D", "marker": "000"},

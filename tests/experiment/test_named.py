@@ -196,7 +196,9 @@ def test_finished_runs_that_are_copied_with_other_hyperparameters_are_told(
     changed = upf(("a", 0, ("epochs", 30)), ("b", 1, ("loss", "mae")), name="changed.json")
     run(restart_from="old/", upf=changed)
     told = capsys.readouterr().err
-    assert "note: 1 finished runs of old are copied, and were trained with another epochs" in told
+    assert (
+        "finished runs of old are copied as they are, 1 of them trained with another epochs" in told
+    )
     run(restart_from="old", upf=upf(("a", 0), ("b", 1), name="same.json"))
     assert capsys.readouterr().err == ""
 

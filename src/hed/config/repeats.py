@@ -56,10 +56,12 @@ def _repeat(
     seed = own[SEED]
     if not isinstance(seed, int):
         raise InputError(f"{SEED} of {line.id} must be a whole number to be repeated, not {seed!r}")
+    if not hyperparameters.RUN_ID.fullmatch(repeat := f"{line.id}-{number}"):
+        raise InputError(f"the id {line.id} is too long for its repeats")
     most = hyperparameters.definition()["properties"][SEED]["maximum"]
     if model == hyperparameters.OURS and seed + number - 1 > most:
         raise InputError(f"{SEED} of {line.id} is too large for its repeats: {most} is the most")
-    return UpfLine(f"{line.id}-{number}", line.index, {**line.overrides, SEED: seed + number - 1})
+    return UpfLine(repeat, line.index, {**line.overrides, SEED: seed + number - 1})
 
 
 def first_of_each(named: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

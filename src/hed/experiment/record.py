@@ -201,8 +201,8 @@ def kept(source: Path, planned: Plan) -> list[str]:
         return []
     names = dict.fromkeys(name for each in changed for name in each)
     return [
-        f"{len(changed)} finished runs of {source.name} are copied, and were trained with another "
-        f"{listed([*names])}: leave out restart_from to train them anew"
+        f"finished runs of {source.name} are copied as they are, {len(changed)} of them trained "
+        f"with another {listed([*names])}: leave out restart_from to train them anew"
     ]
 
 
