@@ -140,6 +140,7 @@ def test_a_time_that_yaml_took_for_a_number_is_refused_with_the_reason(tmp_path,
     [
         ("a: [", "is not valid YAML"),
         ("- pbs", "must be of type object"),
+        ("queue: a\nqueue: b", "queue is set twice: keep one"),
         ("false", "must be of type object"),
     ],
 )

@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -142,10 +142,24 @@ def require_account(site: Site) -> None:
         )
 
 
+class _Once(yaml.SafeLoader):
+    """Reads YAML without keys that are set twice, of which the last would count."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """Return a mapping."""
+        keys = [key.value for key, _ in node.value]
+        if twice := [key for key in keys if keys.count(key) > 1]:
+            raise yaml.MarkedYAMLError(
+                problem=f"{twice[0]} is set twice: keep one", problem_mark=node.start_mark
+            )
+        found: dict[Hashable, Any] = super().construct_mapping(node, deep)
+        return found
+
+
 def _load(path: Path) -> dict[str, Any]:
     """Return what the file sets, checked against the schema; a key without a value is unset."""
     try:
-        value = yaml.safe_load("\n".join(read_lines(path)))
+        value = yaml.load("\n".join(read_lines(path)), Loader=_Once)
     except yaml.YAMLError as error:
         where = " ".join(str(error).split())
         raise InputError(f"{path} is not valid YAML: {where}") from None
