@@ -104,7 +104,9 @@ def test_what_some_repeats_do_not_predict_is_averaged_over_the_others():
 def test_rows_of_several_drugs_are_averaged_by_drug_whatever_a_repeat_lacks():
     drugs = [f"D{number}" for number in range(5)] * 2  # each with a replicate
     true = [0.1 * number for number in range(10)]
-    one = pl.DataFrame({"run": "A", "drug": drugs, "cell": "C", "true": true, "predicted": true})
+    one = pl.DataFrame(
+        {"run": "A", "held_out": "C", "drug": drugs, "cell": "C", "true": true, "predicted": true}
+    )
     both = pl.concat([one, one[1:].with_columns(run=pl.lit("A-2"))])
     rows, _ = repeats.average(both, arrange(both, by="run"), {"A-2": "A"})
     exact = rows.filter(pl.col("drug") != "D0")
