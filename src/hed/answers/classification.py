@@ -94,8 +94,9 @@ def _table(cells: list[str | None], method: str, counts: Floats, *, beta: float)
         "recall": (hits, sensitive),
         "f_beta": ((1 + beta**2) * hits, weighted),
     }
+    unknown = "no other cell tells" if method == "drug_mean" else "no other run tells"
     reasons = [
-        pl.when(pairs == 0).then(pl.lit("no other run tells")),
+        pl.when(pairs == 0).then(pl.lit(unknown)),
         pl.when((sensitive == 0) & (pairs > 0)).then(pl.lit("no pair is sensitive")),
         pl.when((predicted == 0) & (pairs > 0)).then(pl.lit("no pair is predicted so")),
     ]

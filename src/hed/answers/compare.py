@@ -217,7 +217,7 @@ def _compare(
 
 def _untested(difference: Floats, noun: str) -> dict[str, float | str | None]:
     """Return what is known of differences that depend on each other."""
-    reason = f"{noun}s share test rows, so that they are no independent sample: no test"
+    reason = f"{pairing.dependence(noun)}: no test"
     return {
         "rank_biserial": rank_biserial(difference) if difference.any() else None,
         "reason": reason,

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import scipy
 
+from hed.answers import pairing
 from hed.answers.grid import Floats
 from hed.errors import InputError
 from hed.watching.aggregate import LOWER_IS_BETTER
@@ -25,8 +26,8 @@ class Contest:
         metric: by which they are ranked.
         table: a row per experiment, the best first: experiment, rank (mean over drugs; 1 is the
             best, ties share), best (drugs of which it is the best; ties by shares), mean, median
-            (of the metric), letters (between experiments that share one no
-            difference is shown at `LEVEL`; empty without a test).
+            (of the metric), letters (between experiments that share one no difference is shown at
+            `LEVEL`; empty without a test).
         drugs: how many all experiments have.
         statistic, p_value: of Friedman's test; NaN where it does not apply.
     """
@@ -40,7 +41,7 @@ class Contest:
     def text(self, noun: str = "drug") -> str:
         """Return the test in a sentence, or why there is none."""
         if np.isnan(self.p_value):
-            return f"no test: {noun}s share test rows, so that they are no independent sample"
+            return f"no test: {pairing.dependence(noun)}"
         return (
             f"Friedman's test over {self.drugs} {noun}s: chi2 = {self.statistic:.1f}, "
             f"p = {self.p_value:.2g}; between those that share a letter no difference is shown at "
@@ -84,11 +85,17 @@ def contest(paired: pl.DataFrame, metric: str, *, dependent: bool = False) -> Co
         }
     )
     order = table["rank"].arg_sort().to_numpy()
-    # Without a difference over all, none between two is reported.
-    adjusted = pairwise(badness) if p_value < LEVEL else np.ones((len(names), len(names)))
-    letters = [""] * len(names) if dependent else letter(adjusted[np.ix_(order, order)])
-    table = table[order].with_columns(letters=pl.Series(letters))
+    table = table[order].with_columns(letters=pl.Series(_letters(badness[:, order], p_value)))
     return Contest(metric, table, len(values), float(statistic), float(p_value))
+
+
+def _letters(badness: Floats, p_value: float) -> list[str]:
+    """Return the letters of columns; empty ones without a test of all, of which NaN is the p."""
+    count = badness.shape[1]
+    if np.isnan(p_value):
+        return [""] * count
+    # Without a difference over all, none between two is reported.
+    return letter(pairwise(badness) if p_value < LEVEL else np.ones((count, count)))
 
 
 def letter(p_values: Floats) -> list[str]:

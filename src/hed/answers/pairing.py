@@ -66,6 +66,11 @@ def check_rows(experiments: Mapping[str, Path]) -> None:
                 )
 
 
+def dependence(noun: str) -> str:
+    """Return why nothing is tested where `share_rows` holds."""
+    return f"{noun}s share test rows, so that they are no independent sample"
+
+
 def share_rows(directory: Path) -> bool:
     """Return whether some runs of an experiment were tested on the same rows.
 

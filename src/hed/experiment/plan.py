@@ -30,7 +30,6 @@ from hed.errors import InputError
 from hed.experiment import inspection
 from hed.experiment.opening import PlannedRun
 from hed.training import architecture
-from hed.training.architecture import unread
 
 # Decides which hyperparameters describe the layers.
 SPACE = "hyperparam_space"
@@ -138,9 +137,10 @@ def _responses(settings: Settings) -> tuple[Responses, list[str]]:
     source = settings.data_source
     if layout.is_raw(source):
         given = raw.read(source, preprocess.choice(settings.preprocess))
-        both = (source / tables.RESPONSE_FILE).exists()
-        which = f"{source} has raw and preprocessed tables: the raw ones are used"
-        return responses.of_raw(given), [*given.notes, *([which] if both else [])]
+        notes = [*given.notes]
+        if (source / tables.RESPONSE_FILE).exists():
+            notes.append(f"{source} has raw and preprocessed tables: the raw ones are used")
+        return responses.of_raw(given), notes
     if not (source / tables.RESPONSE_FILE).exists():
         raise InputError(
             f"data_source {source} holds neither {tables.RESPONSE_FILE} (preprocessed) "
@@ -175,12 +175,16 @@ def _without_effect(dflts: Parameters, upf: Sequence[UpfLine]) -> list[str]:
     """Return sentences on layers that a run sets to no avail: of another space, or too many."""
     found: dict[str, dict[str, None]] = {}
     uneven: dict[str, None] = {}
-    for line in upf:
+    for line in {repr(line.overrides): line for line in upf}.values():  # most have the same
         given = {**dflts, **line.overrides}
         if hyperparameters.model_of(given) != hyperparameters.OURS:
             continue
         space = given.get(SPACE, hyperparameters.default(SPACE))
-        changed = [n for n in unread(given, space) if given[n] != hyperparameters.default(n)]
+        changed = [
+            name
+            for name in architecture.unread(given, space)
+            if given[name] != hyperparameters.default(name)
+        ]
         found.setdefault(space, {}).update(dict.fromkeys(changed))
         uneven |= dict.fromkeys(architecture.uneven(hyperparameters.resolve(dflts, line), given))
     unset = [
