@@ -35,11 +35,7 @@ def begin(settings: Settings) -> Opened:
         InputError: one sentence about the first thing that would make the experiment fail.
     """
     planned = plan.make(settings)
-    notes = [*planned.notes]
-    if settings.restart_from:
-        record.refuse_source(settings.restart_from, planned)
-        notes += record.kept(settings.restart_from, planned)
-    for note in notes:
+    for note in _notes(settings.restart_from, planned):
         print(f"note: {note}", file=sys.stderr)
     directory, locked = _locate(settings, planned)
     recorded = record.with_begun(directory, planned)
@@ -65,6 +61,14 @@ def begin(settings: Settings) -> Opened:
     )
     experiment.files = _files(experiment, settings, recorded, _upf(settings, planned, recorded))
     return experiment
+
+
+def _notes(source: Path | None, planned: Plan) -> list[str]:
+    """Return what the user should read at the start; refuse a source that does not fit."""
+    if source is None:
+        return [*planned.notes]
+    record.refuse_source(source, planned)
+    return [*planned.notes, *record.kept(source, planned)]
 
 
 def _copies(settings: Settings) -> tuple[str, str]:

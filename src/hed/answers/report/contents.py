@@ -86,7 +86,13 @@ def read(directory: Path, sources: Sources = NO_OTHER, others: Sequence[Path] = 
     runs = read_runs(directory)
     by_drug = scores.together(aggregate.tabulate(runs), held)
     histories = convergence.read_histories(runs)
-    trained = convergence.per_run(runs, histories)
+    told = (
+        *facts.of_errors(judged, held),
+        *facts.beside(compared, held.kind.noun),
+        *facts.of_ranks(cells, held),
+        *facts.of_training(convergence.per_run(runs, histories)),
+    )
+    apart = compared.notes if compared else ()
     drawn, left_out = pictures.draw(
         [
             *_of_errors(by_drug, held, compared),
@@ -97,12 +103,7 @@ def read(directory: Path, sources: Sources = NO_OTHER, others: Sequence[Path] = 
     return Contents(
         name=held.name,
         kind=held.kind,
-        facts=(
-            *facts.of_errors(judged, held),
-            *facts.beside(compared, held.kind.noun),
-            *facts.of_ranks(cells, held),
-            *facts.of_training(trained),
-        ),
+        facts=told,
         figures=tuple(drawn),
         drugs=_columns(judged, explained, compared),
         others=tuple(compared.others) if compared else (),
@@ -110,13 +111,7 @@ def read(directory: Path, sources: Sources = NO_OTHER, others: Sequence[Path] = 
         predictions=packing.pack(held.rows.with_columns(cell=held.kind.unit)),
         rule=rule.text,
         data=tuple((description.read(directory) or {}).get("about_data", ())),
-        notes=(
-            *held.notes,
-            *unjudged,
-            *(compared.notes if compared else ()),
-            *left_out,
-            *why_not,
-        ),
+        notes=(*held.notes, *unjudged, *apart, *left_out, *why_not),
     )
 
 
